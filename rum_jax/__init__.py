@@ -1,0 +1,20 @@
+"""Machine unlearning by refinement, memorization and entanglement, in JAX."""
+
+from rum_jax.algorithms import *  # noqa: F403
+from rum_jax.algorithms import __all__ as _algorithms
+from rum_jax.rum import sequential
+from rum_jax.seeds import over_seeds
+from rum_jax.optimizers import sgd
+from rum_jax.types import Dataset
+from rum_jax.types import Info
+from rum_jax.types import Model
+from rum_jax.types import Outputs
+from rum_jax.types import Split
+from rum_jax.types import Variables
+
+__version__ = '0.1.0'
+
+__all__ = [
+    *_algorithms, 'Dataset', 'Info', 'Model', 'Outputs', 'Split', 'Variables',
+    'over_seeds', 'sequential', 'sgd',
+]

@@ -1,0 +1,67 @@
+"""What all tests share; those that start processes come last."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rum_jax import models
+from rum_jax.types import Dataset, Model, Outputs, Variables
+
+hypothesis.settings.register_profile(
+    'repeatable', derandomize=True, deadline=None, database=None,
+    max_examples=50)
+hypothesis.settings.load_profile('repeatable')
+
+
+def pytest_collection_modifyitems(items):
+  items.sort(key=lambda item: item.get_closest_marker('slow') is not None)
+
+
+@pytest.fixture
+def float64():
+  """Runs a test in double precision, where 1e-12 tells a bug from rounding."""
+  with jax.enable_x64(True):
+    yield
+
+
+@pytest.fixture(scope='session')
+def toy() -> Dataset:
+  """24 random images of 8×8 in 3 classes."""
+  rng = np.random.default_rng(0)
+  image = rng.integers(0, 256, (24, 8, 8, 1), dtype=np.uint8)
+  return Dataset(image, rng.integers(0, 3, 24).astype(np.int32))
+
+
+@pytest.fixture(scope='session')
+def float32_cnn() -> tuple[Model, Variables]:
+  model = models.from_linen(
+      models.SmallCNN(3, (4,)), (8, 8, 1), mean=(0.5,), std=(0.25,))
+  return model, model.init(jax.random.key(1))
+
+
+@pytest.fixture
+def cnn(float32_cnn) -> tuple[Model, Variables]:
+  """A CNN with batch-norm, and its variables in the precision of the test."""
+  model, variables = float32_cnn
+  return model, jax.tree.map(lambda x: x.astype(float), variables)
+
+
+@pytest.fixture
+def linear() -> tuple[Model, Variables]:
+  """`pixels / 255 @ w + b` of 2×1×1 images in two classes: easy by hand."""
+
+  def apply(variables, images, *, train, mask=None):
+    x = images.reshape(len(images), -1).astype(float) / 255
+    w, b = variables.params['w'], variables.params['b']
+    return Outputs(x @ w + b, x), variables.stats
+
+  params = {'w': jnp.asarray([[1.0, -1.0], [0.5, 2.0]]), 'b': jnp.zeros(2)}
+  return Model(lambda key: Variables(params, {}), apply), Variables(params, {})
