@@ -1,0 +1,95 @@
+"""Accuracies and what the paper makes of them: Tug-of-War and its variants."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+from rum_jax.types import Array
+
+
+def accuracy(logits: Array, labels: Array, index: Array) -> Array:
+  """Share of the examples in `index` whose largest logit is the label's.
+
+  Args:
+    logits: `[..., N, K]`; leading axes such as seeds are kept.
+    labels: `[N]` int32.
+    index: `[n]` int32 rows.
+
+  Returns:
+    `[...]` in `[0, 1]`; NaN where a run diverged, since NaN logits have no
+    largest one.
+  """
+  rows = jnp.take(logits, index, axis=-2)
+  hit = rows.argmax(axis=-1) == jnp.take(labels, index)
+  finite = jnp.isfinite(rows).all(axis=(-2, -1))
+  return jnp.where(finite, hit.mean(axis=-1), jnp.nan)
+
+
+def tug_of_war(forget_gap: Array, retain_gap: Array, test_gap: Array) -> Array:
+  """ToW: `(1 − |Δforget|)(1 − |Δretain|)(1 − |Δtest|)`.
+
+  Each gap is the difference, unlearned minus retrained, of a figure in
+  `[0, 1]`. With accuracies this is ToW; with the attack's score as the forget
+  term it is ToW-MIA.
+
+  Args:
+    forget_gap: `[...]` in `[-1, 1]`.
+    retain_gap: likewise.
+    test_gap: likewise.
+
+  Returns:
+    `[...]` in `[0, 1]`; 1 is indistinguishable from retraining.
+
+  References:
+    Zhao et al., What makes unlearning hard and what to do about it, 2024.
+  """
+  gaps = jnp.stack(jnp.broadcast_arrays(forget_gap, retain_gap, test_gap))
+  return (1 - jnp.abs(gaps)).prod(axis=0)
+
+
+def grouped_tug_of_war(group_gaps: Array, retain_gap: Array, test_gap: Array
+                       ) -> Array:
+  """ToW whose forget term is the mean over groups of `1 − |gap|`.
+
+  Pooled forget accuracy can be hit with the wrong examples: too low on one
+  group and too high on another cancel. Here they do not.
+
+  Args:
+    group_gaps: `[..., G]` gaps of forget accuracy, one a group.
+    retain_gap: `[...]`.
+    test_gap: `[...]`.
+
+  Returns:
+    `[...]` in `[0, 1]`; never above `tug_of_war` of groups of equal size.
+  """
+  mean_gap = jnp.abs(group_gaps).mean(axis=-1)
+  return tug_of_war(mean_gap, retain_gap, test_gap)
+
+
+class Interval(NamedTuple):
+  """A mean over seeds with the half-width of its 95 % confidence interval."""
+
+  mean: float
+  ci95: float
+
+
+def confidence_interval(values: np.ndarray) -> Interval:
+  """Student-t interval of the mean over seeds; NaN values are left out.
+
+  Args:
+    values: `[S]`.
+
+  Returns:
+    `Interval(mean, ci95)`; `ci95` is NaN where fewer than two are finite.
+  """
+  finite = np.asarray(values, float)
+  finite = finite[np.isfinite(finite)]
+  n = finite.size
+  if n < 2:
+    return Interval(float(finite.mean()) if n else float('nan'), float('nan'))
+  half = stats.t.ppf(0.975, n - 1) * finite.std(ddof=1) / np.sqrt(n)
+  return Interval(float(finite.mean()), float(half))

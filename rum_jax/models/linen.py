@@ -1,0 +1,68 @@
+"""The seam between Flax Linen and the rest: a module becomes a `Model`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import functools
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from rum_jax.types import Array, Key, Model, Outputs, PyTree, Variables
+
+
+def from_linen(
+    module: nn.Module,
+    image_shape: Sequence[int],
+    *,
+    mean: Sequence[float] = (0.0,),
+    std: Sequence[float] = (1.0,),
+) -> Model:
+  """Adapts a Linen module to `Model`.
+
+  Args:
+    module: called as `module(images, train=..., mask=...)` with float images
+      `[B, H, W, C]`; returns `Outputs`.
+    image_shape: `(H, W, C)`.
+    mean: of every channel, in units of the full range; images arrive as
+      uint8, are divided by 255, then normalised inside the model.
+    std: likewise.
+
+  Returns:
+    The two pure functions.
+
+  Raises:
+    ValueError: if an `std` is not positive, or there is neither one value nor
+      one a channel.
+  """
+  for name, value in (('mean', mean), ('std', std)):
+    if len(value) not in (1, image_shape[-1]):
+      raise ValueError(f'Expected {name}={tuple(value)} to hold 1 or '
+                       f'{image_shape[-1]} values, one a channel.')
+  centre, spread = jnp.asarray(mean), jnp.asarray(std)
+  if not (spread > 0).all():
+    raise ValueError(f'Expected std={tuple(std)} to be positive.')
+
+  def normalise(images: Array) -> Array:
+    return (images.astype(float) / 255 - centre) / spread
+
+  def init(key: Key) -> Variables:
+    blank = jnp.zeros((1, *image_shape), jnp.uint8)
+    tree = module.init(key, normalise(blank), train=False, mask=None)
+    return Variables(tree['params'], tree.get('batch_stats', {}))
+
+  def apply(variables: Variables, images: Array, *, train: bool,
+            mask: Array | None = None) -> tuple[Outputs, PyTree]:
+    if images.shape[1:] != tuple(image_shape):
+      raise ValueError(f'Expected images of shape {tuple(image_shape)}, found '
+                       f'{images.shape[1:]}.')
+    tree = {'params': variables.params, 'batch_stats': variables.stats}
+    run = functools.partial(
+        module.apply, tree, normalise(images), train=train, mask=mask)
+    if not train:
+      return run(), variables.stats
+    outputs, new = run(mutable=['batch_stats'])
+    return outputs, new.get('batch_stats', variables.stats)
+
+  return Model(jax.jit(init), apply)

@@ -1,0 +1,128 @@
+"""Plans: which examples a method looks at, and in which order.
+
+A *draw* is a pure function `(key, split) -> Plan` that lays out one epoch.
+Draws compose: `pair` puts two side by side in every batch, `then` runs one
+after the other. Subsets are index arrays of fixed length, so every plan has a
+static shape and can be vmapped over seeds.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from rum_jax import trees
+from rum_jax.types import Array, Draw, Key, Plan, Split
+
+
+def num_steps(num_examples: int, batch_size: int) -> int:
+  """Steps in one epoch, the last partial batch included.
+
+  >>> num_steps(3000, 256)
+  12
+  """
+  return -(-num_examples // batch_size)
+
+
+def shuffled(key: Key, index: Array, forget: Array, batch_size: int) -> Plan:
+  """Lays out `index` `[n]` in random order as `[ceil(n / B), B]`.
+
+  Every row is visited exactly once. The last batch is padded with the first
+  row, at weight 0, so that nothing is dropped and nothing counts twice.
+  """
+  n = index.shape[0]
+  width = min(batch_size, max(n, 1))
+  total = num_steps(n, width) * width
+  order = jnp.argsort(jax.random.bits(key, (n,)))
+
+  def lay(values: Array) -> Array:
+    fill = jnp.zeros((total - n,), values.dtype)
+    return jnp.concatenate([values, fill]).reshape(-1, width)
+
+  where = jnp.concatenate([order, jnp.zeros((total - n,), order.dtype)])
+  return Plan(
+      index=jnp.asarray(index)[where].reshape(-1, width),
+      forget=lay(forget[order]),
+      weight=lay(jnp.ones((n,), jnp.float32)))
+
+
+def over_retain(batch_size: int) -> Draw:
+  """Visits the retain set once an epoch, in random order."""
+  trees.check_count('batch_size', batch_size, 1)
+
+  def draw(key: Key, split: Split) -> Plan:
+    forget = jnp.zeros(split.retain.shape, bool)
+    return shuffled(key, split.retain, forget, batch_size)
+
+  return draw
+
+
+def over_forget(batch_size: int) -> Draw:
+  """Visits the forget set once an epoch, in random order."""
+  trees.check_count('batch_size', batch_size, 1)
+
+  def draw(key: Key, split: Split) -> Plan:
+    forget = jnp.ones(split.forget.shape, bool)
+    return shuffled(key, split.forget, forget, batch_size)
+
+  return draw
+
+
+def over_both(batch_size: int) -> Draw:
+  """Visits forget and retain set once an epoch, mixed in random order."""
+  trees.check_count('batch_size', batch_size, 1)
+
+  def draw(key: Key, split: Split) -> Plan:
+    index = jnp.concatenate([split.forget, split.retain])
+    forget = jnp.arange(index.shape[0]) < split.forget.shape[0]
+    return shuffled(key, index, forget, batch_size)
+
+  return draw
+
+
+def pair(first: Draw, second: Draw, *, fresh: bool = True) -> Draw:
+  """Puts a batch of `second` beside every batch of `first`.
+
+  An epoch is as long as one of `first`; `second` is cycled and cut where
+  `first` ends. Each time round it is drawn anew or, if not `fresh`, repeated.
+  """
+
+  def draw(key: Key, split: Split) -> Plan:
+    key_first, key_second = jax.random.split(key)
+    lead = first(key_first, split)
+    steps = lead.index.shape[0]
+    period = jax.eval_shape(second, key_second, split).index.shape[0]
+    if steps and not period:
+      raise ValueError('Expected examples to pair with, found none.')
+    rounds = num_steps(steps, max(period, 1))
+    keys = (jax.random.split(key_second, rounds) if fresh
+            else jnp.stack([key_second] * rounds))
+    drawn = jax.vmap(second, in_axes=(0, None))(keys, split)
+    cycled = jax.tree.map(
+        lambda x: x.reshape((-1,) + x.shape[2:])[:steps], drawn)
+    return jax.tree.map(
+        lambda a, b: jnp.concatenate([a, b], axis=1), lead, cycled)
+
+  return draw
+
+
+def then(first: Draw, second: Draw) -> Draw:
+  """Runs all batches of `first`, then all of `second`.
+
+  Where their batches differ in width, the narrower are padded at weight 0.
+  """
+
+  def draw(key: Key, split: Split) -> Plan:
+    key_first, key_second = jax.random.split(key)
+    plans = first(key_first, split), second(key_second, split)
+    width = max(plan.index.shape[1] for plan in plans)
+
+    def widen(plan: Plan) -> Plan:
+      extra = width - plan.index.shape[1]
+      index = jnp.pad(plan.index, ((0, 0), (0, extra)), mode='edge')
+      forget = jnp.pad(plan.forget, ((0, 0), (0, extra)), mode='edge')
+      return Plan(index, forget, jnp.pad(plan.weight, ((0, 0), (0, extra))))
+
+    return jax.tree.map(lambda *xs: jnp.concatenate(xs), *map(widen, plans))
+
+  return draw

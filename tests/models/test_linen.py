@@ -1,0 +1,109 @@
+"""The seam: a module becomes two pure functions."""
+
+from __future__ import annotations
+
+import chex
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rum_jax import models
+from rum_jax.types import Outputs
+
+
+class Echo(nn.Module):
+  """Returns what it is given: images as logits, the mask as features."""
+
+  @nn.compact
+  def __call__(self, x, *, train, mask):
+    self.param('unused', nn.initializers.ones, (1,))
+    seen = jnp.zeros(len(x)) if mask is None else mask
+    return Outputs(x.reshape(len(x), -1), seen + 100 * train)
+
+
+def test_images_are_normalised_channel_by_channel(float64):
+  mean, std = (0.5, 0.25), (0.1, 2.0)
+  model = models.from_linen(Echo(), (2, 1, 2), mean=mean, std=std)
+  image = np.array([[[[0, 51]], [[255, 102]]]], np.uint8)
+  outputs, _ = model.apply(
+      model.init(jax.random.key(0)), jnp.asarray(image), train=False)
+  want = [-0.5 / 0.1, (0.2 - 0.25) / 2, 0.5 / 0.1, (0.4 - 0.25) / 2]
+  np.testing.assert_allclose(outputs.logits[0], want, rtol=1e-14)
+
+
+def test_images_are_only_scaled_by_default():
+  model = models.from_linen(Echo(), (1, 1, 3))
+  outputs, _ = model.apply(
+      model.init(jax.random.key(0)),
+      jnp.array([[[[0, 51, 255]]]], jnp.uint8), train=False)
+  np.testing.assert_allclose(outputs.logits[0], [0, 0.2, 1], rtol=1e-6)
+
+
+def test_mode_and_mask_reach_the_module():
+  model = models.from_linen(Echo(), (1, 1, 1))
+  variables = model.init(jax.random.key(0))
+  assert variables.stats == {}
+  images, mask = jnp.zeros((2, 1, 1, 1), jnp.uint8), jnp.array([1.0, 0.0])
+  for train in (False, True):
+    outputs, stats = model.apply(variables, images, train=train, mask=mask)
+    np.testing.assert_array_equal(outputs.features, mask + 100 * train)
+    assert stats == {}
+
+
+def test_only_training_moves_the_stats(cnn, toy):
+  model, variables = cnn
+  images = jnp.asarray(toy.image)
+  _, same = model.apply(variables, images, train=False)
+  chex.assert_trees_all_equal(same, variables.stats)
+  _, new = model.apply(variables, images, train=True)
+  chex.assert_trees_all_equal_shapes_and_dtypes(new, variables.stats)
+  for a, b in zip(*map(jax.tree.leaves, (new, variables.stats)), strict=True):
+    assert (a != b).all()
+
+
+def test_padding_is_not_seen_in_training(cnn, toy):
+  model, variables = cnn
+  images, mask = jnp.asarray(toy.image[:6]), jnp.array([1.0] * 4 + [0.0] * 2)
+  outputs, stats = model.apply(variables, images, train=True, mask=mask)
+  changed = images.at[4:].set(255 - images[4:])
+  others, again = model.apply(variables, changed, train=True, mask=mask)
+  chex.assert_trees_all_equal(stats, again)
+  np.testing.assert_array_equal(outputs.logits[:4], others.logits[:4])
+  assert (outputs.logits[4:] != others.logits[4:]).any()
+
+
+def test_init_is_a_function_of_the_key(float32_cnn):
+  model, variables = float32_cnn
+  chex.assert_trees_all_equal(model.init(jax.random.key(1)), variables)
+  other = model.init(jax.random.key(2))
+  kernel = lambda v: v.params['Conv_0']['kernel']
+  assert (kernel(other) != kernel(variables)).all()
+  chex.assert_trees_all_equal(other.stats, variables.stats)
+  for name, want in (('mean', 0.0), ('var', 1.0)):
+    np.testing.assert_array_equal(other.stats['BatchNorm_0'][name], want)
+
+
+@pytest.mark.parametrize('shape', [(8, 8, 3), (8, 9, 1), (64,)])
+def test_images_of_another_shape_are_refused(float32_cnn, shape):
+  model, variables = float32_cnn
+  with pytest.raises(ValueError) as error:
+    model.apply(variables, jnp.zeros((2, *shape), jnp.uint8), train=False)
+  assert str(error.value) == (
+      f'Expected images of shape (8, 8, 1), found {shape}.')
+
+
+@pytest.mark.parametrize('name', ['mean', 'std'])
+@pytest.mark.parametrize('values', [(), (0.5, 0.2, 0.1)])
+def test_there_is_one_value_a_channel_or_one_for_all(name, values):
+  with pytest.raises(ValueError) as error:
+    models.from_linen(Echo(), (1, 1, 2), **{name: values})
+  assert str(error.value) == (
+      f'Expected {name}={values} to hold 1 or 2 values, one a channel.')
+
+
+@pytest.mark.parametrize('std', [(0.0,), (0.2, -0.1)])
+def test_a_spread_that_is_not_positive_is_refused(std):
+  with pytest.raises(ValueError, match='Expected std=.* to be positive'):
+    models.from_linen(Echo(), (1, 1, 2), mean=(0.0, 0.0), std=std)
