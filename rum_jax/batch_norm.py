@@ -1,0 +1,124 @@
+"""What batch-norm does while a network unlearns: update, freeze, recalibrate.
+
+*Update* is the default and the released code's: every unlearner runs the
+network in training mode, with the moments of the batch, and its running moments
+follow. The other two are transformations, for any unlearner:
+
+    salun(frozen(model), tx)                      # freeze
+    recalibrated(salun(model, tx), model)         # recalibrate
+
+An unlearner that starts from scratch must not be frozen: a fresh network has no
+moments yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from rum_jax import plans, trees
+from rum_jax.types import (
+    Array, Dataset, Info, Key, Model, Outputs, PyTree, Split, Unlearner,
+    Variables)
+
+_SALT = 0xBA7C  # Sets the key of recalibration apart from an unlearner's own.
+
+
+def frozen(model: Model) -> Model:
+  """The network whose training mode is its evaluation mode.
+
+  Batch-norm uses its running moments and leaves them alone; its scale and bias
+  are parameters and still learn. Whatever else differs between the two modes,
+  dropout for instance, is off too.
+
+  Args:
+    model: the network.
+
+  Returns:
+    A network with the same variables.
+  """
+
+  def apply(variables: Variables, images: Array, *, train: bool,
+            mask: Array | None = None) -> tuple[Outputs, PyTree]:
+    del train
+    outputs, _ = model.apply(variables, images, train=False, mask=mask)
+    return outputs, variables.stats
+
+  return Model(model.init, apply)
+
+
+def recalibrated(unlearner: Unlearner, model: Model, batch_size: int = 256
+                 ) -> Unlearner:
+  """Runs `unlearner`, then re-estimates the moments on the retain set.
+
+  Args:
+    unlearner: whose key, variables and info are left as they are.
+    model: the network (not a `frozen` one).
+    batch_size: examples a forward pass, as in training.
+
+  Returns:
+    An unlearner. Where its split is a sequence of splits, the last one's retain
+    set is used.
+
+  Raises:
+    TypeError: if `unlearner` cannot be called.
+    ValueError: if `batch_size` is not a whole number of at least 1.
+  """
+  trees.check_callable('unlearner', unlearner)
+  trees.check_count('batch_size', batch_size, 1)
+
+  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Any
+              ) -> tuple[Variables, Info]:
+    variables, info = unlearner(key, variables, dataset, split)
+    stage = split if isinstance(split, Split) else split[-1]
+    stats = moments(jax.random.fold_in(key, _SALT), model, variables, dataset,
+                    stage, batch_size)
+    return Variables(variables.params, stats), info
+
+  return unlearn
+
+
+def moments(key: Key, model: Model, variables: Variables, dataset: Dataset,
+            split: Split, batch_size: int = 256) -> PyTree:
+  """Mean over the retain set's batches of each batch's moments.
+
+  A network updates its running moments by `m ← m + rate · (batch − m)`. From
+  zeros that gives `rate · batch`, and the difference between starting at ones
+  and at zeros is `1 − rate`; so no network needs to tell what its rate is.
+
+  Args:
+    key: of the batches.
+    model: the network.
+    variables: parameters, and the shapes of the moments.
+    dataset: all examples.
+    split: whose retain set is passed over once.
+    batch_size: examples a batch; each batch counts by its size.
+
+  Returns:
+    A pytree shaped like `variables.stats`.
+  """
+  if not jax.tree.leaves(variables.stats):
+    return variables.stats
+  plan = plans.over_retain(batch_size)(key, split)
+
+  def updated(value: float, index: Array, weight: Array) -> PyTree:
+    start = jax.tree.map(lambda x: jnp.full_like(x, value), variables.stats)
+    return model.apply(
+        Variables(variables.params, start), jnp.asarray(dataset.image)[index],
+        train=True, mask=weight)[1]
+
+  def add(total: PyTree, row: tuple[Array, Array]):
+    new = updated(0, *row)
+    share = row[1].sum() / plan.weight.sum()
+    return jax.tree.map(lambda t, x: t + share * x, total, new), None
+
+  rows = plan.index, plan.weight
+  zeros = jax.tree.map(jnp.zeros_like, variables.stats)
+  total, _ = lax.scan(add, zeros, rows)
+  first = trees.take(rows, 0)
+  rate = jax.tree.map(lambda one, zero: 1 - (one - zero),
+                      updated(1, *first), updated(0, *first))
+  return jax.tree.map(lambda x, r: x / jnp.where(r > 0, r, 1), total, rate)

@@ -1,0 +1,84 @@
+"""Gradients of the cross-entropy at variables that stand still.
+
+What SalUn's mask, influence and selective dampening look at. The network runs
+in evaluation mode, so that an example's gradient depends on that example alone.
+"""
+
+from __future__ import annotations
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from rum_jax import losses, plans
+from rum_jax.types import Array, Dataset, Model, PyTree, Variables
+
+
+def in_batches(index: Array, batch_size: int) -> tuple[Array, Array]:
+  """Lays `index` `[n]` out in its order and pads the end.
+
+  Returns:
+    `(rows [T, B], inside [T, B])`, the latter false where a row only pads.
+  """
+  n = index.shape[0]
+  width = min(batch_size, max(n, 1))
+  where = jnp.arange(plans.num_steps(n, width) * width).reshape(-1, width)
+  return jnp.asarray(index)[jnp.minimum(where, max(n, 1) - 1)], where < n
+
+
+def example_losses(model: Model, variables: Variables, dataset: Dataset,
+                   rows: Array) -> Array:
+  """Cross-entropy `[B]` of the given rows, in evaluation mode."""
+  image, label = (jnp.asarray(x)[rows] for x in dataset)
+  outputs, _ = model.apply(variables, image, train=False)
+  return losses.cross_entropy(outputs.logits, label)
+
+
+def weighted(model: Model, variables: Variables, dataset: Dataset,
+             index: Array, weight: Array, batch_size: int = 256) -> PyTree:
+  """Gradient of `Σ weight_i · loss_i`, a batch at a time.
+
+  Args:
+    model: the network.
+    variables: where the gradient is taken.
+    dataset: all examples.
+    index: `[n]` rows of the dataset.
+    weight: `[n]`; `1 / n` for the gradient of the mean.
+    batch_size: examples at a time.
+
+  Returns:
+    A pytree shaped like the parameters.
+  """
+  rows, inside = in_batches(index, batch_size)
+  spread = jnp.where(inside, in_batches(weight, batch_size)[0], 0)
+
+  def loss(params: PyTree, rows: Array, weight: Array) -> Array:
+    at = Variables(params, variables.stats)
+    return (weight * example_losses(model, at, dataset, rows)).sum()
+
+  def add(total: PyTree, batch: tuple[Array, Array]):
+    grads = jax.grad(loss)(variables.params, *batch)
+    return jax.tree.map(jnp.add, total, grads), None
+
+  zeros = jax.tree.map(jnp.zeros_like, variables.params)
+  return lax.scan(add, zeros, (rows, spread))[0]
+
+
+def per_example(model: Model, variables: Variables, dataset: Dataset,
+                rows: Array) -> PyTree:
+  """Gradient of every example's loss: a pytree of leaves `[B, ...]`."""
+
+  def loss(params: PyTree, row: Array) -> Array:
+    at = Variables(params, variables.stats)
+    return example_losses(model, at, dataset, row[None])[0]
+
+  return jax.vmap(jax.grad(loss), in_axes=(None, 0))(variables.params, rows)
+
+
+def inner(left: PyTree, right: PyTree) -> Array:
+  """`[B, B']` inner products of two stacks of gradients, in full precision."""
+  flat = lambda x: x.reshape(x.shape[0], -1)
+  products = jax.tree.map(
+      lambda a, b: jnp.matmul(flat(a), flat(b).T,
+                              precision=lax.Precision.HIGHEST), left, right)
+  return sum(jax.tree.leaves(products))

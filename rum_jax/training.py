@@ -1,0 +1,237 @@
+"""The loop: one step, one fit, for training and for every unlearner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import optax
+
+from rum_jax import plans, trees
+from rum_jax.types import (
+    Array, Batch, Dataset, Draw, Info, Key, Model, Objective, Outputs,
+    Plan, PyTree, Split, Unlearner, Variables)
+
+
+class State(NamedTuple):
+  """A run between two epochs: all that the next one needs."""
+
+  variables: Variables
+  opt_state: PyTree
+  epoch: Array
+
+
+def make_step(objective: Objective, tx: optax.GradientTransformation
+              ) -> Callable[..., tuple[tuple[Variables, PyTree], Array]]:
+  """The jittable unit of every method: one gradient step.
+
+  Args:
+    objective: `(params, stats, batch, key) -> (loss, stats)`.
+    tx: the optimiser.
+
+  Returns:
+    `(variables, opt_state, batch, key) -> ((variables, opt_state), loss)`.
+  """
+
+  def step(variables: Variables, opt_state: PyTree, batch: Batch, key: Key):
+    (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(
+        variables.params, variables.stats, batch, key)
+    updates, opt_state = tx.update(grads, opt_state, variables.params)
+    params = optax.apply_updates(variables.params, updates)
+    return (Variables(params, stats), opt_state), loss
+
+  return step
+
+
+def gather(dataset: Dataset, plan: Plan, progress: Array, epoch: Array
+           ) -> Batch:
+  """Looks one step's rows up: `[B]` indices to a `Batch`."""
+  return Batch(
+      image=dataset.image[plan.index], label=dataset.label[plan.index],
+      index=plan.index, forget=plan.forget, weight=plan.weight,
+      progress=progress, epoch=epoch)
+
+
+def start(variables: Variables, tx: optax.GradientTransformation) -> State:
+  """The state before the first epoch."""
+  return State(variables, tx.init(variables.params), jnp.zeros((), jnp.int32))
+
+
+def run_epochs(
+    key: Key,
+    state: State,
+    dataset: Dataset,
+    split: Split,
+    *,
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    draw: Draw,
+    epochs: int,
+    total_steps: int,
+    probe: Callable[[Variables], PyTree] | None = None,
+) -> tuple[State, Info]:
+  """Runs `epochs` more epochs from `state`; a run may be cut anywhere.
+
+  The keys depend on the epoch's and the step's number alone, so the segments
+  of a run give bit for bit what the whole run gives.
+
+  Args:
+    key: of the whole run, the same for all its segments.
+    state: where to go on.
+    dataset: all examples.
+    split: what `draw` lays out.
+    objective: what to minimise.
+    tx: the optimiser.
+    draw: lays out an epoch.
+    epochs: how many to run now.
+    total_steps: of the whole run; steps beyond it change nothing.
+    probe: called with the variables after each epoch; its results are stacked.
+
+  Returns:
+    `(state, info)` with `info.loss` `[epochs · T]`.
+  """
+  dataset = jax.tree.map(jnp.asarray, dataset)
+  step = make_step(objective, tx)
+  length = jax.eval_shape(draw, key, split).index.shape[0]
+  key_draw, key_step = jax.random.split(key)
+
+  def one_step(carry, row: tuple[Plan, Array]):
+    variables, opt_state, epoch = carry
+    plan, t = row
+
+    def move(_):
+      batch = gather(dataset, plan, t / total_steps, epoch)
+      return step(variables, opt_state, batch, jax.random.fold_in(key_step, t))
+
+    if total_steps % length:
+      def rest(_):
+        kind = jax.eval_shape(move, None)[1].dtype
+        return (variables, opt_state), jnp.full((), jnp.nan, kind)
+      moved, loss = lax.cond(t < total_steps, move, rest, None)
+    else:
+      moved, loss = move(None)
+    return (*moved, epoch), loss
+
+  def one_epoch(state: State, _):
+    plan = draw(jax.random.fold_in(key_draw, state.epoch), split)
+    t = state.epoch * length + jnp.arange(length)
+    carry = (state.variables, state.opt_state, state.epoch)
+    (variables, opt_state, _), loss = lax.scan(one_step, carry, (plan, t))
+    seen = probe(variables) if probe else {}
+    return State(variables, opt_state, state.epoch + 1), (loss, seen)
+
+  state, (loss, probes) = lax.scan(one_epoch, state, length=epochs)
+  return state, Info(loss.reshape(-1), probes)
+
+
+def fit(
+    key: Key,
+    variables: Variables,
+    dataset: Dataset,
+    split: Split,
+    *,
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    draw: Draw,
+    epochs: int,
+    steps: int | None = None,
+    probe: Callable[[Variables], PyTree] | None = None,
+) -> tuple[Variables, Info]:
+  """A whole run of `run_epochs` from `variables`.
+
+  Args:
+    key: consumed.
+    variables: where to start.
+    dataset: all examples.
+    split: what `draw` lays out.
+    objective: what to minimise.
+    tx: the optimiser, started afresh.
+    draw: lays out an epoch.
+    epochs: length of the run; 0 changes nothing.
+    steps: if given, the length of the run in steps instead of epochs.
+    probe: called with the variables after each epoch; its results are stacked.
+
+  Returns:
+    `(variables, info)`.
+  """
+  length = jax.eval_shape(draw, key, split).index.shape[0]
+  total = epochs * length if steps is None else steps
+  if total and not length:
+    raise ValueError(f'Expected examples for steps={steps}, found none.')
+  if not total:
+    return variables, Info(jnp.zeros((0,)), {})
+  state, info = run_epochs(
+      key, start(variables, tx), dataset, split, objective=objective, tx=tx,
+      draw=draw, epochs=plans.num_steps(total, length), total_steps=total,
+      probe=probe)
+  return state.variables, info._replace(loss=info.loss[:total])
+
+
+def descent(
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    draw: Draw,
+    *,
+    epochs: int,
+    steps: int | None = None,
+    probe: Callable[[Variables], PyTree] | None = None,
+) -> Unlearner:
+  """The unlearner that runs `fit` from where it is: most rows of the table.
+
+  Args:
+    objective: what to minimise.
+    tx: the optimiser.
+    draw: lays out an epoch.
+    epochs: length of the run.
+    steps: if given, the length of the run in steps instead of epochs.
+    probe: called with the variables after each epoch.
+
+  Returns:
+    An unlearner.
+
+  Raises:
+    ValueError: if `epochs` or `steps` is not a whole number of at least 0.
+  """
+  check_budget(epochs, steps)
+
+  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+              ) -> tuple[Variables, Info]:
+    return fit(key, variables, dataset, split, objective=objective, tx=tx,
+               draw=draw, epochs=epochs, steps=steps, probe=probe)
+
+  return unlearn
+
+
+def check_budget(epochs: int, steps: int | None) -> None:
+  """Refuses a budget that is not a whole number of at least 0."""
+  trees.check_count('epochs', epochs)
+  if steps is not None:
+    trees.check_count('steps', steps)
+
+
+def predict(model: Model, variables: Variables, image: Array,
+            batch_size: int = 1024) -> Outputs:
+  """Outputs in evaluation mode for all images, a batch at a time.
+
+  Args:
+    model: the network.
+    variables: of one model.
+    image: `[N, H, W, C]` uint8.
+    batch_size: how many at a time.
+
+  Returns:
+    `Outputs(logits [N, K], features [N, D])`.
+  """
+  trees.check_count('batch_size', batch_size, 1)
+  image = jnp.asarray(image)
+  n = image.shape[0]
+  trees.check_count('number of images', n, 1)
+  steps = plans.num_steps(n, batch_size)
+  width = plans.num_steps(n, steps)
+  index = jnp.minimum(jnp.arange(steps * width), n - 1).reshape(steps, width)
+  outputs = lax.map(
+      lambda rows: model.apply(variables, image[rows], train=False)[0], index)
+  return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1])[:n], outputs)
