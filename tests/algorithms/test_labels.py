@@ -1,0 +1,77 @@
+"""Which labels `random_label` teaches, on any number of classes."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rum_jax.algorithms.random_label import mislabelled, random_labels
+from rum_jax.types import Batch, Model, Outputs
+
+COUNT = 6000
+
+
+def draw(classes, exclude_true, seed=0):
+  label = jnp.arange(COUNT) % classes
+  drawn = random_labels(jax.random.key(seed), jnp.arange(COUNT), label, classes,
+                        exclude_true=exclude_true)
+  return np.asarray(label), np.asarray(drawn)
+
+
+@pytest.mark.parametrize('classes', [2, 3, 100, 200])
+@pytest.mark.parametrize('exclude_true', [True, False])
+def test_labels_are_uniform_and_differ_from_the_true_one(classes, exclude_true):
+  label, drawn = draw(classes, exclude_true)
+  assert drawn.min() >= 0 and drawn.max() < classes
+  shift = np.bincount((drawn - label) % classes, minlength=classes)
+  allowed = shift[1:] if exclude_true else shift
+  if exclude_true:
+    assert shift[0] == 0
+  if len(allowed) == 1:
+    return
+  # Pearson's statistic has len - 1 degrees of freedom: mean d, variance 2d. A
+  # right sampler is beyond 6 sigma with probability below 1e-5.
+  expected = COUNT / len(allowed)
+  statistic = ((allowed - expected)**2 / expected).sum()
+  freedom = len(allowed) - 1
+  assert statistic < freedom + 6 * np.sqrt(2 * freedom) + 6
+
+
+def test_a_label_depends_on_its_row_and_not_on_its_batch():
+  label, drawn = draw(10, True)
+  rows = jnp.asarray([17, 4, 4000])
+  alone = random_labels(jax.random.key(0), rows, jnp.asarray(label)[rows], 10,
+                        exclude_true=True)
+  np.testing.assert_array_equal(alone, drawn[rows])
+
+
+@pytest.mark.parametrize('redraw', [False, True])
+def test_labels_are_drawn_once_or_each_epoch(redraw):
+  """A network of fixed logits tells by its loss which label it was given."""
+  classes, n = 50, 40
+  logits = jnp.log(jax.nn.softmax(jnp.arange(classes) / 10.0))
+
+  def apply(variables, images, *, train, mask=None):
+    return Outputs(jnp.tile(logits, (len(images), 1)), None), {}
+
+  model = Model(lambda key: None, apply)
+  objective = mislabelled(model, jax.random.key(1), exclude_true=True,
+                          redraw=redraw, augment=None)
+  forget = np.arange(n) < 30
+
+  def loss(epoch, weight):
+    batch = Batch(np.zeros((n, 1)), np.zeros(n, int), np.arange(n), forget,
+                  weight, 0.0, epoch)
+    return objective({}, {}, batch, None)[0]
+
+  first, second = (loss(epoch, 1.0 * forget) for epoch in (0, 1))
+  assert (first != second) == redraw
+  for epoch in (0, 1):
+    np.testing.assert_allclose(loss(epoch, 1.0 * ~forget), -logits[0], 1e-6)
+
+
+def test_one_class_has_no_wrong_label():
+  with pytest.raises(ValueError, match='at least 2 classes .* found 1'):
+    draw(1, True)
