@@ -1,0 +1,135 @@
+"""Judges unlearned models against retrained ones, seed by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from rum_jax import attacks, metrics
+from rum_jax.types import Array
+
+
+FIGURES = ('tow', 'tow_by_group', 'tow_mia', 'mia_gap', 'forget_accuracy',
+           'retain_accuracy', 'test_accuracy')
+
+
+class Subsets(NamedTuple):
+  """Whom the figures are about, as rows of all examples.
+
+  Attributes:
+    groups: G arrays of rows, together the forget set.
+    retain: `[R]` rows.
+    test: `[n]` rows that no model trained on.
+  """
+
+  groups: tuple[np.ndarray, ...]
+  retain: np.ndarray
+  test: np.ndarray
+
+  @property
+  def forget(self) -> np.ndarray:
+    return np.concatenate(self.groups)
+
+
+class Behaviour(NamedTuple):
+  """What S models do; every figure in `[0, 1]`, NaN where a run diverged.
+
+  Attributes:
+    forget: `[S]` accuracy on the forget set.
+    groups: `[S, G]` accuracy on each of its groups.
+    retain: `[S]` accuracy on the retain set.
+    test: `[S]` accuracy on the test set.
+    mia: `[S]` share of the forget set that the attack takes for non-members.
+  """
+
+  forget: np.ndarray
+  groups: np.ndarray
+  retain: np.ndarray
+  test: np.ndarray
+  mia: np.ndarray
+
+
+def behaviour(logits: Array, labels: Array, subsets: Subsets,
+              seed: int = 0) -> Behaviour:
+  """Accuracies and the SVC attack of S models.
+
+  Args:
+    logits: `[S, N, K]` in evaluation mode.
+    labels: `[N]` that the models were trained on.
+    subsets: whom to look at.
+    seed: of the attack's draw of members.
+
+  Returns:
+    The figures of each model.
+  """
+  confidence = np.asarray(attacks.true_confidence(logits, labels))
+
+  def accuracy(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(metrics.accuracy(logits, labels, rows), np.float64)
+
+  mia = [attacks.svc_attack(c[subsets.retain], c[subsets.test],
+                            c[subsets.forget], seed=seed) for c in confidence]
+  return Behaviour(
+      forget=accuracy(subsets.forget),
+      groups=np.stack([accuracy(g) for g in subsets.groups], axis=-1),
+      retain=accuracy(subsets.retain), test=accuracy(subsets.test),
+      mia=np.asarray(mia))
+
+
+def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
+  """The paper's figures, one a seed.
+
+  Args:
+    unlearned: S models.
+    oracle: S retrained models, paired with them.
+
+  Returns:
+    `tow`, `tow_by_group`, `tow_mia`, `mia_gap`, `forget_accuracy`,
+    `retain_accuracy`, `test_accuracy`, each `[S]`, and `group_accuracy`
+    `[S, G]`.
+  """
+  gaps = Behaviour(*(u - o for u, o in zip(unlearned, oracle)))
+  war = lambda forget: metrics.tug_of_war(forget, gaps.retain, gaps.test)
+  by_group = metrics.grouped_tug_of_war(
+      jnp.asarray(gaps.groups), gaps.retain, gaps.test)
+  return {
+      'tow': np.asarray(war(gaps.forget)),
+      'tow_by_group': np.asarray(by_group),
+      'tow_mia': np.asarray(war(gaps.mia)),
+      'mia_gap': np.abs(gaps.mia),
+      'forget_accuracy': unlearned.forget,
+      'retain_accuracy': unlearned.retain,
+      'test_accuracy': unlearned.test,
+      'group_accuracy': unlearned.groups,
+  }
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+  """Mean, half-width of the 95 % interval, and every seed, for JSON."""
+  mean, ci95 = metrics.confidence_interval(np.asarray(values, float))
+  return {'mean': mean, 'ci95': ci95, 'values': [float(v) for v in values]}
+
+
+def differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+  """RUM^F minus each of its controls, paired by seed.
+
+  Args:
+    rows: with `method`, `variant` and the figures of `summary`.
+
+  Returns:
+    For each method and control: `method`, `minus`, and the summaries of the
+    differences in `tow`, `tow_by_group`, `tow_mia` and `mia_gap`.
+  """
+  by_name = {(r['method'], r['variant']): r for r in rows}
+  out = []
+  for method in dict.fromkeys(r['method'] for r in rows):
+    for control in ('vanilla', 'matched', 'shuffle'):
+      pair = [by_name.get((method, v)) for v in ('rum_f', control)]
+      if all(pair):
+        out.append({'method': method, 'minus': control, **{
+            name: summary(np.subtract(*(r[name]['values'] for r in pair)))
+            for name in FIGURES[:4]}})
+  return out

@@ -1,0 +1,176 @@
+"""Refinement: which examples to forget, in which groups, in which order.
+
+A *group* is an array of rows; a refinement is a tuple of disjoint groups in the
+order in which they are unlearned. `stages` turns it into the splits that
+`rum.sequential` folds over. All of this is small and runs on the host.
+
+Ties: scores are ranked by (score, position in a permutation drawn from `seed`),
+so that equal scores, of which memorization has many, fall neither in the order
+of the data set nor differently from run to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import json
+import pathlib
+
+import numpy as np
+
+from rum_jax import trees
+from rum_jax.types import Split
+
+Groups = tuple[np.ndarray, ...]
+RetainPolicy = Callable[[Groups, int], tuple[np.ndarray, ...]]
+
+
+def ranked(scores: np.ndarray, seed: int) -> np.ndarray:
+  """Rows in ascending order of score, ties as drawn from `seed`.
+
+  Args:
+    scores: `[N]`, finite.
+    seed: of the permutation that breaks ties.
+
+  Returns:
+    `[N]` int32 rows.
+
+  Raises:
+    ValueError: if a score is NaN or infinite; the message names a row.
+  """
+  scores = np.asarray(scores)
+  if not np.isfinite(scores).all():
+    row = int(np.flatnonzero(~np.isfinite(scores))[0])
+    raise ValueError(f'Expected finite scores, found {scores[row]} at row '
+                     f'{row}; more models may be needed.')
+  tie = np.random.default_rng(seed).permutation(len(scores))
+  return np.lexsort((tie, scores)).astype(np.int32)
+
+
+def by_score(scores: np.ndarray, size: int, *, middle: float | None = 0.5,
+             seed: int = 0) -> Groups:
+  """Low, medium and high: the lowest, the nearest to `middle`, the highest.
+
+  The low group is chosen first, then the high one from the rest, then the
+  medium one from what is left, so that the three never overlap.
+
+  Args:
+    scores: `[N]`, such as memorization.
+    size: examples in each group.
+    middle: what medium is near to; `None` is the median, as the paper's
+      follow-up has it for proxies.
+    seed: breaks ties.
+
+  Returns:
+    Three arrays of rows, each sorted.
+
+  Raises:
+    ValueError: if three groups of `size` do not fit in N, or a score is not
+      finite.
+
+  References:
+    Zhao et al., What makes unlearning hard and what to do about it, 2024.
+  """
+  trees.check_count('size', size, 1)
+  scores = np.asarray(scores)
+  if 3 * size > len(scores):
+    raise ValueError(f'Expected three groups of size={size} to fit in '
+                     f'{len(scores)} examples.')
+  order = ranked(scores, seed)
+  rest = order[size:len(order) - size]
+  target = np.median(scores) if middle is None else middle
+  nearest = ranked(np.abs(scores - target), seed)
+  medium = nearest[np.isin(nearest, rest)][:size]
+  return tuple(np.sort(g) for g in (order[:size], medium, order[-size:]))
+
+
+def shuffled(groups: Groups, seed: int) -> Groups:
+  """The control: the same examples in random groups of the same sizes."""
+  pool = np.random.default_rng(seed).permutation(np.concatenate(groups))
+  cuts = np.cumsum([len(g) for g in groups])[:-1]
+  return tuple(np.sort(g) for g in np.split(pool, cuts))
+
+
+def merged(groups: Groups) -> Groups:
+  """All groups as one: the forget set of an unrefined, *vanilla* run."""
+  return (np.sort(np.concatenate(groups)),)
+
+
+def load_groups(path: str) -> Groups:
+  """Reads `{"low": rows, "medium": rows, "high": rows}`, rows of the data set.
+
+  Raises:
+    OSError: if the file cannot be read.
+    ValueError: if it is not such a JSON object.
+  """
+  try:
+    named = json.loads(pathlib.Path(path).read_text())
+    return tuple(np.asarray(named[name], np.int32)
+                 for name in ('low', 'medium', 'high'))
+  except OSError as error:
+    raise OSError(f'Cannot read groups={path}: {error.strerror}.') from error
+  except (ValueError, KeyError, TypeError) as error:
+    raise ValueError(f'Expected groups={path} to be a JSON object that lists '
+                     f'rows as low, medium and high: {error}.') from error
+
+
+def retain_remaining(groups: Groups, num_examples: int
+                     ) -> tuple[np.ndarray, ...]:
+  """Retain all but the groups unlearned so far, this one included.
+
+  The paper's pipeline for memorization. A later stage never sees a forgotten
+  group again, but an early stage still trains on those that are to come.
+  """
+  return tuple(_others(groups[:i + 1], num_examples)
+               for i in range(len(groups)))
+
+
+def retain_untouched(groups: Groups, num_examples: int
+                     ) -> tuple[np.ndarray, ...]:
+  """Retain, in every stage, what no group holds: the paper's ES pipeline."""
+  return (_others(groups, num_examples),) * len(groups)
+
+
+def stages(groups: Sequence[np.ndarray], num_examples: int,
+           policy: RetainPolicy = retain_remaining) -> tuple[Split, ...]:
+  """One split a group, in order.
+
+  Args:
+    groups: disjoint arrays of rows.
+    num_examples: N.
+    policy: what each stage retains.
+
+  Returns:
+    Splits with int32 rows.
+
+  Raises:
+    ValueError: if there is no group or an empty one, two overlap, a row is not
+      a whole number in `[0, N)`, or nothing is left to retain.
+  """
+  groups = tuple(map(np.asarray, groups))
+  if not groups:
+    raise ValueError('Expected at least one group, found none.')
+  for i, group in enumerate(groups):
+    if not len(group):
+      raise ValueError(f'Expected group {i} to hold examples, found none.')
+    if group.min() < 0 or group.max() >= num_examples:
+      raise ValueError(f'Expected rows in [0, {num_examples}), found '
+                       f'{group.min()}..{group.max()} in group {i}.')
+    if not np.issubdtype(group.dtype, np.integer):
+      raise ValueError(f'Expected rows as whole numbers, found {group.dtype} '
+                       f'in group {i}.')
+  groups = tuple(g.astype(np.int32) for g in groups)
+  rows, counts = np.unique(np.concatenate(groups), return_counts=True)
+  if (counts > 1).any():
+    raise ValueError(f'Expected disjoint groups, found row '
+                     f'{rows[counts > 1][0]} twice.')
+  retains = policy(groups, num_examples)
+  if min(map(len, retains)) == 0:
+    raise ValueError(f'Expected examples to retain: the forget set holds all '
+                     f'{num_examples} of them.')
+  return tuple(Split(f, r) for f, r in zip(groups, retains))
+
+
+def _others(groups: Sequence[np.ndarray], num_examples: int) -> np.ndarray:
+  keep = np.ones(num_examples, bool)
+  keep[np.concatenate(groups)] = False
+  return np.flatnonzero(keep).astype(np.int32)
