@@ -1,0 +1,60 @@
+"""Turns `results.json` into Markdown, for a README."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rum_jax.findings import findings
+from rum_jax.rows import GROUPS, best, by_method, called, duration, interval
+from rum_jax.rows import name, shown
+
+_FIGURES = {'tow': 'ToW', 'tow_by_group': 'ToW by group', 'tow_mia': 'ToW-MIA',
+            'mia_gap': 'MIA gap', 'test_accuracy': 'test'}
+
+
+def section(results: Mapping[str, Any], command: str) -> str:
+  """The table of a run, what it shows, and where it comes from.
+
+  Args:
+    results: what `results.json` holds.
+    command: that made them.
+
+  Returns:
+    Markdown; the best row is bold.
+  """
+  made = results['environment']
+  lines = [
+      f'`{command}`: {results["recipe"]["dataset"]}, '
+      f'{results["recipe"]["network"]}, {len(results["seeds"])} seeds, '
+      f'{len(results["corrupted"])} wrong labels; on {made["device"]} '
+      f'({made["devices"]} devices), jax {made["versions"]["jax"]}.', '',
+      *_table(results), '',
+      *(f'* {sentence}' for sentence in findings(results))]
+  return '\n'.join(lines)
+
+
+def _table(results: Mapping[str, Any]) -> list[str]:
+  groups = [group for group in GROUPS if group in results['groups']]
+  head = ['method', *_FIGURES.values(), *(f'{g} forgotten' for g in groups),
+          'seconds']
+  rows = [_cells(('Oracle', *[''] * (len(_FIGURES) - 1),
+                  shown(*interval(results['oracle']['test_accuracy'])), *(
+                      shown(results['oracle']['groups'][g]['mean'])
+                      for g in groups),
+                  duration(results['oracle']['seconds'])))]
+  first = best(results['rows'])
+  for heading, members in by_method(results['rows']):
+    for row in members:
+      label = f'{heading} {called(row["variant"])}' if heading else name(row)
+      cells = [label, *(shown(*interval(row[x])) for x in _FIGURES), *(
+          shown(row['groups'][g]['forget_accuracy']['mean']) for g in groups),
+               duration(row['seconds']['mean'])]
+      if row is first:
+        cells = [f'**{cell}**' for cell in cells]
+      rows.append(_cells(cells))
+  return [_cells(head), _cells(['---'] * len(head)), *rows]
+
+
+def _cells(values: Sequence[str]) -> str:
+  return f'| {" | ".join(values)} |'

@@ -1,0 +1,147 @@
+"""The main job: what it writes, what it skips, and what a kill cannot do."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+from experiments import results as results_lib
+from rum_jax import evaluation
+from tests.experiments.conftest import ROOT, TINY
+
+pytestmark = pytest.mark.slow
+
+
+def figures(workdir: pathlib.Path) -> dict:
+  """`results.json` without what differs between any two runs: the seconds."""
+
+  def strip(value):
+    if isinstance(value, dict):
+      return {k: strip(v) for k, v in value.items()
+              if 'seconds' not in k and k != 'environment'}
+    return [strip(v) for v in value] if isinstance(value, list) else value
+
+  return strip(json.loads((workdir / 'results.json').read_text()))
+
+
+def artefacts(workdir: pathlib.Path) -> set[pathlib.Path]:
+  return {p.parent for p in workdir.rglob('manifest.json')
+          if not p.parent.name.startswith('.')}
+
+
+def test_it_writes_what_the_readme_says(finished):
+  workdir, process = finished
+  assert process.returncode == 0, process.stderr
+  found = json.loads((workdir / 'results.json').read_text())
+  assert found['seeds'] == [0, 1]
+  assert set(found['groups']) == set(results_lib.GROUPS)
+  variants = {(r['method'], r['variant']) for r in found['rows']}
+  assert variants == {
+      ('do_nothing', 'reference'), ('another_oracle', 'reference'),
+      *(('finetune', v) for v in ('vanilla', 'matched', 'shuffle', 'rum_f')),
+      ('rum', 'rum')}
+  for row in found['rows']:
+    for name in (*evaluation.FIGURES, 'seconds'):
+      assert set(row[name]) == {'mean', 'ci95', 'values'}
+      assert len(row[name]['values']) == 2
+      assert row[name]['mean'] == pytest.approx(np.mean(row[name]['values']))
+  by_name = {(r['method'], r['variant']): r for r in found['rows']}
+  assert (sum(by_name['finetune', 'matched']['steps'])
+          == sum(by_name['finetune', 'rum_f']['steps']))
+  assert [x['minus'] for x in found['differences']] == [
+      'vanilla', 'matched', 'shuffle']
+  assert (workdir / 'report.html').read_text().startswith('<!DOCTYPE html>')
+  assert 'RUM^F minus its controls' in process.stdout
+  with np.load(workdir / 'memorization.npz', allow_pickle=False) as file:
+    assert file['score'].shape == (found['examples']['train'],)
+    assert (file['models_in'] + file['models_out'] == 70).all()
+    assert str(file['data_hash']) == found['data_hash']
+
+
+def test_forget_set_is_what_was_asked_for(finished):
+  workdir, _ = finished
+  found = json.loads((workdir / 'results.json').read_text())
+  rows = [set(g['rows']) for g in found['groups'].values()]
+  assert [len(r) for r in rows] == [48, 48, 48]
+  assert len(set.union(*rows)) == 144
+  means = [g['mean_memorization'] for g in found['groups'].values()]
+  assert means == sorted(means)
+
+
+def test_a_second_run_computes_nothing(finished, run):
+  workdir, _ = finished
+  before = {p: p.stat().st_mtime_ns for p in artefacts(workdir)}
+  first = figures(workdir)
+  assert run('rum', *TINY, f'--workdir={workdir}').returncode == 0
+  assert {p: p.stat().st_mtime_ns for p in artefacts(workdir)} == before
+  assert figures(workdir) == first
+
+
+def test_kills_change_nothing(finished, command, tmp_path):
+  undisturbed, _ = finished
+  line = command('rum', *TINY, f'--workdir={tmp_path}')
+  for wanted in (1, 3, 6):
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while len(artefacts(tmp_path)) < wanted and process.poll() is None:
+      assert time.monotonic() < deadline
+      time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+  assert not (tmp_path / 'results.json').exists()
+  kept = {p: p.stat().st_mtime_ns for p in artefacts(tmp_path)}
+  assert len(kept) >= 6
+  subprocess.run(line, cwd=ROOT, check=True, capture_output=True)
+  assert {p: p.stat().st_mtime_ns for p in kept} == kept
+  assert figures(tmp_path) == figures(undisturbed)
+  assert ((tmp_path / 'memorization.npz').read_bytes()
+          == (undisturbed / 'memorization.npz').read_bytes())
+
+
+def test_a_truncated_artefact_is_named_and_computed_again(
+    finished, run, tmp_path):
+  undisturbed, _ = finished
+  workdir = tmp_path / 'copy'
+  shutil.copytree(undisturbed, workdir)
+  victim = next(workdir.glob('originals-*/arrays.npz'))
+  victim.write_bytes(victim.read_bytes()[:-7])
+  again = run('rum', *TINY, f'--workdir={workdir}')
+  assert again.returncode == 0
+  assert str(victim) in again.stderr and 'not what was written' in again.stderr
+  assert list(workdir.glob('originals-*.damaged0'))
+  assert figures(workdir) == figures(undisturbed)
+
+
+def test_a_changed_recipe_is_not_reused(finished, run, tmp_path):
+  undisturbed, _ = finished
+  workdir = tmp_path / 'copy'
+  shutil.copytree(undisturbed, workdir)
+  before = artefacts(workdir)
+  flags = [f for f in TINY if not f.startswith('--epochs')]
+  assert run('train', *flags, '--epochs=3',
+             f'--workdir={workdir}').returncode == 0
+  assert len(artefacts(workdir) - before) == 1
+
+
+def test_two_runs_cannot_share_a_workdir(command, run, tmp_path):
+  holder = subprocess.Popen(
+      command('rum', *TINY, f'--workdir={tmp_path}'), cwd=ROOT,
+      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+  try:
+    while not (tmp_path / '.lock').exists():
+      assert holder.poll() is None
+      time.sleep(0.05)
+    time.sleep(0.2)
+    other = run('train', f'--workdir={tmp_path}')
+  finally:
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+  assert other.returncode == 1
+  assert f'Another run is using workdir={tmp_path}' in other.stderr

@@ -1,0 +1,55 @@
+"""The README's example and the notebooks run as they are written."""
+
+import json
+import pathlib
+import re
+
+import pytest
+
+from experiments import readme
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+pytestmark = pytest.mark.slow
+
+
+def test_readme_example_runs(capsys):
+  text = (ROOT / 'README.md').read_text()
+  block = re.search(r'<!-- example -->\n```python\n(.*?)```', text, re.S)[1]
+  statements = [x for x in block.splitlines() if x.strip()]
+  assert len(statements) <= 30
+  exec(compile(block, 'README.md', 'exec'), {})
+  lines = capsys.readouterr().out.splitlines()
+  assert [x.split()[0] for x in lines] == ['unlearned', 'oracle']
+  assert all(0.8 < float(x.split()[1]) <= 1 for x in lines)
+
+
+@pytest.mark.parametrize(
+    'path', sorted((ROOT / 'colabs').glob('*.ipynb')), ids=lambda p: p.name)
+def test_notebook_runs(path, capsys):
+  cells = json.loads(path.read_text())['cells']
+  code = [''.join(c['source']) for c in cells if c['cell_type'] == 'code']
+  assert all(not c['outputs'] for c in cells if c['cell_type'] == 'code')
+  space = {}
+  for cell in code:
+    if not cell.startswith('%'):
+      exec(compile(cell, path.name, 'exec'), space)
+  tow = dict(re.findall(r'^(.+?) +ToW ([\d.]+)', capsys.readouterr().out, re.M))
+  assert float(tow['RUM']) > float(tow['do nothing'])
+
+
+def test_readme_method_keeps_the_contract():
+  text = (ROOT / 'README.md').read_text()
+  own, check = (
+      re.search(rf'<!-- {name} -->\n```python\n(.*?)```', text, re.S)[1]
+      for name in ('own', 'check'))
+  assert len([x for x in own.splitlines() if x.strip()]) <= 30
+  exec(compile(own + check, 'README.md', 'exec'), {})
+
+
+def test_readme_tables_are_those_of_the_results():
+  text = (ROOT / 'README.md').read_text()
+  assert readme.filled(text) == text
+  for name in readme.COMMANDS:
+    assert (ROOT / 'results' / f'{name}.json').exists()
+    assert f'<!-- results:{name} -->' in text
