@@ -1,0 +1,137 @@
+"""What all binaries share: flags, one-line errors, devices, the workdir."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import fcntl
+import os
+import pathlib
+import sys
+import typing
+import warnings
+
+from absl import app
+from absl import flags
+from absl import logging
+import jax
+
+from experiments import recipes
+from experiments import stages
+from rum_jax import checkpoints
+
+FLAGS = flags.FLAGS
+_DEFINE = {'str': flags.DEFINE_string, 'int': flags.DEFINE_integer,
+           'float': flags.DEFINE_float}
+
+
+def define(default: recipes.Recipe) -> None:
+  """Defines a flag for every field of the recipe, and those of speed."""
+  for field in dataclasses.fields(default):
+    _DEFINE[field.type](field.name, getattr(default, field.name),
+                        field.metadata['help'])
+  flags.DEFINE_integer(
+      'chunk', None, 'Runs at a time on a GPU or TPU; speed only.')
+  flags.DEFINE_string(
+      'workdir', None, 'Where to write; default runs/<recipe>-<hash>.')
+  flags.DEFINE_string('data_dir', 'data', 'Where data sets lie.')
+  flags.DEFINE_bool('traceback', False, 'Show where an error came from.')
+  flags.DEFINE_string(
+      'compilation_cache', os.path.expanduser('~/.cache/rum_jax'),
+      'Where compiled programs are kept; empty for nowhere.')
+  _help_of_all(sys.argv[0])
+
+
+def _help_of_all(main_module: str) -> None:
+  """Lists the flags of this module under `--help` of the binary."""
+  for flag in FLAGS.get_flags_for_module(__name__):
+    FLAGS.register_key_flag_for_module(main_module, flag)
+
+
+def recipe() -> recipes.Recipe:
+  """The recipe that the flags give."""
+  names = [field.name for field in dataclasses.fields(recipes.Recipe)]
+  return recipes.Recipe(**{name: FLAGS[name].value for name in names})
+
+
+def run(main: Callable[[], None]) -> typing.NoReturn:
+  """Parses the flags and runs `main`; an error is one line and exit code 1."""
+
+  def parse(argv: Sequence[str]) -> Sequence[str]:
+    try:
+      rest = FLAGS(argv)
+    except flags.Error as error:
+      _fail(2, str(error))
+    if len(rest) > 1:
+      _fail(2, f'Expected flags only, found {rest[1]!r}.')
+    return rest
+
+  def guarded(argv: Sequence[str]) -> None:
+    del argv
+    logging.set_verbosity(logging.WARNING)
+    warnings.showwarning = lambda message, *_, **__: print(
+        f'Warning: {message}', file=sys.stderr)
+    warnings.filterwarnings('ignore', category=DeprecationWarning)
+    try:
+      start_devices()
+      main()
+    except (ValueError, OSError) as error:
+      if FLAGS.traceback:
+        raise
+      _fail(1, str(error))
+    except KeyboardInterrupt:
+      _fail(130, 'Interrupted; run the same command again to go on.')
+
+  app.run(guarded, flags_parser=parse)
+
+
+def _fail(code: int, message: str) -> typing.NoReturn:
+  print(f'Error: {" ".join(message.split())}', file=sys.stderr)
+  sys.exit(code)
+
+
+def start_devices() -> None:
+  """One CPU device a core, single-threaded each; the compilation cache on.
+
+  Small networks hardly use a second core, so runs are spread over them; with
+  one thread each, results do not depend on the number of cores.
+  """
+  if FLAGS.chunk is not None and FLAGS.chunk < 1:
+    raise ValueError(f'Expected chunk={FLAGS.chunk} to be at least 1.')
+  extra = '--xla_cpu_multi_thread_eigen=false'
+  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {extra}'
+  jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
+  if FLAGS.compilation_cache:
+    jax.config.update('jax_compilation_cache_dir', FLAGS.compilation_cache)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+
+
+def begin(prefix: str = '') -> stages.Setup:
+  """Claims the workdir that the flags give and loads their recipe's data.
+
+  Args:
+    prefix: of the default workdir's name, `runs/<prefix><recipe>-<hash>`.
+
+  Raises:
+    OSError: if the workdir cannot be written, or another run is in it.
+  """
+  default = recipe()
+  root = pathlib.Path(FLAGS.workdir or checkpoints.place(
+      pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
+      dataclasses.asdict(default)))
+  setup = stages.prepare(default, root, FLAGS.data_dir, FLAGS.chunk)
+  try:
+    root.mkdir(parents=True, exist_ok=True)
+    handle = os.open(root / '.lock', os.O_CREAT | os.O_RDWR)
+  except OSError as error:
+    raise OSError(
+        f'Cannot write to workdir={root}: {error.strerror}.') from error
+  try:
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Till we die.
+  except OSError:
+    raise OSError(f'Another run is using workdir={root}.') from None
+  source = setup.source
+  print(f'{source.name}: {source.num_train} training and {len(source.test)} '
+        f'{default.held_out} examples, {len(setup.corrupted)} training labels '
+        f'made wrong. Writing to {root}.', flush=True)
+  return setup

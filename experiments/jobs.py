@@ -1,0 +1,175 @@
+"""Jobs: the rows of the table that do work, run for all seeds at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import recipes
+from experiments.stages import Setup, described, keys, run
+from rum_jax import checkpoints, evaluation, refinement, rum
+from rum_jax.checkpoints import Artefact
+from rum_jax.types import Info, Split, Unlearner, Variables
+
+
+class Job(NamedTuple):
+  """One row of the table.
+
+  Attributes:
+    method: name of the algorithm, or `rum`.
+    variant: vanilla, matched, shuffle, rum_f or rum.
+    setting: a `(method, values)` for each stage.
+    splits: one for each stage, with a leading axis of seeds.
+    steps: length of every stage in steps, or `None`.
+  """
+
+  method: str
+  variant: str
+  setting: Sequence[tuple[str, dict[str, Any]]]
+  splits: tuple[Split, ...]
+  steps: int | None = None
+
+
+def unlearner_of(setup: Setup, job: Job, values: Sequence[dict[str, Any]]
+                 ) -> Unlearner:
+  """The unlearner of a job, with its numbers replaced by `values`."""
+  return rum.sequential(*(
+      recipes.build(setup.recipe, setup.model, name, {**fixed, **traced},
+                    job.steps)
+      for (name, fixed), traced in zip(job.setting, values)))
+
+
+def run_job(setup: Setup, job: Job, start: Variables
+            ) -> tuple[tuple[Variables, tuple[Info, ...]], dict[str, float]]:
+  """Unlearns S models.
+
+  Real-valued hyper-parameters enter the program as arguments, so that jobs that
+  differ in nothing else share it.
+
+  Returns:
+    `(variables, infos)` of all seeds, and the seconds.
+  """
+  values = [{k: v for k, v in fixed.items() if isinstance(v, float)}
+            for _, fixed in job.setting]
+  static = [(m, sorted((k, v) for k, v in fixed.items() if k not in value))
+            for (m, fixed), value in zip(job.setting, values)]
+  unlearner_of(setup, job, values)  # Refuses bad values before tracing.
+
+  def one(key, variables, dataset, split, values):
+    return unlearner_of(setup, job, values)(key, variables, dataset, split)
+
+  return run(
+      setup, f'{static} {job.steps}', one, (0, 0, None, 0, None),
+      keys(setup, f'{job.method}-{job.variant}'), start, setup.dataset,
+      job.splits, jax.tree.map(jnp.float32, values))
+
+
+def identity_of(setup: Setup, job: Job, start: Artefact) -> dict[str, Any]:
+  """What decides the result of a job."""
+  return {
+      'setting': job.setting, 'steps': job.steps, 'originals': start.digest,
+      'splits': checkpoints.array_digest(*jax.tree.leaves(job.splits)),
+      **setup.recipe.part('batch_size', 'momentum', 'weight_decay')}
+
+
+def place(setup: Setup, job: Job, start: Artefact) -> pathlib.Path:
+  """The folder of a job's artefact."""
+  name = f'unlearned/{job.method}-{job.variant}'
+  return checkpoints.place(
+      setup.root, name.replace(':', '_'), identity_of(setup, job, start))
+
+
+def unlearn(setup: Setup, job: Job, start: Artefact) -> Artefact:
+  """The artefact of a job that starts from the originals."""
+
+  def compute() -> Artefact:
+    (variables, infos), notes = run_job(
+        setup, job, Variables(**jax.tree.map(jnp.asarray, start.tree)))
+    losses = [np.asarray(info.loss) for info in infos]
+    notes['steps'] = [x.shape[1] for x in losses]
+    notes['diverged'] = _diverged(losses, setup.recipe.first_seed)
+    return described(setup, variables, np.concatenate(losses, 1), notes)
+
+  return checkpoints.stage(
+      place(setup, job, start), identity_of(setup, job, start), compute)
+
+
+def _diverged(losses: Sequence[np.ndarray], first_seed: int
+              ) -> list[dict[str, int]]:
+  """Seed and first stage of every run whose loss is not finite."""
+  broken = np.stack([~np.isfinite(x).all(axis=1) for x in losses], axis=1)
+  return [{'seed': first_seed + int(s), 'stage': int(broken[s].argmax())}
+          for s in np.flatnonzero(broken.any(axis=1))]
+
+
+def stacked(refinements: Sequence[Sequence[Split]]) -> tuple[Split, ...]:
+  """One refinement a seed to stages whose splits have a leading axis `[S]`."""
+  return tuple(Split(*map(np.stack, zip(*stage)))
+               for stage in zip(*refinements))
+
+
+def judge(setup: Setup, artefact: Artefact, subsets: evaluation.Subsets
+          ) -> evaluation.Behaviour:
+  """What the models of an artefact do, attack included."""
+
+  def compute() -> Artefact:
+    figures = evaluation.behaviour(
+        artefact.arrays['logits'], setup.source.dataset.label, subsets)
+    return Artefact(figures._asdict())
+
+  logits = checkpoints.array_digest(artefact.arrays['logits'])
+  rows = checkpoints.array_digest(*jax.tree.leaves(subsets))
+  identity = {'logits': logits, 'rows': rows, 'data': setup.data_hash}
+  arrays = checkpoints.stage(
+      checkpoints.place(setup.root, f'judged/{logits[:8]}', identity),
+      identity, compute).arrays
+  return evaluation.Behaviour(**arrays)
+
+
+def count_steps(setup: Setup, job: Job) -> int:
+  """Steps that a job takes in all its stages."""
+  unlearner = unlearner_of(setup, job, [{}] * len(job.setting))
+  split = jax.tree.map(lambda x: x[0], job.splits)
+  _, infos = jax.eval_shape(
+      lambda key, split: unlearner(
+          key, setup.model.init(key), setup.dataset, split),
+      jax.random.key(0), split)
+  return sum(info.loss.shape[0] for info in infos)
+
+
+def splits_of(setup: Setup, groups: refinement.Groups, variant: str
+              ) -> tuple[Split, ...]:
+  """The stages of a variant, with a leading axis of seeds."""
+  recipe, n = setup.recipe, setup.source.num_train
+  chosen = [
+      refinement.merged(groups) if variant in ('vanilla', 'matched') else
+      refinement.shuffled(groups, seed) if variant == 'shuffle' else groups
+      for seed in range(recipe.first_seed, recipe.first_seed + recipe.seeds)]
+  return stacked([refinement.stages(g, n) for g in chosen])
+
+
+def jobs_of(setup: Setup, groups: refinement.Groups) -> list[Job]:
+  """Every row of the table that does work."""
+  tuned, jobs = recipes.tuned(setup.recipe), []
+  for method in setup.recipe.method_names:
+    settings = tuned['methods'][method]
+    named = {variant: job_of(setup, groups, method, variant, settings[variant])
+             for variant in recipes.VARIANTS if variant in settings}
+    if 'matched' in named:
+      steps = count_steps(setup, named['rum_f'])
+      named['matched'] = named['matched']._replace(steps=steps)
+    jobs += named.values()
+  splits = splits_of(setup, groups, 'rum')
+  return [*jobs, Job('rum', 'rum', tuned['rum'], splits)]
+
+
+def job_of(setup: Setup, groups: refinement.Groups, method: str, variant: str,
+           setting: dict[str, Any]) -> Job:
+  """One algorithm, the same in all stages of a variant."""
+  splits = splits_of(setup, groups, variant)
+  return Job(method, variant, [(method, setting)] * len(splits), splits)

@@ -1,0 +1,38 @@
+"""A line on the terminal that says how far the work is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+
+class Progress:
+  """A line on the terminal: stage, bar, done of total, time left."""
+
+  def __init__(self, name: str, total: int, stream: TextIO = sys.stderr):
+    self._name, self._total, self._stream = name, total, stream
+    self._begun, self._done = time.monotonic(), 0
+    self._written = self._begun
+    self._show('')
+
+  def step(self, figure: str = '') -> None:
+    """One more is done; `figure` is what a person wants to know of it."""
+    self._done += 1
+    self._show(figure)
+
+  def _show(self, figure: str) -> None:
+    spent = time.monotonic() - self._begun
+    left = spent / self._done * (self._total - self._done) if self._done else 0
+    full = 20 * self._done // self._total
+    bar = '█' * full + '░' * (20 - full)
+    ended = self._done == self._total
+    when = f'{spent:5.1f} s' if ended else f'{left:4.0f} s left'
+    text = (f'{self._name:<14} {bar} {self._done:>4}/{self._total:<4} '
+            f'{when:<11} {figure}')
+    if self._stream.isatty():
+      self._stream.write(f'\r\033[K{text}' + ('\n' if ended else ''))
+    elif ended or time.monotonic() - self._written > 10:
+      self._stream.write(text + '\n')
+      self._written = time.monotonic()
+    self._stream.flush()

@@ -1,0 +1,60 @@
+"""Writes the README's tables from what was measured, so that none is typed.
+
+  python -m experiments.readme
+
+Each block `<!-- results:NAME -->` is filled from `results/NAME.json`, which is
+the `results.json` of a run, and the block `<!-- methods -->` from the
+docstrings of the algorithms. A test holds the README to it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pathlib
+import re
+
+from experiments import cli, recipes
+from rum_jax import markdown
+
+ROOT = pathlib.Path(__file__).parents[1]
+COMMANDS = {'digits_mlp': 'make rum'}
+
+
+def filled(text: str) -> str:
+  """The README with its blocks made anew."""
+  for name, command in COMMANDS.items():
+    path = ROOT / 'results' / f'{name}.json'
+    if path.exists():
+      block = markdown.section(json.loads(path.read_text()), command)
+      text = _replaced(text, f'results:{name}', block)
+  return _replaced(text, 'methods', methods())
+
+
+def methods() -> str:
+  """A line for each algorithm: what its file says first, and its paper."""
+  lines = ['| unlearner | what it does | from |', '| --- | --- | --- |']
+  for name, factory in recipes.FACTORIES.items():
+    text = inspect.getmodule(factory).__doc__
+    first = ' '.join(text.split('\n\n')[0].split())
+    found = re.search(r'References:\n\s+(.*)', text, re.S)
+    paper = ' '.join(found[1].split()) if found else ''
+    lines.append(f'| `{name}` | {first} | {paper} |')
+  return '\n'.join(lines)
+
+
+def _replaced(text: str, name: str, block: str) -> str:
+  pattern = rf'(<!-- {name} -->\n).*?(<!-- /{name} -->)'
+  return re.sub(pattern, lambda m: f'{m[1]}{block}\n{m[2]}', text, flags=re.S)
+
+
+def main() -> None:
+  """Fills the README."""
+  path = ROOT / 'README.md'
+  path.write_text(filled(path.read_text()))
+  print(f'Wrote {path}.')
+
+
+if __name__ == '__main__':
+  cli.define(recipes.Recipe())
+  cli.run(main)

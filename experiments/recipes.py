@@ -1,0 +1,250 @@
+"""Every hyper-parameter: what decides a result, and nothing that does not.
+
+A `Recipe` names the data, the network, the training and the forget set; its
+defaults are those of `python -m experiments.rum`. What each algorithm is given
+stands in `experiments/tuned/<dataset>_<network>.json`, written by
+`experiments/tune.py` together with the command that found it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+import importlib
+import inspect
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import optax
+
+import rum_jax
+from rum_jax import datasets, models, plans, trees
+from rum_jax.types import Model, Unlearner
+
+TUNED = pathlib.Path(__file__).parent / 'tuned'
+VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
+MAIN = ('finetune', 'l1_sparse', 'neggrad_plus', 'salun')  # The paper's table.
+# What experiments/tune.py searches: fixed values, then (low, high, scale) of
+# the others; the scale `near_one` is logarithmic in 1 - value.
+_RATE = {'learning_rate': (1e-3, 0.5, 'log')}
+_SLOW = {'learning_rate': (1e-4, 0.2, 'log')}
+SPACES = {
+    'finetune': ({'epochs': 10}, _RATE),
+    'l1_sparse': ({'epochs': 10}, {**_RATE, 'alpha': (1e-6, 3e-2, 'log')}),
+    'neggrad_plus': ({'epochs': 5},
+                     {**_SLOW, 'alpha': (0.5, 0.999, 'near_one')}),
+    'salun': ({'epochs': 10}, {**_RATE, 'density': (0.1, 0.9, 'linear')}),
+    'neggrad': ({'epochs': 5}, {'learning_rate': (1e-5, 0.1, 'log')}),
+    'scrub': ({'epochs': 5, 'msteps': 4},
+              {**_SLOW, 'beta': (1e-3, 1.0, 'log')}),
+    'random_label': ({'epochs': 10}, _RATE),
+    'influence': ({'num_samples': 256}, {'alpha': (1e-2, 1e2, 'log'),
+                                          'damping': (1e-3, 1.0, 'log')}),
+    'bad_teacher': ({'epochs': 5}, _SLOW),
+    'ssd': ({}, {'alpha': (1.0, 1e2, 'log'), 'dampening': (0.1, 1.0, 'log')}),
+    'cf_k': ({'epochs': 10, 'k': 2}, _RATE),
+    'eu_k': ({'epochs': 10, 'k': 2}, _RATE),
+}
+FACTORIES = {name: getattr(rum_jax, name) for name in SPACES}
+NETWORKS = {
+    'mlp': lambda classes: models.MLP(classes),
+    'cnn': lambda classes: models.SmallCNN(classes),
+}
+
+
+def _field(default: Any, text: str) -> Any:
+  return dataclasses.field(default=default, metadata={'help': text})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+  """All that a result depends on; each field is a flag of the same name."""
+
+  dataset: str = _field('digits', 'Data set: digits, or the NAME of a file '
+                        'NAME.npz in --data_dir.')
+  network: str = _field('mlp', 'Network: mlp or cnn.')
+  held_out: str = _field(
+      'test', 'Who judges: test, or validation (a fifth of the training '
+      'examples, the test set being dropped), which is for tuning.')
+  corrupt: float = _field(0.05, 'Share of the training labels made wrong.')
+  forget: int = _field(144, 'Number of examples to forget, a multiple of 3.')
+  seeds: int = _field(8, 'Number of seeds: of originals, oracles and unlearned '
+                      'models each.')
+  first_seed: int = _field(0, 'The first seed.')
+  models: int = _field(400, 'Number of models that estimate memorization.')
+  subset: float = _field(
+      0.7, 'Share of the training examples that each of them trains on.')
+  epochs: int = _field(
+      40, 'Epochs of training, retraining and memorization models.')
+  batch_size: int = _field(64, 'Examples in a step, everywhere.')
+  learning_rate: float = _field(
+      0.2, 'Learning rate of training, falling as a cosine.')
+  momentum: float = _field(0.9, 'Momentum of SGD, everywhere.')
+  weight_decay: float = _field(1e-4, 'Weight decay of SGD, everywhere.')
+  scores: str = _field(
+      '', 'A memorization.npz to use instead of an estimate.')
+  groups: str = _field(
+      '', 'A JSON file that lists the training rows to forget as low, medium '
+      'and high, instead of choosing them.')
+  methods: str = _field(
+      ','.join(MAIN),
+      'Algorithms: names by commas, or all.')
+
+  def __post_init__(self) -> None:
+    for name in ('seeds', 'models', 'epochs', 'batch_size', 'forget'):
+      trees.check_count(name, getattr(self, name), 1)
+    trees.check_count('first_seed', self.first_seed)
+    if self.forget % 3:
+      raise ValueError(f'Expected forget={self.forget} to be a multiple of 3.')
+    if self.models < 2:
+      raise ValueError(f'Expected models={self.models} to be at least 2.')
+    trees.check_range('corrupt', self.corrupt, 0, 1)
+    if not 0 < self.subset < 1:
+      raise ValueError(f'Expected subset={self.subset} in (0, 1).')
+    trees.check_range('learning_rate', self.learning_rate, 0, open_low=True)
+    trees.check_range('momentum', self.momentum, 0, 1)
+    trees.check_range('weight_decay', self.weight_decay, 0)
+    _one_of('network', self.network, NETWORKS)
+    _one_of('held_out', self.held_out, ('test', 'validation'))
+    for name in self.method_names:
+      _one_of('methods', name, FACTORIES)
+
+  @property
+  def method_names(self) -> tuple[str, ...]:
+    if self.methods == 'all':
+      return tuple(FACTORIES)
+    return tuple(filter(None, self.methods.split(',')))
+
+  def part(self, *names: str) -> dict[str, Any]:
+    """The named fields, as the identity of a stage that depends on them."""
+    return {name: getattr(self, name) for name in names}
+
+
+def _one_of(name: str, value: str, allowed: Any) -> None:
+  if value not in allowed:
+    raise ValueError(f'Expected {name}={value} to be one of '
+                     f'{", ".join(allowed)}.')
+
+
+def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
+  """The data of a recipe, with its true labels."""
+  if recipe.dataset == 'digits':
+    source = datasets.digits()
+  else:
+    path = os.path.join(data_dir, f'{recipe.dataset}.npz')
+    if not os.path.exists(path):
+      raise FileNotFoundError(
+          f'No data set dataset={recipe.dataset}: there is no file {path}.')
+    source = datasets.from_npz(path, recipe.dataset)
+  if recipe.held_out == 'validation':
+    source = datasets.hold_out(source, 0.2, seed=1)
+  return source
+
+
+def build_model(recipe: Recipe, source: datasets.Source) -> Model:
+  """The network of a recipe, with the data set's own normalisation."""
+  image = source.dataset.image[source.train]
+  axes = tuple(range(image.ndim - 1))
+  spread = image.std(axes) / 255
+  return models.from_linen(
+      NETWORKS[recipe.network](len(source.classes)), image.shape[1:],
+      mean=image.mean(axes) / 255, std=spread + (spread == 0))
+
+
+def trainer(recipe: Recipe, model: Model, num_examples: int) -> Unlearner:
+  """The training recipe, for so many examples: SGD under a cosine."""
+  steps = recipe.epochs * plans.num_steps(num_examples, recipe.batch_size)
+  schedule = optax.cosine_decay_schedule(recipe.learning_rate, steps)
+  tx = rum_jax.sgd(schedule, momentum=recipe.momentum,
+                   weight_decay=recipe.weight_decay)
+  return rum_jax.retrain(
+      model, tx, epochs=recipe.epochs, batch_size=recipe.batch_size)
+
+
+def factory(method: str) -> Callable[..., Unlearner]:
+  """The factory of a name, or of somebody's own `package.module:factory`."""
+  if ':' not in method:
+    _one_of('method', method, FACTORIES)
+    return FACTORIES[method]
+  module, name = method.split(':', 1)
+  try:
+    found = getattr(importlib.import_module(module), name)
+  except (ImportError, AttributeError, ValueError) as error:
+    raise ValueError(f'Cannot import method={method}: {error}.') from error
+  return trees.check_callable(f'method={method}', found)
+
+
+def takes(method: str, parameter: str) -> bool:
+  """Whether the factory of a method has such a parameter."""
+  return parameter in inspect.signature(factory(method)).parameters
+
+
+def build(recipe: Recipe, model: Model, method: str, setting: dict[str, Any],
+          steps: int | None = None) -> Unlearner:
+  """An unlearner from its name and its tuned values.
+
+  Args:
+    recipe: gives batch size, momentum and weight decay.
+    model: the network.
+    method: a name, `identity`, or `package.module:factory`.
+    setting: `learning_rate`, and keyword arguments of the factory.
+    steps: if given, the length of the run in steps.
+
+  Raises:
+    ValueError: if the factory does not take a value, or refuses it.
+  """
+  if method == 'identity':
+    return rum_jax.identity()
+  offered = {'batch_size': recipe.batch_size, 'steps': steps}
+  if takes(method, 'tx'):
+    offered['tx'] = rum_jax.sgd(
+        setting.get('learning_rate', 0.01), momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay)
+  values = {k: v for k, v in setting.items() if k != 'learning_rate'}
+  for name in values:
+    if not takes(method, name):
+      raise ValueError(f'method={method} has no hyper-parameter {name}.')
+  return factory(method)(model, **values, **{
+      k: v for k, v in offered.items() if takes(method, k) and v is not None})
+
+
+def draw_settings(method: str, count: int, seed: int) -> list[dict[str, Any]]:
+  """Settings of a random search, the same for every variant of a method."""
+  fixed, space = SPACES[method]
+  rng = np.random.default_rng(seed)
+  out = []
+  for _ in range(count):
+    drawn = {}
+    for name, (low, high, scale) in space.items():
+      if scale == 'near_one':
+        value = 1 - np.exp(rng.uniform(np.log(1 - high), np.log(1 - low)))
+      elif scale == 'log':
+        value = np.exp(rng.uniform(np.log(low), np.log(high)))
+      else:
+        value = rng.uniform(low, high)
+      drawn[name] = float(f'{value:.4g}')
+    out.append({**fixed, **drawn})
+  return out
+
+
+def tuned(recipe: Recipe) -> dict[str, Any]:
+  """What the search found for this data set and network.
+
+  Raises:
+    FileNotFoundError: naming the command that makes the file.
+  """
+  path = TUNED / f'{recipe.dataset}_{recipe.network}.json'
+  if not path.exists():
+    raise FileNotFoundError(
+        f'No tuned settings for dataset={recipe.dataset} and '
+        f'network={recipe.network}. This command finds them: python -m '
+        f'experiments.tune --dataset={recipe.dataset} '
+        f'--network={recipe.network}')
+  found = json.loads(path.read_text())
+  for method in set(recipe.method_names) - set(found['methods']):
+    raise ValueError(f'No tuned settings for methods={method}: run '
+                     'experiments.tune with this flag first.')
+  return found

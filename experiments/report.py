@@ -1,0 +1,90 @@
+"""Writes the page of a finished run again, from its numbers alone.
+
+  python -m experiments.report --workdir=runs/digits_mlp-0123456789ab
+
+Reads `results.json` and `figures.npz` and writes `report.html` beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+import zipfile
+
+import numpy as np
+
+from experiments import cli, recipes
+from rum_jax import plots, reports
+
+_RESULTS = ('recipe', 'environment', 'data_hash', 'seeds', 'examples',
+            'corrupted', 'groups', 'oracle', 'rows', 'differences')
+_FIGURES = ('score', 'group', 'plane', 'image', 'label', 'true_label', 'shown',
+            'classes')
+
+
+def write(root: pathlib.Path) -> None:
+  """Writes `report.html`, all of it or nothing.
+
+  Args:
+    root: folder with `results.json` and `figures.npz`.
+
+  Raises:
+    OSError: if a file cannot be read or written.
+    ValueError: if a file is not what this program writes.
+  """
+  results = _read_results(root / 'results.json')
+  arrays = _read_figures(root / 'figures.npz')
+  score, group = arrays['score'], arrays['group']
+  pictures = {
+      'tow_by_method': plots.tow_by_method(results),
+      'memorization_histogram': plots.memorization_histogram(score, group),
+      'examples': plots.examples(
+          arrays['image'], arrays['label'], arrays['true_label'],
+          arrays['classes'].tolist(), score[arrays['shown']]),
+      'tow_by_group': plots.tow_by_group(results),
+      'embedding': plots.embedding(arrays['plane'], group),
+      'cost': plots.cost(results)}
+  partial = root / '.report.html.partial'
+  partial.write_text(reports.page(results, pictures), encoding='utf-8')
+  partial.rename(root / 'report.html')
+
+
+def _read_results(path: pathlib.Path) -> dict[str, Any]:
+  try:
+    results = json.loads(path.read_text())
+    missing = [key for key in _RESULTS if key not in results]
+  except OSError as error:
+    raise OSError(f'Cannot read {path}: {error.strerror or error}.') from error
+  except (ValueError, TypeError) as error:
+    raise ValueError(f'{path} is not a results.json of this program: {error}.'
+                     ) from error
+  if missing:
+    raise ValueError(f'{path} is not a results.json of this program: it lacks '
+                     f'{", ".join(missing)}.')
+  return results
+
+
+def _read_figures(path: pathlib.Path) -> dict[str, np.ndarray]:
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      return {name: file[name] for name in _FIGURES}
+  except OSError as error:
+    raise OSError(f'Cannot read {path}: {error.strerror or error}.') from error
+  except (AttributeError, EOFError, KeyError, TypeError, ValueError,
+          zipfile.BadZipFile) as error:
+    raise ValueError(f'{path} is not a figures.npz of this program: {error}.'
+                     ) from error
+
+
+def main() -> None:
+  if not cli.FLAGS.workdir:
+    raise ValueError('Expected --workdir, the folder of a finished run.')
+  root = pathlib.Path(cli.FLAGS.workdir)
+  write(root)
+  print(f'Wrote {root}/report.html.')
+
+
+if __name__ == '__main__':
+  cli.define(recipes.Recipe())
+  cli.run(main)

@@ -1,0 +1,175 @@
+"""From logits to `results.json`: rows, differences, groups, environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import jobs, stages
+from experiments.progress import Progress
+from rum_jax import entanglement, evaluation, metrics
+from rum_jax.checkpoints import Artefact
+from rum_jax.types import Split
+
+GROUPS = ('low', 'medium', 'high')
+Named = Mapping[str, np.ndarray]
+
+
+def judged(
+    setup: stages.Setup,
+    groups: Named,
+    retain: np.ndarray,
+    models: stages.Models,
+    done: Sequence[tuple[jobs.Job, Artefact]],
+    scores: np.ndarray | None = None,
+) -> dict[str, Any]:
+  """All of `results.json`.
+
+  Args:
+    setup: of the run.
+    groups: name to rows; together the forget set.
+    retain: rows.
+    models: originals, and two sets of oracles.
+    done: what was unlearned.
+    scores: memorization of the training examples, where it is known.
+  """
+  subsets = evaluation.Subsets(
+      tuple(groups.values()), retain, setup.source.test)
+  progress = Progress('evaluation', len(done) + 3)
+
+  def judge(artefact: Artefact) -> evaluation.Behaviour:
+    behaviour = jobs.judge(setup, artefact, subsets)
+    progress.step()
+    return behaviour
+
+  truth = judge(models.oracle)
+  rows = [
+      row('do_nothing', 'reference', groups, judge(models.original), truth, {}),
+      row('another_oracle', 'reference', groups, judge(models.other), truth,
+          models.other.notes)]
+  for job, artefact in done:
+    rows.append(row(job.method, job.variant, groups, judge(artefact), truth,
+                    artefact.notes, job.setting))
+  first = setup.recipe.first_seed
+  return {
+      'recipe': dataclasses.asdict(setup.recipe), 'environment': environment(),
+      'data_hash': setup.data_hash,
+      'seeds': list(range(first, first + setup.recipe.seeds)),
+      'examples': {'train': setup.source.num_train,
+                   'held_out': len(setup.source.test)},
+      'corrupted': setup.source.row[setup.corrupted].tolist(),
+      'groups': describe_groups(setup, groups, retain, models.original, scores),
+      'oracle': describe_oracle(groups, truth, models.oracle),
+      'rows': rows, 'differences': evaluation.differences(rows)}
+
+
+def row(method: str, variant: str, groups: Named,
+        unlearned: evaluation.Behaviour, oracle: evaluation.Behaviour,
+        notes: Mapping[str, Any], setting: Any = None) -> dict[str, Any]:
+  """One row of the table.
+
+  Args:
+    method: name of the algorithm.
+    variant: vanilla, matched, shuffle, rum_f, rum or reference.
+    groups: name to rows.
+    unlearned: what the S models do.
+    oracle: what the S retrained models do.
+    notes: of the stage: seconds, steps, diverged runs.
+    setting: the hyper-parameters.
+  """
+  compared = evaluation.compare(unlearned, oracle)
+  count = len(unlearned.forget)
+  summary = evaluation.summary
+  parts = {}
+  for g, name in enumerate(groups):
+    tow = metrics.tug_of_war(
+        unlearned.groups[:, g] - oracle.groups[:, g],
+        unlearned.retain - oracle.retain, unlearned.test - oracle.test)
+    parts[name] = {'tow': summary(np.asarray(tow)), 'forget_accuracy': summary(
+        compared['group_accuracy'][:, g])}
+  return {
+      'method': method, 'variant': variant,
+      **{name: summary(compared[name]) for name in evaluation.FIGURES},
+      'seconds': summary([notes.get('seconds', 0.0) / count] * count),
+      'compile_seconds': notes.get('compile_seconds', 0.0),
+      'steps': notes.get('steps', []), 'diverged': notes.get('diverged', []),
+      'groups': parts, 'setting': setting}
+
+
+def describe_groups(setup: stages.Setup, groups: Named, retain: np.ndarray,
+                    original: Artefact, scores: np.ndarray | None
+                    ) -> dict[str, Any]:
+  """Size, mean memorization, ES against the retain set, and rows of each."""
+  score = jax.jit(jax.vmap(
+      entanglement.entanglement_score, in_axes=(0, None)))
+  features = original.arrays['features']
+  return {
+      name: {'size': len(g), 'rows': setup.source.row[g].tolist(),
+             'mean_memorization':
+                 None if scores is None else float(scores[g].mean()),
+             'es': evaluation.summary(score(features, Split(g, retain))),
+             'corrupted': int(np.isin(g, setup.corrupted).sum())}
+      for name, g in groups.items()}
+
+
+def describe_oracle(groups: Named, truth: evaluation.Behaviour,
+                    artefact: Artefact) -> dict[str, Any]:
+  """What retraining gives, and what it costs."""
+  figures = {'mia': truth.mia, 'forget_accuracy': truth.forget,
+             'retain_accuracy': truth.retain, 'test_accuracy': truth.test}
+  return {
+      'seconds': artefact.notes['seconds'] / len(truth.forget),
+      **{name: evaluation.summary(x) for name, x in figures.items()},
+      'groups': {name: evaluation.summary(truth.groups[:, g])
+                 for g, name in enumerate(groups)}}
+
+
+def environment() -> dict[str, Any]:
+  """Versions, device and commit."""
+  names = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'scikit-learn', 'rum-jax')
+  return {
+      'versions': {'python': platform.python_version(),
+                   **{n: importlib.metadata.version(n) for n in names}},
+      'device': jax.devices()[0].device_kind,
+      'platform': jax.default_backend(),
+      'devices': jax.device_count(),
+      'cores': os.cpu_count(),
+      'commit': _commit(),
+  }
+
+
+def _commit() -> str | None:
+  folder = pathlib.Path(__file__).parent
+  command = ('git', 'describe', '--always', '--dirty', '--abbrev=12')
+  try:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True,
+                          check=True).stdout.strip()
+  except (OSError, subprocess.CalledProcessError):
+    return None
+
+
+def write(path: pathlib.Path, results: dict[str, Any]) -> None:
+  """Writes JSON, all of it or nothing; NaN becomes null."""
+  partial = path.with_name(f'.{path.name}.partial')
+  partial.write_text(json.dumps(_finite(results), indent=1, allow_nan=False))
+  partial.rename(path)
+
+
+def _finite(value: Any) -> Any:
+  if isinstance(value, dict):
+    return {k: _finite(v) for k, v in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_finite(v) for v in value]
+  if isinstance(value, float) and not np.isfinite(value):
+    return None
+  return value

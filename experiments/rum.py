@@ -1,0 +1,75 @@
+"""The main job: from raw images to the paper's table, in one command.
+
+  python -m experiments.rum
+  python -m experiments.rum --flagfile=experiments/flags/digits_cnn.flags
+
+Trains originals, estimates memorization, picks a forget set of low, medium and
+high memorization, retrains oracles, unlearns with every method as vanilla,
+matched, shuffle and RUM^F, and with full RUM; then judges, and reports.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from experiments import cli, jobs, recipes, report, results, stages
+from experiments.progress import Progress
+from rum_jax import checkpoints, entanglement, refinement, reports
+
+
+def unlearn_all(setup: stages.Setup, todo: list[jobs.Job],
+                start: checkpoints.Artefact) -> list[checkpoints.Artefact]:
+  """Runs all jobs; a diverged run is named and the rest go on."""
+  progress, done = Progress('unlearning', len(todo)), []
+  for job in todo:
+    done.append(jobs.unlearn(setup, job, start))
+    progress.step(f'{job.method} {job.variant}')
+    for case in done[-1].notes['diverged']:
+      print(f'Warning: {job.method} {job.variant} diverged with '
+            f'seed={case["seed"]} in stage {case["stage"] + 1} of '
+            f'{len(job.splits)}; the other seeds are reported.',
+            file=sys.stderr)
+  return done
+
+
+def write_figures(setup: stages.Setup, scores: np.ndarray,
+                  features: np.ndarray, groups: refinement.Groups) -> None:
+  """Writes the arrays that the report draws."""
+  count = min(12, len(groups[0]))
+  source, group = setup.source, np.full(setup.source.num_train, -1, np.int8)
+  for g, rows in enumerate(groups):
+    group[rows] = g
+  shown = np.stack([rows[np.linspace(0, len(rows) - 1, count).astype(int)]
+                    for rows in groups])
+  np.savez(
+      setup.root / 'figures.npz', score=scores, group=group,
+      plane=entanglement.principal_plane(features[:source.num_train]),
+      image=source.dataset.image[shown], label=source.dataset.label[shown],
+      true_label=setup.true_label[shown], shown=shown,
+      classes=np.asarray(source.classes))
+
+
+def main() -> None:
+  """Runs all stages."""
+  recipes.tuned(cli.recipe())  # Fails now, not after an hour of training.
+  setup = cli.begin()
+  scores = stages.estimate(setup).score
+  groups, retain = stages.choose(setup, scores)
+  models = stages.references(setup, retain)
+  todo = jobs.jobs_of(setup, groups)
+  done = unlearn_all(setup, todo, models.original)
+  named = dict(zip(results.GROUPS, groups))
+  found = results.judged(
+      setup, named, retain, models, list(zip(todo, done)), scores)
+  results.write(setup.root / 'results.json', found)
+  write_figures(setup, scores, models.original.arrays['features'][0], groups)
+  report.write(setup.root)
+  print(reports.table(found))
+  print(f'\nWrote {setup.root}/results.json, memorization.npz and report.html.')
+
+
+if __name__ == '__main__':
+  cli.define(recipes.Recipe())
+  cli.run(main)

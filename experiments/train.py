@@ -1,0 +1,26 @@
+"""Trains the original models and says how well they do.
+
+Run it as `python -m experiments.train --seeds=8`.
+"""
+
+from __future__ import annotations
+
+from experiments import cli, recipes, stages
+from rum_jax import evaluation, metrics
+
+
+def main() -> None:
+  setup = cli.begin()
+  artefact = stages.originals(setup)
+  label = setup.source.dataset.label
+  for name, rows in (('training', setup.source.train),
+                     (setup.recipe.held_out, setup.source.test)):
+    shown = evaluation.summary(
+        metrics.accuracy(artefact.arrays['logits'], label, rows))
+    print(f'{name:<10} accuracy {shown["mean"]:.4f} ± {shown["ci95"]:.4f} over '
+          f'{setup.recipe.seeds} seeds')
+
+
+if __name__ == '__main__':
+  cli.define(recipes.Recipe())
+  cli.run(main)

@@ -1,0 +1,162 @@
+"""Searches the hyper-parameters of every method on seeds that are not reported.
+
+  python -m experiments.tune
+  python -m experiments.tune --network=cnn --models=200
+
+For each method and variant the same `--budget` random settings are tried, and
+the one with the highest mean ToW over the tuning seeds wins; full RUM is the
+best of all choices of a main algorithm (or none) for low, medium and high,
+each with the setting that RUM^F found. The judge is a validation part of the
+training examples: the test set is never seen. Writes
+`experiments/tuned/<dataset>_<network>.json`; methods that are not searched
+keep what they had there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import shlex
+import sys
+from typing import Any
+
+from absl import flags
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import cli, jobs, recipes, results, stages
+from experiments.progress import Progress
+from rum_jax import evaluation, metrics, refinement, training
+from rum_jax.checkpoints import Artefact
+from rum_jax.types import Array, Variables
+
+BUDGET = flags.DEFINE_integer(
+    'budget', 32, 'Settings tried for each method and variant.', lower_bound=1)
+
+
+class Judge:
+  """Scores unlearned variables by ToW against the oracles."""
+
+  def __init__(self, setup: stages.Setup, subsets: evaluation.Subsets,
+               oracle: Artefact):
+    self._setup = setup
+    self._rows = (subsets.forget, subsets.retain, subsets.test)
+    self._truth = self._accuracies(jnp.asarray(oracle.arrays['logits']))
+
+  def _accuracies(self, logits: Array) -> list[Array]:
+    label = self._setup.dataset.label
+    return [metrics.accuracy(logits, label, rows) for rows in self._rows]
+
+  def __call__(self, variables: Variables) -> np.ndarray:
+    """`[S]` ToW; 0 where a run diverged."""
+    outputs, _ = stages.run(
+        self._setup, 'predict', lambda v, image: training.predict(
+            self._setup.model, v, image),
+        (0, None), variables, self._setup.dataset.image)
+    gaps = [a - b for a, b in zip(self._accuracies(outputs.logits),
+                                  self._truth)]
+    return np.nan_to_num(np.asarray(metrics.tug_of_war(*gaps)))
+
+
+def search(setup: stages.Setup, job: jobs.Job, start: Variables,
+           judge: Judge) -> tuple[dict[str, Any], float]:
+  """The best setting of a job's method, and its mean ToW."""
+  tried = recipes.draw_settings(job.method, BUDGET.value, seed=4)
+  scored = []
+  for setting in tried:
+    trial = job._replace(setting=[(job.method, setting)] * len(job.splits))
+    (variables, _), _ = jobs.run_job(setup, trial, start)
+    scored.append(float(judge(variables).mean()))
+  best = int(np.argmax(scored))
+  return tried[best], scored[best]
+
+
+def search_methods(setup: stages.Setup, groups: refinement.Groups,
+                   start: Variables, judge: Judge) -> dict[str, Any]:
+  """Method to variant to `{setting, tow}`."""
+  names = setup.recipe.method_names
+  progress = Progress('search', sum(
+      3 + recipes.takes(method, 'steps') for method in names))
+  found = {}
+  for method in names:
+    first = recipes.draw_settings(method, 1, seed=4)[0]
+    named = {v: jobs.job_of(setup, groups, method, v, first)
+             for v in recipes.VARIANTS}
+    if recipes.takes(method, 'steps'):
+      steps = jobs.count_steps(setup, named['rum_f'])
+      named['matched'] = named['matched']._replace(steps=steps)
+    else:
+      del named['matched']  # A closed form takes no steps to match.
+    found[method] = {}
+    for variant, job in named.items():
+      setting, tow = search(setup, job, start, judge)
+      found[method][variant] = {'setting': setting, 'tow': tow}
+      progress.step(f'{method} {variant} ToW {tow:.3f}')
+  return found
+
+
+def search_rum(setup: stages.Setup, groups: refinement.Groups,
+               start: Variables, judge: Judge, found: dict[str, Any]
+               ) -> tuple[list[tuple[str, dict[str, Any]]], dict[Any, float]]:
+  """The best algorithm for low, medium and high, and the ToW of them all."""
+  choices = [('identity', {})] + [
+      (method, found[method]['rum_f']['setting'])
+      for method in recipes.MAIN if method in found]
+  splits = jobs.splits_of(setup, groups, 'rum')
+  states = {(): start}
+  progress = Progress('full RUM', len(splits))
+  for split in splits:
+    grown = {}
+    for prefix, choice in itertools.product(
+        states, range(len(choices))):
+      job = jobs.Job('rum', f'{prefix}{choice}', [choices[choice]], (split,))
+      (grown[(*prefix, choice)], _), _ = jobs.run_job(
+          setup, job, states[prefix])
+    states = grown
+    progress.step(f'{len(states)} sequences')
+  tows = {picked: float(judge(v).mean()) for picked, v in states.items()}
+  best = max(tows, key=tows.get)
+  return [choices[i] for i in best], tows
+
+
+def main() -> None:
+  """Searches, and writes what it found."""
+  setup = cli.begin('tune_')
+  recipe = setup.recipe
+  groups, retain = stages.choose(setup, stages.estimate(setup).score)
+  models = stages.references(setup, retain)
+  start = Variables(**jax.tree.map(jnp.asarray, models.original.tree))
+  judge = Judge(
+      setup, evaluation.Subsets(groups, retain, setup.source.test),
+      models.oracle)
+  found = search_methods(setup, groups, start, judge)
+  how = {
+      'command': shlex.join(['python', '-m', 'experiments.tune',
+                             *sys.argv[1:]]),
+      'criterion': 'mean ToW over the tuning seeds, judged on validation',
+      'recipe': dataclasses.asdict(recipe),
+      'environment': results.environment()}
+  kept = {'methods': {}, 'rum': [], 'searched': {}}
+  path = recipes.TUNED / f'{recipe.dataset}_{recipe.network}.json'
+  if path.exists():
+    kept.update(json.loads(path.read_text()))
+  for method, variants in found.items():
+    kept['methods'][method] = {v: x['setting'] for v, x in variants.items()}
+    kept['searched'][method] = {
+        **how, 'settings tried for each variant': BUDGET.value,
+        'space': recipes.SPACES[method],
+        'tow': {v: x['tow'] for v, x in variants.items()}}
+  if set(recipes.MAIN) <= set(found):
+    kept['rum'], tows = search_rum(setup, groups, start, judge, found)
+    kept['searched']['rum'] = {**how, 'sequences tried': len(tows),
+                               'tow': max(tows.values())}
+  results.write(path, kept)
+  print(f'Wrote {path}.')
+
+
+if __name__ == '__main__':
+  cli.define(recipes.Recipe(
+      held_out='validation', seeds=4, first_seed=1000, methods='all'))
+  cli.run(main)

@@ -1,0 +1,83 @@
+"""Makes trained models forget given examples, and judges the result.
+
+  python -m experiments.unlearn --method=salun --rows=forget.json
+  python -m experiments.unlearn --method=my_package.my_module:my_unlearner \
+      --setting=learning_rate=0.01,epochs=3
+
+`--rows` is a JSON list of training rows; by default the examples whose labels
+were made wrong. Writes `results.json` into the workdir, as the main job does,
+and leaves the unlearned models as an Orbax checkpoint beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from absl import flags
+import numpy as np
+
+from experiments import cli, jobs, recipes, results, stages
+from rum_jax import refinement, reports
+
+METHOD = flags.DEFINE_string(
+    'method', 'salun', 'Name of an algorithm, or package.module:factory.')
+SETTING = flags.DEFINE_string(
+    'setting', '', 'Hyper-parameters as name=value by commas; by default the '
+    'tuned ones of the vanilla variant, where there are any.')
+ROWS = flags.DEFINE_string(
+    'rows', '', 'JSON file with a list of training rows to forget; by default '
+    'those whose labels were made wrong.')
+
+
+def parse_setting(recipe: recipes.Recipe, method: str, text: str
+                  ) -> dict[str, Any]:
+  """The hyper-parameters of `--setting`, or the tuned ones."""
+  if not text:
+    if ':' in method:
+      return {}
+    chosen = dataclasses.replace(recipe, methods=method)
+    return recipes.tuned(chosen)['methods'][method]['vanilla']
+  pairs = [part.partition('=') for part in text.split(',')]
+  try:
+    return {name: json.loads(value) for name, _, value in pairs}
+  except ValueError as error:
+    raise ValueError(f'Expected setting={text} to read name=value,'
+                     f'name=value.') from error
+
+
+def read_rows(path: str) -> np.ndarray:
+  """A JSON list of whole numbers."""
+  try:
+    return np.asarray(json.loads(pathlib.Path(path).read_text()), np.int32)
+  except OSError as error:
+    raise OSError(f'Cannot read rows={path}: {error.strerror}.') from error
+  except (ValueError, TypeError) as error:
+    raise ValueError(
+        f'Expected rows={path} to be a JSON list of rows: {error}.') from error
+
+
+def main() -> None:
+  """Trains, retrains, unlearns, judges."""
+  recipes.factory(METHOD.value)
+  setup = cli.begin(f'unlearn_{METHOD.value.replace(":", "_")}_')
+  setting = parse_setting(setup.recipe, METHOD.value, SETTING.value)
+  rows = read_rows(ROWS.value) if ROWS.value else setup.corrupted
+  groups = (np.asarray(rows, np.int32),)
+  retain = refinement.stages(groups, setup.source.num_train)[0].retain
+  job = jobs.job_of(setup, groups, METHOD.value, 'vanilla', setting)
+  models = stages.references(setup, retain)
+  done = jobs.unlearn(setup, job, models.original)
+  found = results.judged(
+      setup, {'forget': groups[0]}, retain, models, [(job, done)])
+  results.write(setup.root / 'results.json', found)
+  print(reports.table(found))
+  print(f'\nWrote {setup.root}/results.json; the models are in '
+        f'{jobs.place(setup, job, models.original)}/tree.')
+
+
+if __name__ == '__main__':
+  cli.define(recipes.Recipe())
+  cli.run(main)
