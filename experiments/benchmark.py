@@ -1,57 +1,42 @@
-"""Speed of a training step against PyTorch, alone and under seeds.
+"""Speed, as ratios measured in one run.
 
   pip install -e '.[bench]'
-  python -m experiments.benchmark --json=speed.json
+  python -m experiments.benchmark --suite=training --json=speed.json
+  python -m experiments.benchmark --suite=algorithms
 
-Both sides of a ratio are measured in turn, in one run, since machines are
-noisy; what is printed are medians. Compilation is timed apart. PyTorch runs
+`training`: a training step against PyTorch, alone and under seeds. PyTorch runs
 channels-last, with one thread and with one a core, and the faster of the two
-counts; ours runs on one device a core.
+counts; ours runs on one device a core. `algorithms`: every algorithm against
+the forward and backward passes that it must make.
+
+Both sides of a ratio are measured in turn, since machines are noisy; what is
+printed are medians. Compilation is timed apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 import functools
 import pathlib
-import statistics
-import time
 
 from absl import flags
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import cli, recipes, results, stages
+from experiments import cli, costs, recipes, results, stages, timing
 import rum_jax
 from rum_jax import plans
 from rum_jax.types import Split
 
+SUITE = flags.DEFINE_enum(
+    'suite', 'training', ['training', 'algorithms'], 'What to measure.')
 NETWORKS = flags.DEFINE_list('networks', 'mlp,cnn', 'Networks to measure.')
 REPEATS = flags.DEFINE_integer(
     'repeats', 7, 'How often both sides are measured.', lower_bound=1)
 JSON = flags.DEFINE_string('json', '', 'File for the figures.')
 _EPOCHS = 4
-
-
-def compiled(fn: Callable, *args) -> tuple[Callable[[], None], float]:
-  """A call without arguments, and the seconds that its compilation took."""
-  begin = time.perf_counter()
-  program = fn.lower(*args).compile()
-  seconds = time.perf_counter() - begin
-  return lambda: jax.block_until_ready(program(*args)), seconds
-
-
-def medians(*calls: Callable[[], None]) -> list[float]:
-  """Median seconds of each, measured in turn after a warm-up."""
-  taken = [[] for _ in calls]
-  for repeat in range(REPEATS.value + 1):
-    for call, seconds in zip(calls, taken):
-      begin = time.perf_counter()
-      call()
-      if repeat:
-        seconds.append(time.perf_counter() - begin)
-  return [statistics.median(x) for x in taken]
 
 
 def torch_epochs(setup: stages.Setup, network: str) -> Callable[[int], None]:
@@ -112,11 +97,13 @@ def training(setup: stages.Setup, network: str) -> list[dict[str, float]]:
   for count in (1, 8, 32):
     fn = rum_jax.over_seeds(lambda key, data, part: train(
         key, None, data, part), in_axes=(0, None, None))
-    ours, compilation = compiled(
+    ours, compilation = timing.compiled(
         fn, jax.random.split(jax.random.key(0), count), setup.dataset,
         jax.tree.map(jnp.asarray, split))
-    mine, *others = medians(ours, *(
-        functools.partial(theirs, n) for n in {1, jax.device_count()}))
+    threads = {1, jax.device_count()}
+    mine, *others = timing.medians(
+        [ours, *(functools.partial(theirs, n) for n in threads)],
+        REPEATS.value)
     other = min(others)
     found.append({
         'network': network, 'seeds': count, 'compile_seconds': compilation,
@@ -133,14 +120,15 @@ def main() -> None:
   """Measures the suite and prints it."""
   found = []
   for network in NETWORKS.value:
-    setup = stages.prepare(
-        recipes.Recipe(network=network), pathlib.Path(), '', None)
-    found += training(setup, network)
+    recipe = dataclasses.replace(cli.recipe(), network=network)
+    setup = stages.prepare(recipe, pathlib.Path(), cli.FLAGS.data_dir, None)
+    found += (training(setup, network) if SUITE.value == 'training' else
+              costs.measure(setup, network, REPEATS.value))
   if JSON.value:
     results.write(pathlib.Path(JSON.value), {
         'figures': found, 'environment': results.environment()})
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe())
+  cli.define(recipes.Recipe(methods='all'))
   cli.run(main)

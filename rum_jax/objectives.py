@@ -12,14 +12,14 @@ from rum_jax.types import (
 def supervised(
     model: Model,
     augment: Augment | None = None,
-    relabel: Callable[[Batch, int], Array] | None = None,
+    relabel: Callable[[Batch], Array] | None = None,
 ) -> Objective:
   """Mean cross-entropy of a batch against its labels.
 
   Args:
     model: the network.
     augment: `(key, images) -> images`, applied before the network.
-    relabel: `(batch, K) -> labels [B]` to use instead of the batch's own.
+    relabel: `batch -> labels [B]` to use instead of the batch's own.
 
   Returns:
     An objective.
@@ -30,8 +30,7 @@ def supervised(
     images = augment(key, batch.image) if augment else batch.image
     outputs, stats = model.apply(
         Variables(params, stats), images, train=True, mask=batch.weight)
-    classes = outputs.logits.shape[-1]
-    label = relabel(batch, classes) if relabel else batch.label
+    label = relabel(batch) if relabel else batch.label
     loss = losses.cross_entropy(outputs.logits, label)
     return losses.weighted_mean(loss, batch.weight), stats
 

@@ -11,13 +11,15 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from rum_jax import objectives, plans, training
 from rum_jax.types import (
-    Array, Augment, Batch, Dataset, Info, Key, Model, Objective, Split,
+    Array, Augment, Batch, Dataset, Info, Key, Model, Split,
     Unlearner, Variables)
 
 
@@ -58,26 +60,34 @@ def random_label(
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     key_label, key_fit = jax.random.split(key)
+    wrong = wrong_labels(key_label, model, variables, dataset,
+                         exclude_true=exclude_true, redraw=redraw)
+    relabel = lambda batch: jnp.where(batch.forget, wrong(batch), batch.label)
     return training.fit(
         key_fit, variables, dataset, split,
-        objective=mislabelled(model, key_label, exclude_true=exclude_true,
-                              redraw=redraw, augment=augment),
+        objective=objectives.supervised(model, augment, relabel),
         tx=tx, draw=draw, epochs=epochs, steps=steps)
 
   return unlearn
 
 
-def mislabelled(model: Model, key_label: Key, *, exclude_true: bool,
-                redraw: bool, augment: Augment | None) -> Objective:
-  """Cross-entropy in which rows to be forgotten have a random label."""
+def wrong_labels(key: Key, model: Model, variables: Variables,
+                 dataset: Dataset, *, exclude_true: bool, redraw: bool
+                 ) -> Callable[[Batch], Array]:
+  """What the rows of a batch are called; drawn once for all rows, or anew."""
+  classes = jax.eval_shape(
+      lambda image: model.apply(variables, image, train=False)[0].logits,
+      dataset.image[:1]).shape[-1]
 
-  def relabel(batch: Batch, classes: int) -> Array:
-    key = jax.random.fold_in(key_label, batch.epoch * redraw)
-    wrong = random_labels(key, batch.index, batch.label, classes,
-                          exclude_true=exclude_true)
-    return jnp.where(batch.forget, wrong, batch.label)
+  def drawn(epoch: Array | int, index: Array, label: Array) -> Array:
+    return random_labels(jax.random.fold_in(key, epoch), index, label, classes,
+                         exclude_true=exclude_true)
 
-  return objectives.supervised(model, augment, relabel)
+  if redraw:
+    return lambda batch: drawn(batch.epoch, batch.index, batch.label)
+  label = jnp.asarray(dataset.label)
+  table = drawn(0, jnp.arange(label.shape[0]), label)
+  return lambda batch: table[batch.index]
 
 
 def random_labels(key: Key, index: Array, label: Array, classes: int, *,

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax.algorithms.random_label import mislabelled, random_labels
-from rum_jax.types import Batch, Model, Outputs
+from rum_jax.algorithms.random_label import random_labels, wrong_labels
+from rum_jax.types import Batch, Dataset, Model, Outputs
 
 COUNT = 6000
 
@@ -49,27 +49,26 @@ def test_a_label_depends_on_its_row_and_not_on_its_batch():
 
 @pytest.mark.parametrize('redraw', [False, True])
 def test_labels_are_drawn_once_or_each_epoch(redraw):
-  """A network of fixed logits tells by its loss which label it was given."""
-  classes, n = 50, 40
-  logits = jnp.log(jax.nn.softmax(jnp.arange(classes) / 10.0))
+  classes, rows = 50, np.asarray([7, 3, 39, 12])
 
   def apply(variables, images, *, train, mask=None):
-    return Outputs(jnp.tile(logits, (len(images), 1)), None), {}
+    return Outputs(jnp.zeros((len(images), classes)), None), {}
 
-  model = Model(lambda key: None, apply)
-  objective = mislabelled(model, jax.random.key(1), exclude_true=True,
-                          redraw=redraw, augment=None)
-  forget = np.arange(n) < 30
+  dataset = Dataset(np.zeros((40, 1)), np.arange(40))
+  wrong = wrong_labels(
+      jax.random.key(1), Model(lambda key: None, apply), None, dataset,
+      exclude_true=True, redraw=redraw)
 
-  def loss(epoch, weight):
-    batch = Batch(np.zeros((n, 1)), np.zeros(n, int), np.arange(n), forget,
-                  weight, 0.0, epoch)
-    return objective({}, {}, batch, None)[0]
+  def labels(epoch):
+    return np.asarray(wrong(Batch(
+        None, dataset.label[rows], rows, None, None, 0.0, epoch)))
 
-  first, second = (loss(epoch, 1.0 * forget) for epoch in (0, 1))
-  assert (first != second) == redraw
-  for epoch in (0, 1):
-    np.testing.assert_allclose(loss(epoch, 1.0 * ~forget), -logits[0], 1e-6)
+  assert (labels(0) != rows).all() and (labels(1) != rows).all()
+  assert (labels(0) != labels(1)).any() == redraw
+  every = random_labels(
+      jax.random.fold_in(jax.random.key(1), 0), jnp.arange(40),
+      jnp.arange(40), classes, exclude_true=True)
+  np.testing.assert_array_equal(labels(0), every[rows])
 
 
 def test_one_class_has_no_wrong_label():
