@@ -2,8 +2,8 @@
 
 Three kinds of pass have a price, measured on the same network in the same run:
 forward and backward, as in training; forward only, as for a teacher; and
-forward and backward for the gradient of every single example. WoodFisher also
-pays for the inner products of those gradients. An algorithm's ratio is its
+forward and backward for the gradient of every single example, held in memory a
+chunk at a time. WoodFisher also pays for the inner products of those gradients. An algorithm's ratio is its
 seconds over the price of what it must do; what it computes again to save
 memory is part of that.
 """
@@ -86,9 +86,13 @@ def prices(setup: stages.Setup, rows: jax.Array) -> list[timing.Call]:
 
   def single(variables, data):
     batches, _ = gradients.in_batches(rows, _CHUNK)
-    return repeated(lambda zero: lax.map(lambda batch: jax.tree.map(
-        lambda x: x.sum(0), gradients.per_example(
-            model, variables, data, batch + zero)), batches))
+
+    def totals(batch):
+      held = lax.optimization_barrier(
+          gradients.per_example(model, variables, data, batch))
+      return jax.tree.map(lambda x: x.sum(0), held)
+
+    return repeated(lambda zero: lax.map(totals, batches + zero))
 
   def product(stack):
     return repeated(lambda zero: gradients.inner(
