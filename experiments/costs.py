@@ -3,9 +3,9 @@
 Three kinds of pass have a price, measured on the same network in the same run:
 forward and backward, as in training; forward only, as for a teacher; and
 forward and backward for the gradient of every single example, held in memory a
-chunk at a time. WoodFisher also pays for the inner products of those gradients. An algorithm's ratio is its
-seconds over the price of what it must do; what it computes again to save
-memory is part of that.
+chunk at a time. WoodFisher also pays for the inner products of those gradients.
+An algorithm's ratio is its seconds over the price of what it must do; what it
+computes again to save memory is part of that.
 """
 
 from __future__ import annotations
