@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from rum_jax.models.linen import from_linen
+from rum_jax.models.resnet import ResNet
+from rum_jax.models.resnet import resnet18
+from rum_jax.models.resnet import resnet50
+from rum_jax.models.resnet9 import ResNet9
 from rum_jax.models.small import MLP
 from rum_jax.models.small import SmallCNN
+from rum_jax.models.vgg import VGG
+from rum_jax.models.vgg import vgg16
+from rum_jax.models.weights import from_torch
+from rum_jax.models.weights import read_safetensors
 
-__all__ = ['MLP', 'SmallCNN', 'from_linen']
+__all__ = [
+    'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'from_linen', 'from_torch',
+    'read_safetensors', 'resnet18', 'resnet50', 'vgg16',
+]

@@ -1,15 +1,15 @@
-"""Convolution, pooling and batch-norm that are fast inside scan and vmap.
+"""Convolution and batch-norm that are fast inside scan and vmap.
 
-A CPU works with the batch as the minor axis, `[C, H, W, B]`; other platforms
-with `[B, H, W, C]` and XLA's own convolution. Both forms compute the same sums.
-All functions take and return `[B, H, W, C]`; between two layers XLA drops the
-transposes.
+Both take and return `[B, H, W, C]`; how they work inside is the platform's
+choice, see `layout`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 import functools
+import math
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -18,42 +18,24 @@ import jax.numpy as jnp
 
 from rum_jax.models.convolution import lax_convolution
 from rum_jax.models.convolution import patch_convolution
-from rum_jax.models.convolution import turned
-from rum_jax.types import Array, PyTree
+from rum_jax.models.layout import in_platform_layout
+from rum_jax.types import Array, Key
 
 
-def _in_platform_layout(function: Callable[..., PyTree], x: Array, *args: Array
-                        ) -> PyTree:
-  """`function(x, *args, channel)`, on a CPU with `x` turned.
-
-  Args:
-    function: returns arrays of which those with as many axes as `x` are laid
-      out like `x`.
-    x: `[B, ..., C]`.
-    *args: have fewer axes than `x`.
-  """
-
-  def on_cpu(x: Array, *args: Array) -> PyTree:
-    results = function(turned(x), *args, channel=0)
-    return jax.tree.map(
-        lambda y: turned(y) if y.ndim == x.ndim else y, results)
-
-  return lax.platform_dependent(
-      x, *args, cpu=on_cpu, default=functools.partial(function, channel=-1))
+def kaiming_normal(key: Key, shape: Sequence[int], dtype: Any = float
+                   ) -> Array:
+  """As PyTorch's ResNet and VGG start: deviation √(2 / fan out)."""
+  fan_out = math.prod(shape) // shape[-2]
+  # Drawn flat: in four axes it takes three times as long to compile.
+  values = jax.random.normal(key, (math.prod(shape),), dtype)
+  return (2 / fan_out)**0.5 * values.reshape(shape)
 
 
-def max_pool(x: Array) -> Array:
-  """2×2 max-pool with stride 2 of `[B, H, W, C]`, H and W even."""
-  if x.shape[1] % 2 or x.shape[2] % 2:
-    raise ValueError(
-        f'Expected an even height and width, found {x.shape[1:3]}.')
-
-  def pool(x: Array, channel: int) -> Array:
-    del channel
-    x = jnp.maximum(x[:, ::2], x[:, 1::2])
-    return jnp.maximum(x[:, :, ::2], x[:, :, 1::2])
-
-  return _in_platform_layout(pool, x)
+def torch_uniform(key: Key, shape: Sequence[int], dtype: Any = float) -> Array:
+  """As PyTorch starts what nobody initialises: within 1 / √(fan in)."""
+  bound = (math.prod(shape) // shape[-1])**-0.5
+  values = jax.random.uniform(key, (math.prod(shape),), dtype, -bound, bound)
+  return values.reshape(shape)
 
 
 def _along(values: Array, x: Array, axis: int) -> Array:
@@ -96,7 +78,7 @@ def moments(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
   Returns:
     `(mean [C], variance [C], count [])`.
   """
-  return _in_platform_layout(_moments, x, _weight(x, mask))
+  return in_platform_layout(_moments, x, _weight(x, mask))
 
 
 def _scale(x: Array, mean: Array, var: Array, scale: Array, bias: Array,
@@ -143,26 +125,42 @@ _normalised.defvjp(_normalise_forward, _normalise_backward)
 
 
 class Conv(nn.Module):
-  """Convolution without bias, SAME padding, in the platform's fastest form.
+  """Convolution in the platform's fastest form.
 
-  The kernel's size must be odd: only then is its flipped form its transpose.
+  The kernel's size must be odd: only then can padding be the same all around.
+
+  Attributes:
+    features: channels that come out.
+    size: of the kernel, in both directions.
+    stride: in both directions.
+    padded: by half a kernel on every side, as in PyTorch; otherwise not at all.
+    bias: whether to add one number a channel, 0 at the start.
+    initializer: of the kernel.
   """
 
   features: int
   size: int = 3
   stride: int = 1
+  padded: bool = True
+  bias: bool = False
+  initializer: nn.initializers.Initializer = nn.initializers.he_normal()
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     if self.size % 2 == 0:
       raise ValueError(f'Expected size={self.size} to be odd.')
-    kernel = self.param(
-        'kernel', nn.initializers.he_normal(),
-        (self.size, self.size, x.shape[-1], self.features))
-    return lax.platform_dependent(
-        x, kernel,
-        cpu=lambda a, b: patch_convolution(a, b, self.stride),
-        default=lambda a, b: lax_convolution(a, b, self.stride))
+    if not self.padded and min(x.shape[1:3]) < self.size:
+      raise ValueError(f'Expected at least {self.size}×{self.size} pixels, '
+                       f'found {x.shape[1]}×{x.shape[2]}.')
+    kernel = self.param('kernel', self.initializer, (
+        self.size, self.size, x.shape[-1], self.features))
+    how = {'stride': self.stride, 'padded': self.padded}
+    y = lax.platform_dependent(
+        x, kernel, cpu=functools.partial(patch_convolution, **how),
+        default=functools.partial(lax_convolution, **how))
+    if self.bias:
+      y += self.param('bias', nn.initializers.zeros, (self.features,))
+    return y
 
 
 class BatchNorm(nn.Module):
@@ -183,9 +181,9 @@ class BatchNorm(nn.Module):
     mean = self.variable('batch_stats', 'mean', jnp.zeros, channels)
     var = self.variable('batch_stats', 'var', jnp.ones, channels)
     if not train:
-      return _in_platform_layout(
+      return in_platform_layout(
           _scale, x, mean.value, var.value + self.epsilon, scale, bias)
-    y, batch_mean, batch_var, count = _in_platform_layout(
+    y, batch_mean, batch_var, count = in_platform_layout(
         lambda *args, channel: _normalised(*args, self.epsilon, channel),
         x, scale, bias, _weight(x, mask))
     if not self.is_initializing():
@@ -194,3 +192,18 @@ class BatchNorm(nn.Module):
       mean.value += rate * (lax.stop_gradient(batch_mean) - mean.value)
       var.value += rate * (lax.stop_gradient(unbiased) - var.value)
     return y
+
+
+class ConvNorm(nn.Module):
+  """Convolution, then batch-norm; attributes as those of `Conv`."""
+
+  features: int
+  size: int = 3
+  stride: int = 1
+  bias: bool = False
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
+    x = Conv(self.features, self.size, self.stride, bias=self.bias,
+             initializer=kaiming_normal, name='conv')(x)
+    return BatchNorm(name='norm')(x, train=train, mask=mask)

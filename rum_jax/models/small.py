@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flax import linen as nn
 import jax
 
-from rum_jax.models import layers
+from rum_jax.models import layers, pooling
 from rum_jax.types import Array, Outputs
 
 
@@ -50,6 +50,6 @@ class SmallCNN(nn.Module):
       x = layers.BatchNorm()(x, train=train, mask=mask)
       x = jax.nn.relu(x)
       if i + 1 < len(self.widths):
-        x = layers.max_pool(x)
+        x = pooling.max_pool(x)
     features = x.mean(axis=(1, 2))
     return Outputs(nn.Dense(self.classes)(features), features)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 
 import chex
+from flax import linen as nn
 import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -32,16 +32,26 @@ def with_gradients(fn, *args):
       total, argnums=tuple(range(len(args))), has_aux=True))(*args)
 
 
-@pytest.mark.parametrize('size, stride, height, width', [
-    (1, 1, 6, 8), (1, 2, 5, 7), (3, 1, 5, 8), (3, 2, 6, 8), (3, 2, 5, 7),
-    (5, 1, 5, 8)])
-def test_patches_convolve_as_xla_does(float64, size, stride, height, width):
-  x, kernel = normal(0, 2, height, width, 3), normal(1, size, size, 3, 4)
+@pytest.mark.parametrize('size, stride, height, width, padded', [
+    (1, 1, 6, 8, True), (1, 2, 5, 7, True), (3, 1, 5, 8, True),
+    (3, 2, 6, 8, True), (3, 2, 5, 7, True), (5, 1, 5, 8, True),
+    (5, 2, 6, 8, True), (7, 2, 8, 9, True),
+    (3, 1, 2, 2, True), (3, 2, 2, 3, True), (7, 2, 4, 4, True),  # Few pixels.
+    (3, 1, 5, 8, False), (3, 2, 6, 7, False), (5, 1, 5, 6, False),
+    (3, 1, 3, 3, False), (5, 1, 5, 5, False)])
+@pytest.mark.parametrize('features', [2, 4])
+def test_patches_convolve_as_xla_does(
+    float64, size, stride, height, width, padded, features):
+  x, kernel = normal(0, 2, height, width, 3), normal(
+      1, size, size, 3, features)
   (_, got), got_grads = with_gradients(
-      lambda a, b: convolution.patch_convolution(a, b, stride), x, kernel)
+      lambda a, b: convolution.patch_convolution(a, b, stride, padded),
+      x, kernel)
   (_, want), grads = with_gradients(
-      lambda a, b: convolution.lax_convolution(a, b, stride), x, kernel)
-  chex.assert_shape(got, (2, -(-height // stride), -(-width // stride), 4))
+      lambda a, b: convolution.lax_convolution(a, b, stride, padded), x, kernel)
+  rows, columns = (
+      -(-(n if padded else n - size + 1) // stride) for n in (height, width))
+  chex.assert_shape(got, (2, rows, columns, features))
   chex.assert_trees_all_close((got, got_grads), (want, grads), **CLOSE)
 
 
@@ -67,6 +77,39 @@ def test_convolution_layer(float64):
       rtol=1e-11, atol=1e-12)
 
 
+def test_convolution_without_padding_and_with_bias(float64):
+  layer = layers.Conv(4, padded=False, bias=True)
+  x, kernel, bias = normal(0, 2, 5, 6, 3), normal(1, 3, 3, 3, 4), normal(2, 4)
+  np.testing.assert_array_equal(
+      layer.init(jax.random.key(0), x)['params']['bias'], jnp.zeros(4))
+  got = layer.apply({'params': {'kernel': kernel, 'bias': bias}}, x)
+  whole = convolution.lax_convolution(x, kernel)
+  np.testing.assert_allclose(got, whole[:, 1:-1, 1:-1] + bias, **CLOSE)
+
+
+def test_convolution_without_padding_needs_pixels():
+  with pytest.raises(ValueError, match='at least 3×3 pixels, found 4×2'):
+    layers.Conv(4, padded=False).init(
+        jax.random.key(0), jnp.zeros((1, 4, 2, 1)))
+
+
+def test_a_convolution_of_single_pixels_is_one_product():
+  text = jax.jit(convolution.patch_convolution).lower(
+      jnp.zeros((2, 4, 4, 3)), jnp.zeros((1, 1, 3, 5))).as_text()
+  assert text.count('dot_general') == 1 and 'concatenate' not in text
+
+
+@pytest.mark.parametrize('draw, like', [
+    (layers.kaiming_normal,
+     nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')),
+    (layers.torch_uniform,
+     nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform'))])
+@pytest.mark.parametrize('shape', [(3, 3, 4, 6), (5, 7)])
+def test_initial_weights_are_those_of_jax_drawn_flat(draw, like, shape):
+  key = jax.random.key(3)
+  np.testing.assert_allclose(draw(key, shape), like(key, shape), rtol=1e-6)
+
+
 def test_convolution_refuses_an_even_size():
   with pytest.raises(ValueError, match='Expected size=2 to be odd'):
     layers.Conv(4, size=2).init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))
@@ -78,16 +121,6 @@ def test_convolutions_of_many_models_are_those_of_each(float64):
       x, kernels, 1)
   want = [convolution.lax_convolution(x, k, 1) for k in kernels]
   np.testing.assert_allclose(got, jnp.stack(want), **CLOSE)
-
-
-def test_max_pool_is_that_of_xla(float64):
-  def reference(x):
-    window = (1, 2, 2, 1)
-    return lax.reduce_window(x, -jnp.inf, lax.max, window, window, 'VALID')
-
-  x = normal(0, 2, 6, 8, 3)
-  got, want = (with_gradients(fn, x) for fn in (layers.max_pool, reference))
-  chex.assert_trees_all_equal(got, want)
 
 
 @pytest.mark.parametrize('shape', [(5, 3), (5, 4, 4, 3)])

@@ -1,0 +1,42 @@
+"""The layout of images that suits a platform.
+
+A CPU works with the batch as the minor axis, `[C, H, W, B]`; other platforms
+with `[B, H, W, C]` and XLA's own convolution. Both forms compute the same sums.
+All layers take and return `[B, H, W, C]`; between two of them XLA drops the
+transposes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import functools
+
+import jax
+from jax import lax
+
+from rum_jax.types import Array, PyTree
+
+
+def turned(x: Array) -> Array:
+  """`[B, ..., C]` to `[C, ..., B]` and back."""
+  return x.swapaxes(0, -1)
+
+
+def in_platform_layout(function: Callable[..., PyTree], x: Array, *args: Array
+                       ) -> PyTree:
+  """`function(x, *args, channel)`, on a CPU with `x` turned.
+
+  Args:
+    function: returns arrays of which those with as many axes as `x` are laid
+      out like `x`.
+    x: `[B, ..., C]`.
+    *args: have fewer axes than `x`.
+  """
+
+  def on_cpu(x: Array, *args: Array) -> PyTree:
+    results = function(turned(x), *args, channel=0)
+    return jax.tree.map(
+        lambda y: turned(y) if y.ndim == x.ndim else y, results)
+
+  return lax.platform_dependent(
+      x, *args, cpu=on_cpu, default=functools.partial(function, channel=-1))

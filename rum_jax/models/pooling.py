@@ -1,0 +1,58 @@
+"""Pooling by slices: `lax.reduce_window` has a slow gradient."""
+
+from __future__ import annotations
+
+import functools
+
+from jax import lax
+import jax.numpy as jnp
+
+from rum_jax.models.layout import in_platform_layout
+from rum_jax.types import Array
+
+
+def max_pool(x: Array) -> Array:
+  """2×2 max-pool with stride 2 of `[B, H, W, C]`, H and W even."""
+  if x.shape[1] % 2 or x.shape[2] % 2:
+    raise ValueError(
+        f'Expected an even height and width, found {x.shape[1:3]}.')
+
+  def pool(x: Array, channel: int) -> Array:
+    del channel
+    x = jnp.maximum(x[:, ::2], x[:, 1::2])
+    return jnp.maximum(x[:, :, ::2], x[:, :, 1::2])
+
+  return in_platform_layout(pool, x)
+
+
+def overlapping_max_pool(x: Array) -> Array:
+  """3×3 max-pool with stride 2 of `[B, H, W, C]`, one pixel of padding."""
+
+  def pool(x: Array, channel: int) -> Array:
+    del channel
+    for axis in (1, 2):
+      margins = [(0, 0)] * 4
+      margins[axis] = 1, 1
+      x = jnp.pad(x, margins, constant_values=-jnp.inf)
+      end = x.shape[axis]
+      x = functools.reduce(jnp.maximum, (
+          lax.slice_in_dim(x, i, end - 2 + i, 2, axis) for i in range(3)))
+    return x
+
+  return in_platform_layout(pool, x)
+
+
+def mean_pool(x: Array, size: int) -> Array:
+  """Means of `size`×`size` regions of `[B, H, W, C]`: `[B, C·size·size]`.
+
+  Where a side is no multiple of `size`, the regions overlap. The order is
+  PyTorch's, channels first, so that its weights fit.
+  """
+
+  def regions(length: int) -> list[slice]:
+    return [slice(i * length // size, -(-(i + 1) * length // size))
+            for i in range(size)]
+
+  means = [x[:, rows, columns].mean((1, 2))
+           for rows in regions(x.shape[1]) for columns in regions(x.shape[2])]
+  return jnp.stack(means, axis=-1).reshape(len(x), -1)

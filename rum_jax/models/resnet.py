@@ -1,0 +1,129 @@
+"""ResNet-18 and ResNet-50, for small images or for ImageNet's.
+
+References:
+  He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR
+  2016. Layout, stride and initialisation are those of torchvision, whose
+  bottlenecks halve the image in their 3×3 convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flax import linen as nn
+import jax
+
+from rum_jax.models import layers, pooling
+from rum_jax.types import Array, Outputs
+
+
+class Stem(nn.Module):
+  """What comes before the blocks.
+
+  Attributes:
+    width: channels that come out.
+    imagenet: 7×7 convolution with stride 2 and 3×3 max-pool with stride 2;
+      otherwise 3×3 convolution with stride 1.
+  """
+
+  width: int
+  imagenet: bool
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
+    size, stride = (7, 2) if self.imagenet else (3, 1)
+    x = layers.ConvNorm(self.width, size, stride, name='conv1')(
+        x, train=train, mask=mask)
+    x = jax.nn.relu(x)
+    return pooling.overlapping_max_pool(x) if self.imagenet else x
+
+
+class ResidualBlock(nn.Module):
+  """Two 3×3 convolutions, or 1×1, 3×3 and 1×1, and a way around them.
+
+  Attributes:
+    width: channels inside; four times as many come out of a bottleneck.
+    stride: of the first 3×3 convolution and of the way around.
+    bottleneck: whether there are three convolutions.
+  """
+
+  width: int
+  stride: int = 1
+  bottleneck: bool = False
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
+    convolutions = (
+        ((self.width, 1, 1), (self.width, 3, self.stride),
+         (4 * self.width, 1, 1))
+        if self.bottleneck else
+        ((self.width, 3, self.stride), (self.width, 3, 1)))
+    y = x
+    for i, (features, size, stride) in enumerate(convolutions, 1):
+      y = jax.nn.relu(y) if i > 1 else y
+      y = layers.ConvNorm(features, size, stride, name=f'conv{i}')(
+          y, train=train, mask=mask)
+    if self.stride > 1 or x.shape[-1] != y.shape[-1]:
+      x = layers.ConvNorm(y.shape[-1], 1, self.stride, name='around')(
+          x, train=train, mask=mask)
+    return jax.nn.relu(x + y)
+
+
+class ResNet(nn.Module):
+  """Stem, blocks `layer<i>_<j>`, mean over pixels, head.
+
+  Convolutions start from Kaiming's normal distribution over what goes out, the
+  head as PyTorch starts it, but with its bias at zero.
+
+  Attributes:
+    classes: K.
+    depths: blocks a stage; every stage but the first halves the image.
+    widths: channels inside the blocks of a stage.
+    bottleneck: of the blocks.
+    imagenet_stem: the stem quarters the image, as on ImageNet.
+  """
+
+  classes: int
+  depths: Sequence[int] = (2, 2, 2, 2)
+  widths: Sequence[int] = (64, 128, 256, 512)
+  bottleneck: bool = False
+  imagenet_stem: bool = False
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Outputs:
+    x = Stem(self.widths[0], self.imagenet_stem, name='stem')(
+        x, train=train, mask=mask)
+    for i, (depth, width) in enumerate(zip(self.depths, self.widths), 1):
+      for j in range(depth):
+        stride = 2 if i > 1 and j == 0 else 1
+        x = ResidualBlock(width, stride, self.bottleneck, name=f'layer{i}_{j}')(
+            x, train=train, mask=mask)
+    features = x.mean(axis=(1, 2))
+    head = nn.Dense(
+        self.classes, kernel_init=layers.torch_uniform, name='head')
+    return Outputs(head(features), features)
+
+  def torch_names(self) -> dict[str, str]:
+    """Path of every module to its name in torchvision: see `from_torch`."""
+    names = {'stem/conv1/conv': 'conv1', 'stem/conv1/norm': 'bn1', 'head': 'fc'}
+    for i, depth in enumerate(self.depths, 1):
+      for j in range(depth):
+        ours, theirs = f'layer{i}_{j}', f'layer{i}.{j}'
+        for n in range(1, 4 if self.bottleneck else 3):
+          names[f'{ours}/conv{n}/conv'] = f'{theirs}.conv{n}'
+          names[f'{ours}/conv{n}/norm'] = f'{theirs}.bn{n}'
+        names[f'{ours}/around/conv'] = f'{theirs}.downsample.0'
+        names[f'{ours}/around/norm'] = f'{theirs}.downsample.1'
+    return names
+
+
+def resnet18(classes: int, widths: Sequence[int] = (64, 128, 256, 512), *,
+             imagenet_stem: bool = False) -> ResNet:
+  """ResNet-18, 11.2 million parameters for 10 classes; see `ResNet`."""
+  return ResNet(classes, (2, 2, 2, 2), widths, imagenet_stem=imagenet_stem)
+
+
+def resnet50(classes: int, widths: Sequence[int] = (64, 128, 256, 512), *,
+             imagenet_stem: bool = False) -> ResNet:
+  """ResNet-50, 23.7 million parameters for 100 classes; see `ResNet`."""
+  return ResNet(classes, (3, 4, 6, 3), widths, True, imagenet_stem)

@@ -1,0 +1,76 @@
+"""VGG-16 with batch-norm, as in the paper's code.
+
+References:
+  Simonyan, Zisserman, "Very deep convolutional networks for large-scale image
+  recognition", ICLR 2015. Ioffe, Szegedy, "Batch normalization", ICML 2015.
+  The head for small images is that of the code released with RUM and, before
+  it, with "Model sparsity can simplify machine unlearning" (Jia et al., 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flax import linen as nn
+import jax
+
+from rum_jax.models import layers, pooling
+from rum_jax.types import Array, Outputs
+
+
+class VGG(nn.Module):
+  """3×3 convolutions in stages with a 2×2 max-pool between, then dense layers.
+
+  The released code also has a variant with `hidden=(), pooled=1, bias=True`.
+
+  Attributes:
+    classes: K.
+    widths: channels of a stage.
+    depths: convolutions `conv<i>_<j>` of a stage.
+    hidden: widths of the dense layers `hidden<i>` before the head; the last one
+      gives the features.
+    pooled: height and width after the last stage, by means.
+    bias: whether the convolutions have one, though batch-norm undoes it.
+  """
+
+  classes: int
+  widths: Sequence[int] = (64, 128, 256, 512, 512)
+  depths: Sequence[int] = (2, 2, 3, 3, 3)
+  hidden: Sequence[int] = (256, 256)
+  pooled: int = 2
+  bias: bool = False
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Outputs:
+    for i, (depth, width) in enumerate(zip(self.depths, self.widths), 1):
+      x = pooling.max_pool(x) if i > 1 else x
+      for j in range(1, depth + 1):
+        x = layers.ConvNorm(width, bias=self.bias, name=f'conv{i}_{j}')(
+            x, train=train, mask=mask)
+        x = jax.nn.relu(x)
+    x = pooling.mean_pool(x, self.pooled)
+    small = nn.initializers.normal(0.01)
+    for i, width in enumerate(self.hidden, 1):
+      x = jax.nn.relu(nn.Dense(width, kernel_init=small, name=f'hidden{i}')(x))
+    head = nn.Dense(self.classes, kernel_init=small, name='head')
+    return Outputs(head(x), x)
+
+  def torch_names(self) -> dict[str, str]:
+    """Path of every module to its name in the code: see `from_torch`."""
+    names, index = {}, 0
+    for i, depth in enumerate(self.depths, 1):
+      for j in range(1, depth + 1):
+        names[f'conv{i}_{j}/conv'] = f'features.{index}'
+        names[f'conv{i}_{j}/norm'] = f'features.{index + 1}'
+        index += 3  # ReLU is the third.
+      index += 1
+    dense = [f'hidden{i}' for i in range(1, len(self.hidden) + 1)] + ['head']
+    for i, name in enumerate(dense):
+      names[name] = f'classifier.{2 * i}' if self.hidden else 'classifier'
+    return names
+
+
+def vgg16(classes: int, widths: Sequence[int] = (64, 128, 256, 512, 512),
+          hidden: Sequence[int] = (256, 256)) -> VGG:
+  """VGG-16, 15.3 million parameters for 10 classes; see `VGG`."""
+  return VGG(classes, widths, (2, 2, 3, 3, 3), hidden)

@@ -1,0 +1,200 @@
+"""The paper's networks: sizes, padding, seeds, gradients, modules."""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+
+import chex
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rum_jax import batch_norm, models, modules
+from rum_jax.models.weights import torch_shapes
+from rum_jax.types import Variables
+
+SHAPES = json.loads(
+    (pathlib.Path(__file__).parent / 'goldens' / 'shapes.json').read_text())
+# As the golden's, at full width.
+WHOLE = {
+    'resnet18': models.resnet18, 'resnet50': models.resnet50,
+    'resnet18_imagenet': functools.partial(
+        models.resnet18, imagenet_stem=True),
+    'vgg16': models.vgg16,
+    'vgg16_lth': functools.partial(
+        models.VGG, hidden=(), pooled=1, bias=True),
+    'resnet9': models.ResNet9}
+# Narrow and shallow, but with every kind of part.
+SMALL = {
+    'resnet': models.ResNet(3, (1, 2), (3, 4)),
+    'bottleneck': models.ResNet(3, (1, 1), (2, 2), True, True),
+    'vgg': models.VGG(3, (3, 4), (1, 2), (6, 5)),
+    'resnet9': models.ResNet9(3, (2, 3, 4, 5))}
+FEATURES = {'resnet': 4, 'bottleneck': 8, 'vgg': 5, 'resnet9': 5}
+ORDER = {
+    'resnet': ('stem', 'layer1_0', 'layer2_0', 'layer2_1', 'head'),
+    'bottleneck': ('stem', 'layer1_0', 'layer2_0', 'head'),
+    'vgg': ('conv1_1', 'conv2_1', 'conv2_2', 'hidden1', 'hidden2', 'head'),
+    'resnet9': ('unit1', 'unit2', 'residual1', 'unit3', 'residual2', 'unit4',
+                'head')}
+SHAPE = (12, 12, 3)
+each = pytest.mark.parametrize('name', SMALL)
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, *SHAPE), dtype=np.uint8)
+
+
+@functools.cache
+def small(name: str):
+  """A network and variables that are neither 0 nor 1."""
+  model = models.from_linen(SMALL[name], SHAPE)
+  shapes = jax.eval_shape(model.init, jax.random.key(0))
+  rng = np.random.default_rng(1)
+
+  def draw(x):
+    fan_in = np.prod(x.shape[:-1]) if x.ndim > 1 else 1
+    return np.float32(rng.normal(0.2, 1, x.shape) / np.sqrt(fan_in))
+
+  return model, Variables(
+      jax.tree.map(draw, shapes.params),
+      jax.tree.map(lambda x: np.float32(rng.uniform(0.3, 0.9, x.shape)),
+                   shapes.stats))
+
+
+def training_pass(model):
+  """Outputs, new moments, and gradients of all parameters."""
+  def run(variables, images, mask):
+    def total(params):
+      outputs, stats = model.apply(
+          variables._replace(params=params), images, train=True, mask=mask)
+      shares = mask[:, None] * jnp.arange(1.0, 4)
+      return (shares * outputs.logits**2).sum(), (outputs, stats)
+
+    gradient, (outputs, stats) = jax.grad(total, has_aux=True)(
+        variables.params)
+    return outputs, stats, gradient
+
+  return run
+
+
+@functools.cache
+def passed(name: str):
+  model, variables = small(name)
+  return jax.jit(training_pass(model))(variables, IMAGES, jnp.ones(6))
+
+
+@pytest.mark.parametrize('name', WHOLE)
+def test_names_shapes_and_count_are_those_of_pytorch(name):
+  golden = SHAPES[name]
+  module = WHOLE[name](golden['classes'])
+  model = models.from_linen(module, (32, 32, 3))
+  want = {entry: tuple(shape) for entry, shape in golden['shapes'].items()
+          if not entry.startswith('normalize.')
+          and not entry.endswith('num_batches_tracked')}
+  assert torch_shapes(model, module.torch_names()) == want
+  params = jax.eval_shape(model.init, jax.random.key(0)).params
+  assert sum(x.size for x in jax.tree.leaves(params)) == golden['parameters']
+
+
+@pytest.mark.parametrize('name, features', [
+    ('resnet18', 512), ('resnet50', 2048), ('resnet18_imagenet', 512),
+    ('vgg16', 256), ('vgg16_lth', 512), ('resnet9', 128)])
+@pytest.mark.parametrize('side', [32, 64])
+def test_logits_and_features(name, features, side):
+  model = models.from_linen(WHOLE[name](7), (side, side, 3))
+  variables = jax.eval_shape(model.init, jax.random.key(0))
+  outputs, stats = jax.eval_shape(
+      lambda v, x: model.apply(v, x, train=True), variables,
+      jax.ShapeDtypeStruct((5, side, side, 3), jnp.uint8))
+  assert outputs.logits.shape == (5, 7)
+  assert outputs.features.shape == (5, features)
+  chex.assert_trees_all_equal_shapes_and_dtypes(stats, variables.stats)
+
+
+@each
+def test_padding_is_left_out(name):
+  model, variables = small(name)
+  mask = jnp.array([1.0, 1, 0, 1, 0, 1])
+  kept = np.flatnonzero(mask)
+  run = jax.jit(training_pass(model))
+  outputs, *rest = run(variables, IMAGES, mask)
+  wanted, *want = run(variables, IMAGES[kept], jnp.ones(4))
+  got = jax.tree.map(lambda x: x[kept], outputs)
+  chex.assert_trees_all_close((got, rest), (wanted, want), rtol=2e-3, atol=2e-4)
+
+
+@each
+def test_many_are_as_each(name):
+  model, variables = small(name)
+  both = jax.tree.map(lambda x: np.stack([x, 0.9 * x]), variables)
+  got = jax.jit(jax.vmap(training_pass(model), (0, None, None)))(
+      both, IMAGES, jnp.ones(6))
+  chex.assert_trees_all_close(
+      jax.tree.map(lambda x: x[0], got), passed(name), rtol=2e-3, atol=2e-4)
+  assert all((x[0] != x[1]).any() for x in jax.tree.leaves(got))
+
+
+@each
+def test_the_forms_of_all_platforms_agree(name, monkeypatch):
+  model, variables = small(name)
+  monkeypatch.setattr(lax, 'platform_dependent',
+                      lambda *args, default, **others: default(*args))
+  got = jax.jit(training_pass(model))(variables, IMAGES, jnp.ones(6))
+  chex.assert_trees_all_close(got, passed(name), rtol=2e-3, atol=2e-4)
+
+
+@each
+def test_every_parameter_learns_and_every_moment_moves(name):
+  outputs, stats, gradient = passed(name)
+  assert outputs.logits.shape == (6, 3)
+  assert outputs.features.shape == (6, FEATURES[name])
+  assert all(jnp.abs(x).max() > 1e-6 for x in jax.tree.leaves(gradient))
+  for a, b in zip(*map(jax.tree.leaves, (stats, small(name)[1].stats))):
+    assert (a != b).all()
+
+
+@each
+def test_modules_in_forward_order(name):
+  assert modules.forward_order(*small(name), IMAGES) == ORDER[name]
+
+
+@each
+def test_frozen_and_held(name):
+  model, variables = small(name)
+
+  def pair(variables):
+    still = batch_norm.frozen(model)
+    moving = modules.held(model, ORDER[name][-3:])
+    return (still.apply(variables, IMAGES, train=True),
+            model.apply(variables, IMAGES, train=False),
+            moving.apply(variables, IMAGES, train=True))
+
+  got, want, (_, stats) = jax.jit(pair)(variables)
+  chex.assert_trees_all_equal(got, want)
+  same = [name for name in stats if all(
+      (a == b).all() for a, b in zip(*map(
+          jax.tree.leaves, (stats[name], variables.stats[name]))))]
+  assert set(same) == set(stats) - set(ORDER[name][-3:])
+
+
+def test_a_start_like_pytorchs():
+  model = models.from_linen(models.resnet18(10, (16, 16, 16, 16)), (32, 32, 3))
+  params, stats = model.init(jax.random.key(0))
+  block = params['layer2_1']['conv1']
+  np.testing.assert_allclose(
+      block['conv']['kernel'].std(), (2 / (9 * 16))**0.5, rtol=0.1)
+  np.testing.assert_array_equal(block['norm']['scale'], 1)
+  np.testing.assert_array_equal(block['norm']['bias'], 0)
+  np.testing.assert_array_equal(stats['stem']['conv1']['norm']['var'], 1)
+  assert 0.2 < jnp.abs(params['head']['kernel']).max() <= 16**-0.5
+  np.testing.assert_array_equal(params['head']['bias'], 0)
+
+
+def test_resnet9_needs_twelve_pixels():
+  model = models.from_linen(models.ResNet9(10), (8, 8, 3))
+  with pytest.raises(ValueError, match='at least 3×3 pixels, found 2×2'):
+    jax.eval_shape(model.init, jax.random.key(0))
