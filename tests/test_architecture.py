@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {
     'types': 0, 'trees': 0,
     'datasets': 1, 'models': 1, 'plans': 1, 'losses': 1, 'metrics': 1,
-    'checkpoints': 1,
+    'augmentation': 1, 'checkpoints': 1,
     'objectives': 1, 'optimizers': 1,
     'training': 2, 'seeds': 2, 'batch_norm': 2, 'gradients': 2, 'modules': 2,
     'fisher': 2,

@@ -1,4 +1,4 @@
-"""Data sets: labelled images in original order, and who is in which part."""
+"""Labelled images in original order, and where each of them comes from."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import NamedTuple
 import zipfile
 
 import numpy as np
-from sklearn import datasets as bundled
 
-from rum_jax import trees
 from rum_jax.types import Dataset
 
 
@@ -19,7 +17,7 @@ class Source(NamedTuple):
     dataset: images and labels of all parts together (NumPy arrays); training
       examples come first, in their original order, then those held out.
     num_train: how many of them are for training.
-    row: `[N]` where each example stands in the published data set.
+    row: `[N]` where each example stands in its published part.
     classes: names of the K classes.
     name: of the data set.
   """
@@ -39,24 +37,6 @@ class Source(NamedTuple):
   def test(self) -> np.ndarray:
     """Rows of the examples that are held out."""
     return np.arange(self.num_train, len(self.dataset.label), dtype=np.int32)
-
-
-def digits(*, test_share: float = 0.2, seed: int = 0) -> Source:
-  """The 1,797 handwritten digits (8×8, 10 classes) that scikit-learn carries.
-
-  Args:
-    test_share: share of each class that is held out.
-    seed: of the split.
-
-  Returns:
-    The source, images `[1797, 8, 8, 1]` in the full range of uint8.
-
-  References:
-    Alpaydin and Kaynak, Optical recognition of handwritten digits, 1998.
-  """
-  data = bundled.load_digits()
-  images = np.round(data.images * (255 / 16))[..., None]
-  return hold_out(from_arrays(images, data.target, 'digits'), test_share, seed)
 
 
 def from_arrays(image: np.ndarray, label: np.ndarray, name: str,
@@ -139,63 +119,3 @@ def from_npz(path: str, name: str) -> Source:
   train = from_arrays(arrays['x_train'], arrays['y_train'], name, classes)
   test = from_arrays(arrays['x_test'], arrays['y_test'], name, train.classes)
   return joined(train, test)
-
-
-def hold_out(source: Source, share: float, seed: int) -> Source:
-  """Holds out a share of the training examples of each class.
-
-  What was held out before is dropped, so that tuning on a part of the training
-  examples never sees the test set.
-
-  Args:
-    source: the whole.
-    share: of each class, in `(0, 1)`.
-    seed: of the draw.
-
-  Returns:
-    The source with fewer training examples, in their old order.
-
-  Raises:
-    ValueError: if `share` is out of range or leaves a part empty.
-  """
-  trees.check_range('share', share, 0, 1, open_low=True)
-  label = source.dataset.label[:source.num_train]
-  rng = np.random.default_rng(seed)
-  out = np.zeros(source.num_train, bool)
-  for k in np.unique(label):
-    members = rng.permutation(np.flatnonzero(label == k))
-    out[members[:round(share * len(members))]] = True
-  order = np.concatenate([np.flatnonzero(~out), np.flatnonzero(out)])
-  if out.all() or not out.any():
-    raise ValueError(f'Expected share={share} of {source.num_train} examples '
-                     'to leave some in and some out.')
-  dataset = Dataset(*(x[order] for x in source.dataset))
-  return source._replace(dataset=dataset, num_train=int((~out).sum()),
-                         row=source.row[order])
-
-
-def corrupted(source: Source, share: float, seed: int
-              ) -> tuple[Source, np.ndarray]:
-  """Gives a share of the training examples a wrong label.
-
-  Args:
-    source: with true labels.
-    share: in `[0, 1]`.
-    seed: of the draw of examples and of labels, uniform over the others.
-
-  Returns:
-    `(source, rows)`: the rows whose label is wrong, sorted.
-
-  Raises:
-    ValueError: if `share` is out of range, or there is one class only.
-  """
-  trees.check_range('corrupt', share, 0, 1)
-  count, classes = round(share * source.num_train), len(source.classes)
-  if count and classes < 2:
-    raise ValueError(f'Expected two classes to confuse, found {classes}.')
-  rng = np.random.default_rng(seed)
-  rows = np.sort(rng.permutation(source.num_train)[:count])
-  label = source.dataset.label.copy()
-  shift = rng.integers(1, max(classes, 2), count)
-  label[rows] = (label[rows] + shift) % classes
-  return source._replace(dataset=source.dataset._replace(label=label)), rows

@@ -1,0 +1,117 @@
+"""What was decoded once, kept in a file beside the folder it came from.
+
+The file holds arrays one after another, as `np.save` writes them: a header (the
+fingerprint of the folder, and the SHA-256 of all that follows), label, row and
+image. A folder whose files have other names, sizes or times of change is
+decoded again, and nothing is served that was not written by `remembered`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from rum_jax.datasets.sources import Source
+from rum_jax.types import Dataset
+
+
+def remembered(folder: pathlib.Path, decode: Callable[[], Source]) -> Source:
+  """What `decode` returns, or what it returned for the same files before.
+
+  It is kept as `<folder>.decoded`, written beside its place and renamed into
+  it. Where that cannot be written, nothing is kept.
+
+  Args:
+    folder: with all the files that the result depends on.
+    decode: called without arguments where nothing is kept.
+
+  Raises:
+    ValueError: if what is kept was truncated or altered; the message names it.
+  """
+  place = folder.with_name(f'{folder.name}.decoded')
+  identity = fingerprint(folder)
+  source = _read(place, identity)
+  if source is None:
+    source = decode()
+    if fingerprint(folder) == identity:  # No file changed in the meantime.
+      _write(place, identity, source)
+  return source
+
+
+def fingerprint(folder: pathlib.Path) -> str:
+  """SHA-256 of the names, sizes and times of change of all files inside."""
+  lines, waiting = [], [str(folder)]
+  while waiting:
+    with os.scandir(waiting.pop()) as entries:
+      for entry in entries:
+        if entry.is_dir():
+          waiting.append(entry.path)
+        else:
+          stat = entry.stat()
+          name = os.path.relpath(entry.path, folder)
+          lines.append(f'{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0')
+  return hashlib.sha256(''.join(sorted(lines)).encode()).hexdigest()
+
+
+def _digest(source: Source) -> str:
+  """SHA-256 of a source: names, shapes, types and contents."""
+  sha = hashlib.sha256(
+      repr((source.name, source.classes, source.num_train)).encode())
+  for x in (*source.dataset, source.row):
+    sha.update(f'{x.shape}{x.dtype.str}'.encode())
+    sha.update(np.ascontiguousarray(x))
+  return sha.hexdigest()
+
+
+def _read(place: pathlib.Path, identity: str) -> Source | None:
+  """What is kept for this fingerprint, or `None`."""
+  try:
+    file = place.open('rb')
+  except OSError:
+    return None
+  with file:
+    try:
+      header = json.loads(str(np.load(file, allow_pickle=False)))
+      if header['fingerprint'] != identity:
+        return None
+      label, row, image = (np.load(file, allow_pickle=False) for _ in range(3))
+      source = Source(Dataset(image, label), header['num_train'], row,
+                      tuple(header['classes']), header['name'])
+      whole = _digest(source) == header['sha256'] and not file.read(1)
+    except Exception as error:  # Altered bytes raise almost anything.
+      raise ValueError(_damage(place)) from error
+  if not whole:
+    raise ValueError(_damage(place))
+  return source
+
+
+def _damage(place: pathlib.Path) -> str:
+  return (f'Expected {place} as it was written, found it truncated or altered: '
+          'delete it, and the data set is decoded again.')
+
+
+def _write(place: pathlib.Path, identity: str, source: Source) -> None:
+  """Keeps a source, all of it or nothing."""
+  header = json.dumps({
+      'fingerprint': identity, 'sha256': _digest(source), 'name': source.name,
+      'num_train': source.num_train, 'classes': source.classes})
+  partial = place.with_name(f'.{place.name}.{os.getpid()}.partial')
+  with contextlib.suppress(OSError):
+    for left in place.parent.glob(f'.{place.name}.*.partial'):
+      left.unlink()  # Of a process that was killed.
+    try:
+      with partial.open('wb') as file:
+        for x in (header, source.dataset.label, source.row,
+                  source.dataset.image):
+          np.save(file, np.asarray(x), allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+      partial.replace(place)
+    finally:
+      partial.unlink(missing_ok=True)

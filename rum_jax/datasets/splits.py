@@ -1,0 +1,114 @@
+"""Who trains and who judges, and labels that are made wrong on purpose.
+
+The paper holds out a tenth of the training examples of CIFAR for validation:
+45,000 train, 5,000 validate, 10,000 test. `hold_out` and `leave_out` make one
+draw, so their training parts are the same, row by row; they differ in who
+judges. The former is for choosing hyper-parameters, the latter for results:
+
+    hold_out(source, 0.1, seed)    # 45,000 train, the 5,000 are held out
+    leave_out(source, 0.1, seed)   # 45,000 train, the 10,000 are held out
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rum_jax import trees
+from rum_jax.datasets.sources import Source
+from rum_jax.types import Dataset
+
+
+def hold_out(source: Source, share: float, seed: int) -> Source:
+  """Holds out a share of the training examples of each class.
+
+  What was held out before is dropped, so that tuning on a part of the training
+  examples never sees the test set.
+
+  Args:
+    source: the whole.
+    share: of each class, in `(0, 1)`.
+    seed: of the draw.
+
+  Returns:
+    The source with fewer training examples, in their old order.
+
+  Raises:
+    ValueError: if `share` is out of range or leaves a part empty.
+  """
+  kept, drawn = _draw(source, share, seed)
+  return _arrange(source, kept, drawn)
+
+
+def leave_out(source: Source, share: float, seed: int) -> Source:
+  """Drops the examples that `hold_out` would hold out; the test part stays.
+
+  Args:
+    source: the whole, with a test part.
+    share: of the training examples of each class, in `(0, 1)`.
+    seed: of the draw.
+
+  Returns:
+    The source with the training part of `hold_out(source, share, seed)` and
+    its own held-out part.
+
+  Raises:
+    ValueError: if `share` is out of range or leaves a part empty, or nothing
+      is held out in `source`.
+  """
+  kept, _ = _draw(source, share, seed)
+  if not len(source.test):
+    raise ValueError(f'Expected data set {source.name} to have a test part, '
+                     'found training examples only.')
+  return _arrange(source, kept, source.test)
+
+
+def _draw(source: Source, share: float, seed: int
+          ) -> tuple[np.ndarray, np.ndarray]:
+  """Rows of the training examples that stay, and of a share of each class."""
+  trees.check_range('share', share, 0, 1, open_low=True)
+  label = source.dataset.label[:source.num_train]
+  rng = np.random.default_rng(seed)
+  out = np.zeros(source.num_train, bool)
+  for k in np.unique(label):
+    members = rng.permutation(np.flatnonzero(label == k))
+    out[members[:round(share * len(members))]] = True
+  if out.all() or not out.any():
+    raise ValueError(f'Expected share={share} of {source.num_train} examples '
+                     'to leave some in and some out.')
+  return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def _arrange(source: Source, train: np.ndarray, held_out: np.ndarray
+             ) -> Source:
+  """The source with those rows for training and those held out."""
+  order = np.concatenate([train, held_out])
+  dataset = Dataset(*(x[order] for x in source.dataset))
+  return source._replace(
+      dataset=dataset, num_train=len(train), row=source.row[order])
+
+
+def corrupted(source: Source, share: float, seed: int
+              ) -> tuple[Source, np.ndarray]:
+  """Gives a share of the training examples a wrong label.
+
+  Args:
+    source: with true labels.
+    share: in `[0, 1]`.
+    seed: of the draw of examples and of labels, uniform over the others.
+
+  Returns:
+    `(source, rows)`: the rows whose label is wrong, sorted.
+
+  Raises:
+    ValueError: if `share` is out of range, or there is one class only.
+  """
+  trees.check_range('corrupt', share, 0, 1)
+  count, classes = round(share * source.num_train), len(source.classes)
+  if count and classes < 2:
+    raise ValueError(f'Expected two classes to confuse, found {classes}.')
+  rng = np.random.default_rng(seed)
+  rows = np.sort(rng.permutation(source.num_train)[:count])
+  label = source.dataset.label.copy()
+  shift = rng.integers(1, max(classes, 2), count)
+  label[rows] = (label[rows] + shift) % classes
+  return source._replace(dataset=source.dataset._replace(label=label)), rows

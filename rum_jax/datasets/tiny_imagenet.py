@@ -1,0 +1,114 @@
+"""Tiny-ImageNet, from the folder that its published archive unpacks to."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import numpy as np
+
+from rum_jax.datasets import decoded
+from rum_jax.datasets.sources import Source, from_arrays, joined
+
+_NAME = 'tiny-imagenet-200'
+_ADDRESS = f'http://cs231n.stanford.edu/{_NAME}.zip'
+
+
+def tiny_imagenet(data_dir: str | os.PathLike[str]) -> Source:
+  """The 200 classes of Tiny-ImageNet (64×64), validation part held out.
+
+  The published test part has no labels, so the validation part takes its place,
+  as in the released code. Grey images become RGB. Classes are in the order of
+  their sorted WordNet ids (those of `wnids.txt`, which lists them unsorted);
+  training examples are in the order of classes and, within one, of the numbers
+  in their file names (2 before 10); held-out ones in that of their numbers.
+
+  The decoded images are kept as `<data_dir>/tiny-imagenet-200.decoded` where
+  that can be written, and read from there for as long as no file changes.
+
+  Args:
+    data_dir: where the archive was unpacked: holds `tiny-imagenet-200`.
+
+  Returns:
+    The source, images `[110000, 64, 64, 3]`; a class is named by the first of
+    its words.
+
+  Raises:
+    FileNotFoundError: if it is not there; the message says how to get it.
+    ValueError: if a file is missing or damaged; the message names it.
+
+  References:
+    Le and Yang, Tiny ImageNet visual recognition challenge, 2015.
+  """
+  folder = pathlib.Path(data_dir) / _NAME
+  if not (folder / 'wnids.txt').exists():
+    raise FileNotFoundError(
+        f'No {folder / "wnids.txt"}. To get it: curl -LO {_ADDRESS} && unzip '
+        f"-q {_NAME}.zip -d '{data_dir}'")
+  return decoded.remembered(folder, lambda: _decode(folder))
+
+
+def _decode(folder: pathlib.Path) -> Source:
+  wnids = sorted(_lines(folder / 'wnids.txt'))
+  words = dict(line.split('\t', 1) for line in _lines(folder / 'words.txt'))
+  classes = tuple(words.get(x, x).split(',')[0] for x in wnids)
+  inside = [_numbered(folder / 'train' / x / 'images', x) for x in wnids]
+  for wnid, files in zip(wnids, inside):
+    if not files or len(files) != len(inside[0]):
+      raise ValueError(f'Expected {folder / "train" / wnid} to hold as many '
+                       f'images as {wnids[0]}, {len(inside[0])}, found '
+                       f'{len(files)}.')
+  train = from_arrays(
+      _images([x for files in inside for x in files]),
+      np.repeat(np.arange(len(wnids)), len(inside[0])), _NAME, classes)
+  outside, label = _annotated(folder / 'val', wnids)
+  return joined(train, from_arrays(_images(outside), label, _NAME, classes))
+
+
+def _annotated(folder: pathlib.Path, wnids: list[str]
+               ) -> tuple[list[pathlib.Path], np.ndarray]:
+  """Files of the validation part and their labels."""
+  path = folder / 'val_annotations.txt'
+  fields = [line.split('\t') for line in _lines(path)]
+  named = {x[0]: x[1] for x in fields if len(x) > 1 and x[1] in wnids}
+  files = _numbered(folder / 'images', 'val')
+  if len(fields) != len(files):
+    raise ValueError(f'Expected {path} to list the {len(files)} images beside '
+                     f'it, found {len(fields)} lines.')
+  for file in files:
+    if file.name not in named:
+      raise ValueError(f'Expected {path} to give {file.name} a class of '
+                       'wnids.txt, found none.')
+  return files, np.array([wnids.index(named[x.name]) for x in files], int)
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+  try:
+    return path.read_text().splitlines()
+  except (OSError, ValueError) as error:
+    raise ValueError(f'Expected {path} to be a text file: {error}.') from error
+
+
+def _numbered(folder: pathlib.Path, prefix: str) -> list[pathlib.Path]:
+  """`<prefix>_0.JPEG`, `<prefix>_1.JPEG` …: as many as there are files."""
+  count = len(list(folder.glob('*.JPEG')))
+  return [folder / f'{prefix}_{i}.JPEG' for i in range(count)]
+
+
+def _images(files: list[pathlib.Path]) -> np.ndarray:
+  """Decodes files to `[N, H, W, 3]`, all of the size of the first."""
+  from PIL import Image
+  images = None
+  for i, path in enumerate(files):
+    try:
+      with Image.open(path) as file:
+        image = np.asarray(file.convert('RGB'))
+    except (OSError, SyntaxError, ValueError) as error:
+      raise ValueError(f'Expected {path} to be an image: {error}.') from error
+    if images is None:
+      images = np.empty((len(files), *image.shape), np.uint8)
+    if image.shape != images.shape[1:]:
+      raise ValueError(f'Expected {path} to be of shape {images.shape[1:]}, '
+                       f'found {image.shape}.')
+    images[i] = image
+  return np.empty((0, 1, 1, 3), np.uint8) if images is None else images
