@@ -22,7 +22,7 @@ from rum_jax import checkpoints
 
 FLAGS = flags.FLAGS
 _DEFINE = {'str': flags.DEFINE_string, 'int': flags.DEFINE_integer,
-           'float': flags.DEFINE_float}
+           'float': flags.DEFINE_float, 'bool': flags.DEFINE_bool}
 
 
 def define(default: recipes.Recipe) -> None:
@@ -30,8 +30,9 @@ def define(default: recipes.Recipe) -> None:
   for field in dataclasses.fields(default):
     _DEFINE[field.type](field.name, getattr(default, field.name),
                         field.metadata['help'])
-  flags.DEFINE_integer(
-      'chunk', None, 'Runs at a time on a GPU or TPU; speed only.')
+  flags.DEFINE_string(
+      'chunk', 'auto', 'Runs at a time on a GPU or TPU, or auto for as many as '
+      'fit in its memory; speed only.')
   flags.DEFINE_string(
       'workdir', None, 'Where to write; default runs/<recipe>-<hash>.')
   flags.DEFINE_string('data_dir', 'data', 'Where data sets lie.')
@@ -96,14 +97,23 @@ def start_devices() -> None:
   Small networks hardly use a second core, so runs are spread over them; with
   one thread each, results do not depend on the number of cores.
   """
-  if FLAGS.chunk is not None and FLAGS.chunk < 1:
-    raise ValueError(f'Expected chunk={FLAGS.chunk} to be at least 1.')
+  chunk()  # Refuses a bad one before anything starts.
   extra = '--xla_cpu_multi_thread_eigen=false'
   os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {extra}'
   jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
   if FLAGS.compilation_cache:
     jax.config.update('jax_compilation_cache_dir', FLAGS.compilation_cache)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+
+
+def chunk() -> int | None:
+  """The runs at a time that the flag gives, `None` for auto."""
+  if FLAGS.chunk == 'auto':
+    return None
+  if not FLAGS.chunk.isdecimal() or not int(FLAGS.chunk):
+    raise ValueError(f'Expected chunk={FLAGS.chunk} to be auto or a whole '
+                     'number of at least 1.')
+  return int(FLAGS.chunk)
 
 
 def begin(prefix: str = '') -> stages.Setup:
@@ -119,7 +129,7 @@ def begin(prefix: str = '') -> stages.Setup:
   root = pathlib.Path(FLAGS.workdir or checkpoints.place(
       pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
       dataclasses.asdict(default)))
-  setup = stages.prepare(default, root, FLAGS.data_dir, FLAGS.chunk)
+  setup = stages.prepare(default, root, FLAGS.data_dir, chunk())
   try:
     root.mkdir(parents=True, exist_ok=True)
     handle = os.open(root / '.lock', os.O_CREAT | os.O_RDWR)

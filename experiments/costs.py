@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 import numpy as np
 
-from experiments import recipes, stages, timing
+from experiments import assembly, recipes, stages, timing
 import rum_jax
 from rum_jax import gradients, plans, training
 from rum_jax.types import Split
@@ -115,7 +115,7 @@ def measure(setup: stages.Setup, network: str, repeats: int
   variables, methods = setup.model.init(key), setup.recipe.method_names
   settings = [recipes.draw_settings(m, 1, seed=0)[0] for m in methods]
   programs = [timing.compiled(
-      recipes.build(setup.recipe, setup.model, method, setting),
+      assembly.build(setup.recipe, setup.model, method, setting),
       key, variables, setup.dataset, split)
               for method, setting in zip(methods, settings)]
   calls, compilations = zip(*programs)

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import recipes
-from experiments.stages import Setup, described, keys, run
+from experiments import assembly, recipes
+from experiments.stages import Setup, described, keys
 from rum_jax import checkpoints, evaluation, refinement, rum
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import Info, Split, Unlearner, Variables
@@ -39,7 +39,7 @@ def unlearner_of(setup: Setup, job: Job, values: Sequence[dict[str, Any]]
                  ) -> Unlearner:
   """The unlearner of a job, with its numbers replaced by `values`."""
   return rum.sequential(*(
-      recipes.build(setup.recipe, setup.model, name, {**fixed, **traced},
+      assembly.build(setup.recipe, setup.model, name, {**fixed, **traced},
                     job.steps)
       for (name, fixed), traced in zip(job.setting, values)))
 
@@ -63,8 +63,8 @@ def run_job(setup: Setup, job: Job, start: Variables
   def one(key, variables, dataset, split, values):
     return unlearner_of(setup, job, values)(key, variables, dataset, split)
 
-  return run(
-      setup, f'{static} {job.steps}', one, (0, 0, None, 0, None),
+  return setup.programs.run(
+      f'{static} {job.steps}', one, (0, 0, None, 0, None),
       keys(setup, f'{job.method}-{job.variant}'), start, setup.dataset,
       job.splits, jax.tree.map(jnp.float32, values))
 

@@ -10,20 +10,22 @@ from typing import TextIO
 class Progress:
   """A line on the terminal: stage, bar, done of total, time left."""
 
-  def __init__(self, name: str, total: int, stream: TextIO = sys.stderr):
+  def __init__(self, name: str, total: int, done: int = 0,
+               stream: TextIO = sys.stderr):
     self._name, self._total, self._stream = name, total, stream
-    self._begun, self._done = time.monotonic(), 0
+    self._begun, self._done, self._first = time.monotonic(), done, done
     self._written = self._begun
     self._show('')
 
-  def step(self, figure: str = '') -> None:
-    """One more is done; `figure` is what a person wants to know of it."""
-    self._done += 1
+  def step(self, figure: str = '', count: int = 1) -> None:
+    """`count` more are done; `figure` is what a person wants to know."""
+    self._done += count
     self._show(figure)
 
   def _show(self, figure: str) -> None:
     spent = time.monotonic() - self._begun
-    left = spent / self._done * (self._total - self._done) if self._done else 0
+    fresh = self._done - self._first
+    left = spent / fresh * (self._total - self._done) if fresh else 0
     full = 20 * self._done // self._total
     bar = '█' * full + '░' * (20 - full)
     ended = self._done == self._total

@@ -8,21 +8,15 @@ stands in `experiments/tuned/<dataset>_<network>.json`, written by
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import dataclasses
-import importlib
-import inspect
 import json
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
-import optax
 
 import rum_jax
-from rum_jax import datasets, models, plans, trees
-from rum_jax.types import Model, Unlearner
+from rum_jax import trees
 
 TUNED = pathlib.Path(__file__).parent / 'tuned'
 VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
@@ -49,10 +43,7 @@ SPACES = {
     'eu_k': ({'epochs': 10, 'k': 2}, _RATE),
 }
 FACTORIES = {name: getattr(rum_jax, name) for name in SPACES}
-NETWORKS = {
-    'mlp': lambda classes: models.MLP(classes),
-    'cnn': lambda classes: models.SmallCNN(classes),
-}
+NETWORKS = ('mlp', 'cnn', 'resnet9', 'resnet18', 'resnet50', 'vgg16')
 
 
 def _field(default: Any, text: str) -> Any:
@@ -63,12 +54,20 @@ def _field(default: Any, text: str) -> Any:
 class Recipe:
   """All that a result depends on; each field is a flag of the same name."""
 
-  dataset: str = _field('digits', 'Data set: digits, or the NAME of a file '
-                        'NAME.npz in --data_dir.')
-  network: str = _field('mlp', 'Network: mlp or cnn.')
+  dataset: str = _field(
+      'digits', 'Data set: digits; cifar10, cifar100, svhn_cropped, mnist, '
+      'fashion_mnist or tiny_imagenet, prepared in --data_dir; or the NAME of '
+      'a file NAME.npz there.')
+  network: str = _field('mlp', f'Network: {", ".join(NETWORKS)}.')
   held_out: str = _field(
-      'test', 'Who judges: test, or validation (a fifth of the training '
-      'examples, the test set being dropped), which is for tuning.')
+      'test', 'Who judges: test, or validation (training examples set apart, '
+      'the test set being dropped), which is for tuning.')
+  validation: float = _field(
+      0.0, 'Share of the training examples of each class that is set apart for '
+      'validation, whoever judges; 0: a fifth, and only when it judges.')
+  examples: int = _field(
+      0, 'Number of training examples to use, as many of each class; 0 for '
+      'all.')
   corrupt: float = _field(0.05, 'Share of the training labels made wrong.')
   forget: int = _field(144, 'Number of examples to forget, a multiple of 3.')
   seeds: int = _field(8, 'Number of seeds: of originals, oracles and unlearned '
@@ -80,8 +79,14 @@ class Recipe:
   epochs: int = _field(
       40, 'Epochs of training, retraining and memorization models.')
   batch_size: int = _field(64, 'Examples in a step, everywhere.')
+  augment: bool = _field(
+      False, 'Crop and flip the images at random in training and retraining, '
+      'not while unlearning.')
   learning_rate: float = _field(
       0.2, 'Learning rate of training, falling as a cosine.')
+  milestones: str = _field(
+      '', 'Epochs by commas after which the learning rate of training is a '
+      'fifth of what it was, instead of a cosine.')
   momentum: float = _field(0.9, 'Momentum of SGD, everywhere.')
   weight_decay: float = _field(1e-4, 'Weight decay of SGD, everywhere.')
   scores: str = _field(
@@ -102,15 +107,20 @@ class Recipe:
     if self.models < 2:
       raise ValueError(f'Expected models={self.models} to be at least 2.')
     trees.check_range('corrupt', self.corrupt, 0, 1)
+    trees.check_range('validation', self.validation, 0, 0.9)
+    trees.check_count('examples', self.examples)
+    if not all(x.isdecimal() for x in filter(None, self.milestones.split(','))):
+      raise ValueError(f'Expected milestones={self.milestones} to be epochs by '
+                       'commas.')
     if not 0 < self.subset < 1:
       raise ValueError(f'Expected subset={self.subset} in (0, 1).')
     trees.check_range('learning_rate', self.learning_rate, 0, open_low=True)
     trees.check_range('momentum', self.momentum, 0, 1)
     trees.check_range('weight_decay', self.weight_decay, 0)
-    _one_of('network', self.network, NETWORKS)
-    _one_of('held_out', self.held_out, ('test', 'validation'))
+    one_of('network', self.network, NETWORKS)
+    one_of('held_out', self.held_out, ('test', 'validation'))
     for name in self.method_names:
-      _one_of('methods', name, FACTORIES)
+      one_of('methods', name, FACTORIES)
 
   @property
   def method_names(self) -> tuple[str, ...]:
@@ -123,92 +133,10 @@ class Recipe:
     return {name: getattr(self, name) for name in names}
 
 
-def _one_of(name: str, value: str, allowed: Any) -> None:
+def one_of(name: str, value: str, allowed: Any) -> None:
   if value not in allowed:
     raise ValueError(f'Expected {name}={value} to be one of '
                      f'{", ".join(allowed)}.')
-
-
-def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
-  """The data of a recipe, with its true labels."""
-  if recipe.dataset == 'digits':
-    source = datasets.digits()
-  else:
-    path = os.path.join(data_dir, f'{recipe.dataset}.npz')
-    if not os.path.exists(path):
-      raise FileNotFoundError(
-          f'No data set dataset={recipe.dataset}: there is no file {path}.')
-    source = datasets.from_npz(path, recipe.dataset)
-  if recipe.held_out == 'validation':
-    source = datasets.hold_out(source, 0.2, seed=1)
-  return source
-
-
-def build_model(recipe: Recipe, source: datasets.Source) -> Model:
-  """The network of a recipe, with the data set's own normalisation."""
-  image = source.dataset.image[source.train]
-  axes = tuple(range(image.ndim - 1))
-  spread = image.std(axes) / 255
-  return models.from_linen(
-      NETWORKS[recipe.network](len(source.classes)), image.shape[1:],
-      mean=image.mean(axes) / 255, std=spread + (spread == 0))
-
-
-def trainer(recipe: Recipe, model: Model, num_examples: int) -> Unlearner:
-  """The training recipe, for so many examples: SGD under a cosine."""
-  steps = recipe.epochs * plans.num_steps(num_examples, recipe.batch_size)
-  schedule = optax.cosine_decay_schedule(recipe.learning_rate, steps)
-  tx = rum_jax.sgd(schedule, momentum=recipe.momentum,
-                   weight_decay=recipe.weight_decay)
-  return rum_jax.retrain(
-      model, tx, epochs=recipe.epochs, batch_size=recipe.batch_size)
-
-
-def factory(method: str) -> Callable[..., Unlearner]:
-  """The factory of a name, or of somebody's own `package.module:factory`."""
-  if ':' not in method:
-    _one_of('method', method, FACTORIES)
-    return FACTORIES[method]
-  module, name = method.split(':', 1)
-  try:
-    found = getattr(importlib.import_module(module), name)
-  except (ImportError, AttributeError, ValueError) as error:
-    raise ValueError(f'Cannot import method={method}: {error}.') from error
-  return trees.check_callable(f'method={method}', found)
-
-
-def takes(method: str, parameter: str) -> bool:
-  """Whether the factory of a method has such a parameter."""
-  return parameter in inspect.signature(factory(method)).parameters
-
-
-def build(recipe: Recipe, model: Model, method: str, setting: dict[str, Any],
-          steps: int | None = None) -> Unlearner:
-  """An unlearner from its name and its tuned values.
-
-  Args:
-    recipe: gives batch size, momentum and weight decay.
-    model: the network.
-    method: a name, `identity`, or `package.module:factory`.
-    setting: `learning_rate`, and keyword arguments of the factory.
-    steps: if given, the length of the run in steps.
-
-  Raises:
-    ValueError: if the factory does not take a value, or refuses it.
-  """
-  if method == 'identity':
-    return rum_jax.identity()
-  offered = {'batch_size': recipe.batch_size, 'steps': steps}
-  if takes(method, 'tx'):
-    offered['tx'] = rum_jax.sgd(
-        setting.get('learning_rate', 0.01), momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay)
-  values = {k: v for k, v in setting.items() if k != 'learning_rate'}
-  for name in values:
-    if not takes(method, name):
-      raise ValueError(f'method={method} has no hyper-parameter {name}.')
-  return factory(method)(model, **values, **{
-      k: v for k, v in offered.items() if takes(method, k) and v is not None})
 
 
 def draw_settings(method: str, count: int, seed: int) -> list[dict[str, Any]]:

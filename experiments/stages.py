@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 import pathlib
-import time
 from typing import Any, NamedTuple
 import zlib
 
@@ -12,16 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import recipes
+from experiments import assembly, fitting, recipes
+from experiments.programs import Programs
 from experiments.progress import Progress
-from rum_jax import checkpoints, datasets, memorization, refinement, seeds
+from rum_jax import checkpoints, datasets, memorization, refinement
 from rum_jax import training, trees
 from rum_jax.checkpoints import Artefact
-from rum_jax.types import Array, Dataset, Model, PyTree, Split, Variables
+from rum_jax.types import (
+    Array, Dataset, Model, Outputs, Split, Variables)
 
-_DATA = ('dataset', 'held_out', 'corrupt')
-_TRAINING = (*_DATA, 'network', 'epochs', 'batch_size', 'learning_rate',
-             'momentum', 'weight_decay')
+_DATA = ('dataset', 'held_out', 'validation', 'examples', 'corrupt')
+_TRAINING = (*_DATA, 'network', 'epochs', 'batch_size', 'augment',
+             'learning_rate', 'milestones', 'momentum', 'weight_decay')
 _SEGMENT = 64  # Models between two saves: seconds on a CPU with small networks.
 
 
@@ -30,20 +30,19 @@ class Setup(NamedTuple):
 
   recipe: recipes.Recipe
   root: pathlib.Path
-  chunk: int | None
   source: datasets.Source
   corrupted: np.ndarray
   true_label: np.ndarray
   dataset: Dataset
   model: Model
   data_hash: str
-  programs: dict[Any, Callable[..., PyTree]]
+  programs: Programs
 
 
 def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
             chunk: int | None) -> Setup:
   """Loads the data and makes the network."""
-  clean = recipes.load_source(recipe, data_dir)
+  clean = assembly.load_source(recipe, data_dir)
   source, rows = datasets.corrupted(clean, recipe.corrupt, seed=2)
   if recipe.groups:
     refinement.stages(refinement.load_groups(recipe.groups), source.num_train)
@@ -54,10 +53,11 @@ def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
         f'{source.num_train} training examples.')
   train = slice(0, source.num_train)
   return Setup(
-      recipe, root, chunk, source, rows, clean.dataset.label,
+      recipe, root, source, rows, clean.dataset.label,
       jax.tree.map(jnp.asarray, source.dataset),
-      recipes.build_model(recipe, source),
-      checkpoints.array_digest(*(x[train] for x in source.dataset)), {})
+      assembly.build_model(recipe, source),
+      checkpoints.array_digest(*(x[train] for x in source.dataset)),
+      Programs(chunk))
 
 
 def keys(setup: Setup, purpose: str) -> Array:
@@ -68,54 +68,53 @@ def keys(setup: Setup, purpose: str) -> Array:
       jnp.arange(first, first + count))
 
 
-def run(setup: Setup, name: Any, fn: Callable[..., PyTree],
-        in_axes: Sequence[int | None], *args: PyTree
-        ) -> tuple[PyTree, dict[str, float]]:
-  """Maps `fn` over runs; programs of the same name and shapes compile once.
-
-  Returns:
-    The results, and the seconds of compilation and of work.
-  """
-  begin = time.perf_counter()
-  shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(args))
-  if (name, shapes) not in setup.programs:
-    mapped = seeds.over_seeds(fn, chunk=setup.chunk, in_axes=in_axes)
-    setup.programs[name, shapes] = mapped.lower(*args).compile()
-  program, ready = setup.programs[name, shapes], time.perf_counter()
-  result = jax.block_until_ready(program(*args))
-  return result, {'compile_seconds': ready - begin,
-                  'seconds': time.perf_counter() - ready}
-
-
 def train(setup: Setup, name: str, key: Array, rows: np.ndarray) -> Artefact:
   """Trains a model for each key on the given rows: originals, or oracles."""
   recipe = setup.recipe
-
-  def compute() -> Artefact:
-    fit = recipes.trainer(recipe, setup.model, len(rows))
-    split = Split(jnp.zeros((0,), jnp.int32), jnp.asarray(rows))
-    (variables, info), notes = run(
-        setup, 'train', lambda key, data, part: fit(key, None, data, part),
-        (0, None, None), key, setup.dataset, split)
-    return described(setup, variables, info.loss, notes)
-
   identity = {'data': setup.data_hash, 'rows': checkpoints.array_digest(rows),
               **recipe.part(*_TRAINING, 'seeds', 'first_seed')}
-  return checkpoints.stage(
-      checkpoints.place(setup.root, name, identity), identity, compute)
+  folder = checkpoints.place(setup.root, name, identity)
+
+  def compute() -> Artefact:
+    split = Split(jnp.zeros((0,), jnp.int32), jnp.asarray(rows))
+    run, notes = fitted(setup, name, folder, identity, key, split)
+    return described(setup, run.state.variables, run.loss, notes,
+                     features=name == 'originals')
+
+  artefact = checkpoints.stage(folder, identity, compute)
+  fitting.forget_states(folder)
+  return artefact
+
+
+def fitted(setup: Setup, name: str, folder: pathlib.Path,
+           identity: dict[str, Any], key: Array, split: Split,
+           split_axis: int | None = None
+           ) -> tuple[fitting.Run, dict[str, float]]:
+  """Trains a model for each key on the retain set, in segments."""
+  fit = assembly.fit_of(setup.recipe, setup.model, split.retain.shape[-1])
+  watch = fitting.watcher(setup.model, setup.dataset, setup.source.test,
+                          setup.recipe.held_out)
+  return fitting.train(
+      name, folder, identity, fit, setup.model, setup.programs, key,
+      setup.dataset, split, watch, split_axis)
 
 
 def described(setup: Setup, variables: Variables, loss: Array,
-              notes: dict[str, Any]) -> Artefact:
+              notes: dict[str, Any], features: bool = False) -> Artefact:
   """The artefact of S models: variables, losses, and what they predict."""
-  outputs, _ = run(
-      setup, 'predict',
-      lambda v, image: training.predict(setup.model, v, image), (0, None),
-      variables, setup.dataset.image)
-  arrays = {'loss': loss, 'logits': outputs.logits,
-            'features': outputs.features}
+  outputs = predicted(setup, variables)
+  arrays = {'loss': loss, 'logits': outputs.logits}
+  if features:
+    arrays['features'] = outputs.features
   return Artefact(jax.tree.map(np.asarray, arrays),
                   jax.tree.map(np.asarray, variables._asdict()), notes)
+
+
+def predicted(setup: Setup, variables: Variables) -> Outputs:
+  """Logits and features of all examples under S models."""
+  return setup.programs.run(
+      'predict', lambda v, image: training.predict(setup.model, v, image),
+      (0, None), variables, setup.dataset.image)[0]
 
 
 def originals(setup: Setup) -> Artefact:

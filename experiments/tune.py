@@ -26,9 +26,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import cli, jobs, recipes, results, stages
+from experiments import assembly, cli, jobs, recipes, results, stages
 from experiments.progress import Progress
-from rum_jax import evaluation, metrics, refinement, training
+from rum_jax import evaluation, metrics, refinement
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import Array, Variables
 
@@ -51,10 +51,7 @@ class Judge:
 
   def __call__(self, variables: Variables) -> np.ndarray:
     """`[S]` ToW; 0 where a run diverged."""
-    outputs, _ = stages.run(
-        self._setup, 'predict', lambda v, image: training.predict(
-            self._setup.model, v, image),
-        (0, None), variables, self._setup.dataset.image)
+    outputs = stages.predicted(self._setup, variables)
     gaps = [a - b for a, b in zip(self._accuracies(outputs.logits),
                                   self._truth)]
     return np.nan_to_num(np.asarray(metrics.tug_of_war(*gaps)))
@@ -78,13 +75,13 @@ def search_methods(setup: stages.Setup, groups: refinement.Groups,
   """Method to variant to `{setting, tow}`."""
   names = setup.recipe.method_names
   progress = Progress('search', sum(
-      3 + recipes.takes(method, 'steps') for method in names))
+      3 + assembly.takes(method, 'steps') for method in names))
   found = {}
   for method in names:
     first = recipes.draw_settings(method, 1, seed=4)[0]
     named = {v: jobs.job_of(setup, groups, method, v, first)
              for v in recipes.VARIANTS}
-    if recipes.takes(method, 'steps'):
+    if assembly.takes(method, 'steps'):
       steps = jobs.count_steps(setup, named['rum_f'])
       named['matched'] = named['matched']._replace(steps=steps)
     else:

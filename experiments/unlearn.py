@@ -19,7 +19,7 @@ from typing import Any
 from absl import flags
 import numpy as np
 
-from experiments import cli, jobs, recipes, results, stages
+from experiments import assembly, cli, jobs, recipes, results, stages
 from rum_jax import refinement, reports
 
 METHOD = flags.DEFINE_string(
@@ -61,7 +61,7 @@ def read_rows(path: str) -> np.ndarray:
 
 def main() -> None:
   """Trains, retrains, unlearns, judges."""
-  recipes.factory(METHOD.value)
+  assembly.factory(METHOD.value)
   setup = cli.begin(f'unlearn_{METHOD.value.replace(":", "_")}_')
   setting = parse_setting(setup.recipe, METHOD.value, SETTING.value)
   rows = read_rows(ROWS.value) if ROWS.value else setup.corrupted

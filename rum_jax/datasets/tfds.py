@@ -15,7 +15,7 @@ import numpy as np
 from rum_jax.datasets import decoded
 from rum_jax.datasets.sources import Source, from_arrays, joined
 
-_NAMES = ('cifar10', 'cifar100', 'svhn_cropped', 'mnist', 'fashion_mnist')
+NAMES = ('cifar10', 'cifar100', 'svhn_cropped', 'mnist', 'fashion_mnist')
 _WITH_ID = ('cifar10', 'cifar100')
 
 
@@ -51,9 +51,9 @@ def from_tfds(name: str, data_dir: str | os.PathLike[str]) -> Source:
     LeCun et al., Gradient-based learning applied to document recognition, 1998.
     Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017.
   """
-  if name not in _NAMES:
+  if name not in NAMES:
     raise ValueError(
-        f'Expected name={name} to be one of {", ".join(_NAMES)}.')
+        f'Expected name={name} to be one of {", ".join(NAMES)}.')
   folder = _newest(name, pathlib.Path(data_dir))
   return decoded.remembered(folder, lambda: _decode(name, folder))
 

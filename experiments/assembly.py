@@ -1,0 +1,154 @@
+"""From the names in a recipe to data, network, training and unlearners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import importlib
+import inspect
+import os
+from typing import Any, NamedTuple
+
+import optax
+
+from experiments.recipes import FACTORIES, Recipe, one_of
+import rum_jax
+from rum_jax import augmentation, datasets, models, objectives, plans, trees
+from rum_jax.types import Draw, Model, Objective, Unlearner
+
+NETWORKS = {
+    'mlp': models.MLP, 'cnn': models.SmallCNN, 'resnet9': models.ResNet9,
+    'resnet18': models.resnet18, 'resnet50': models.resnet50,
+    'vgg16': models.vgg16,
+}
+
+
+def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
+  """The data of a recipe, with its true labels.
+
+  `validation` sets a share of each class's training examples apart, whoever
+  judges; where it is 0, a fifth judges in place of the test set.
+  """
+  source = _whole(recipe.dataset, data_dir)
+  if recipe.held_out == 'validation':
+    source = datasets.hold_out(source, recipe.validation or 0.2, seed=1)
+  elif recipe.validation:
+    source = datasets.leave_out(source, recipe.validation, seed=1)
+  if not recipe.examples:
+    return source
+  if recipe.examples >= source.num_train:
+    raise ValueError(f'Expected examples={recipe.examples} to be fewer than '
+                     f'the {source.num_train} training examples.')
+  return datasets.leave_out(
+      source, 1 - recipe.examples / source.num_train, seed=5)
+
+
+def _whole(name: str, data_dir: str) -> datasets.Source:
+  """All of a data set: bundled, prepared, or somebody's own file."""
+  path = os.path.join(data_dir, f'{name}.npz')
+  if name == 'digits':
+    return datasets.digits()
+  if os.path.exists(path):
+    return datasets.from_npz(path, name)
+  if name == 'tiny_imagenet':
+    return datasets.tiny_imagenet(data_dir)
+  if name in datasets.TFDS:
+    return datasets.from_tfds(name, data_dir)
+  raise FileNotFoundError(
+      f'No data set dataset={name}: there is no file {path}.')
+
+
+def build_model(recipe: Recipe, source: datasets.Source) -> Model:
+  """The network of a recipe, with the data set's own normalisation."""
+  image = source.dataset.image[source.train]
+  axes = tuple(range(image.ndim - 1))
+  spread = image.std(axes) / 255
+  return models.from_linen(
+      NETWORKS[recipe.network](len(source.classes)), image.shape[1:],
+      mean=image.mean(axes) / 255, std=spread + (spread == 0))
+
+
+class Fit(NamedTuple):
+  """Training from scratch: the arguments of `training.run_epochs`.
+
+  Attributes:
+    objective: supervised, augmented where the recipe says so.
+    tx: SGD under the recipe's schedule.
+    draw: lays the retain set out.
+    epochs: of the whole run.
+    steps: of the whole run.
+    images: examples an epoch.
+  """
+
+  objective: Objective
+  tx: optax.GradientTransformation
+  draw: Draw
+  epochs: int
+  steps: int
+  images: int
+
+
+def fit_of(recipe: Recipe, model: Model, num_examples: int) -> Fit:
+  """The training recipe, for so many examples."""
+  length = plans.num_steps(num_examples, recipe.batch_size)
+  tx = rum_jax.sgd(schedule(recipe, length), momentum=recipe.momentum,
+                   weight_decay=recipe.weight_decay)
+  augment = augmentation.crop_and_flip() if recipe.augment else None
+  return Fit(objectives.supervised(model, augment), tx,
+             plans.over_retain(recipe.batch_size), recipe.epochs,
+             recipe.epochs * length, num_examples)
+
+
+def schedule(recipe: Recipe, length: int) -> optax.Schedule:
+  """The learning rate of every step, `length` of them an epoch."""
+  if not recipe.milestones:
+    return optax.cosine_decay_schedule(
+        recipe.learning_rate, recipe.epochs * length)
+  drops = {int(epoch) * length: 0.2 for epoch in recipe.milestones.split(',')}
+  return optax.piecewise_constant_schedule(recipe.learning_rate, drops)
+
+
+def factory(method: str) -> Callable[..., Unlearner]:
+  """The factory of a name, or of somebody's own `package.module:factory`."""
+  if ':' not in method:
+    one_of('method', method, FACTORIES)
+    return FACTORIES[method]
+  module, name = method.split(':', 1)
+  try:
+    found = getattr(importlib.import_module(module), name)
+  except (ImportError, AttributeError, ValueError) as error:
+    raise ValueError(f'Cannot import method={method}: {error}.') from error
+  return trees.check_callable(f'method={method}', found)
+
+
+def takes(method: str, parameter: str) -> bool:
+  """Whether the factory of a method has such a parameter."""
+  return parameter in inspect.signature(factory(method)).parameters
+
+
+def build(recipe: Recipe, model: Model, method: str, setting: dict[str, Any],
+          steps: int | None = None) -> Unlearner:
+  """An unlearner from its name and its tuned values.
+
+  Args:
+    recipe: gives batch size, momentum and weight decay.
+    model: the network.
+    method: a name, `identity`, or `package.module:factory`.
+    setting: `learning_rate`, and keyword arguments of the factory.
+    steps: if given, the length of the run in steps.
+
+  Raises:
+    ValueError: if the factory does not take a value, or refuses it.
+  """
+  if method == 'identity':
+    return rum_jax.identity()
+  offered = {'batch_size': recipe.batch_size, 'steps': steps}
+  if takes(method, 'tx'):
+    offered['tx'] = rum_jax.sgd(
+        setting.get('learning_rate', 0.01), momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay)
+  values = {k: v for k, v in setting.items() if k != 'learning_rate'}
+  for name in values:
+    if not takes(method, name):
+      raise ValueError(f'method={method} has no hyper-parameter {name}.')
+  return factory(method)(model, **values, **{
+      k: v for k, v in offered.items() if takes(method, k) and v is not None})
