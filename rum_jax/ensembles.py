@@ -7,7 +7,6 @@ probabilities only sums are kept, so that memory grows with M by the bits alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -85,7 +84,9 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
     size: of the low, the medium and the high group.
     target: share of the medium group that two runs should agree on.
   """
-  choose = functools.partial(refinement.by_score, seed=TIES)
+
+  def choose(score: np.ndarray, size: int, seed: int) -> refinement.Groups:
+    return refinement.by_score(score, size, seed=seed)
 
   def halves(m: int) -> list[np.ndarray]:
     return [half.score for half in memorization.halves(

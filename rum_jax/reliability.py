@@ -11,9 +11,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
-Choose = Callable[[np.ndarray, int], Sequence[np.ndarray]]
+Choose = Callable[[np.ndarray, int, int], Sequence[np.ndarray]]
 GROUPS = ('low', 'medium', 'high')
 
 
@@ -38,21 +38,19 @@ class Reliability(NamedTuple):
 
 
 class Recommendation(NamedTuple):
-  """How many models two runs need for their groups to overlap by a target.
+  """How many models two runs need for their medium groups to overlap enough.
 
   Attributes:
     models: in each run; NaN where the curve does not say.
     lowest: end of the range that the true number may lie in.
     highest: the other end.
     measured: whether the target was reached, not extrapolated to.
-    slope: of the log odds of the overlap against the log of the models.
   """
 
   models: float
   lowest: float
   highest: float
   measured: bool
-  slope: float
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -86,8 +84,9 @@ def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose
     first: `[N]` scores of one estimate.
     second: `[N]` scores of the other.
     size: of each group.
-    choose: `(scores, size)` to the three groups, such as
-      `refinement.by_score`; with a fixed seed, ties fall alike in both.
+    choose: `(scores, size, seed)` to the three groups, ties broken by seed:
+      `refinement.by_score`. Each estimate has a seed of its own, so that what
+      ties decide counts as chance.
 
   Returns:
     Shares, over the examples that both have a score for; NaN where three groups
@@ -96,7 +95,8 @@ def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose
   both = np.isfinite(first) & np.isfinite(second)
   if 3 * size > both.sum():
     return (math.nan,) * 3
-  chosen = zip(choose(first[both], size), choose(second[both], size))
+  chosen = zip(*(choose(x[both], size, seed)
+                 for seed, x in enumerate((first, second))))
   low, medium, high = (len(np.intersect1d(a, b)) / size for a, b in chosen)
   return low, medium, high
 
@@ -131,73 +131,94 @@ def convergence(halves: Callable[[int], tuple[np.ndarray, np.ndarray]],
   return [split_half(*halves(m), m, size, choose) for m in prefixes(models)]
 
 
-def recommend(curve: Sequence[Reliability], target: float, size: int,
-              group: str = 'medium') -> Recommendation:
-  """How many models it takes for two runs to share `target` of a group.
+def band_overlap(width: np.ndarray) -> np.ndarray:
+  """Share of a narrow band that two noisy estimates both put into it.
+
+  Examples lie evenly about the band and each estimate errs normally, so the
+  two differ by a normal d, and `E[max(0, 1 − |d| / band)]` of those that the
+  first puts into the band are put there by the second.
+
+  Args:
+    width: of the band, in standard deviations of the difference; it grows as
+      the root of the number of models.
+
+  Returns:
+    The share: `2Φ(w) − 1 − 2(φ(0) − φ(w)) / w`.
+  """
+  gap = stats.norm.pdf(0) - stats.norm.pdf(width)
+  return 2 * stats.norm.cdf(width) - 1 - 2 * gap / width
+
+
+def recommend(curve: Sequence[Reliability], target: float, size: int
+              ) -> Recommendation:
+  """How many models two runs need to share `target` of their medium groups.
 
   A point of the curve with M models measures two runs of M/2. The smallest of
   these M/2 from which on the target is reached is the answer, between it and
-  the one before it. Where none is, the log odds of the overlap are extrapolated
-  along a straight line in the log of the models, fitted by least squares. Its
-  slope is 1/2 in theory both far below (a band narrower than the noise) and far
-  above (errors at the band's edges fall as the root), and a little more in
-  between. The range is the 95 % interval of the fit, widened to hold the line
-  of slope 1/2 through the last point. It is a guide: the points share models,
-  and beyond ten times the last point it says little.
+  the one before it. Where none is, `band_overlap(c √(M/2))` is fitted and
+  extrapolated: the mean of `log c` over the points, weighted by their binomial
+  errors. The 95 % range takes the scatter of the points or the error of the
+  best one, whichever is larger, as that of the mean, since the points share
+  models. It does not cover scores that are uneven about 0.5 at a scale finer
+  than the curve has seen.
 
   Args:
-    curve: of at least three points for an extrapolation, M ascending.
+    curve: M ascending.
     target: share in `(0, 1)`.
     size: of the group.
-    group: low, medium or high.
+
+  Raises:
+    ValueError: if `target` is not in `(0, 1)`.
   """
   if not 0 < target < 1:
     raise ValueError(f'Expected target={target} in (0, 1).')
-  points = [(p.models // 2, getattr(p, group)) for p in curve]
-  points = [(m, share) for m, share in points if math.isfinite(share)]
+  points = [(p.models // 2, p.medium) for p in curve
+            if math.isfinite(p.medium)]
   failing = [i for i, (_, share) in enumerate(points) if share < target]
   after = failing[-1] + 1 if failing else 0
-  x = np.log([m for m, _ in points])
-  # Half an example more and half less: 0 and 1 have odds, too.
-  share = (np.array([s for _, s in points]) * size + 0.5) / (size + 1)
-  y = np.log(share / (1 - share))
-  slope = float(np.polyfit(x, y, 1)[0]) if len(points) > 1 else math.nan
   if after < len(points):
-    before = points[after - 1][0] if after else 0
-    return Recommendation(points[after][0], before, points[after][0], True,
-                          slope)
-  last = points[-1][0] if points else 0
-  if len(points) < 3 or slope <= 0:
-    return Recommendation(math.nan, last, math.inf, False, slope)
-  wanted = math.log(target / (1 - target))
-  found, error = _solve(x, y, wanted)
-  theory = x[-1] + (wanted - y[-1]) / 0.5
-  ends = (min(found - error, theory), max(found + error, theory))
+    enough = points[after][0]
+    return Recommendation(
+        enough, points[after - 1][0] if after else 0, enough, True)
+  if not points:
+    return Recommendation(math.nan, 0, math.inf, False)
+  rate, error = _fit(points, size)
+  wanted, last = 2 * (math.log(_width(target)) - rate), points[-1][0]
   models, lowest, highest = (
-      max(last, math.ceil(math.exp(min(v, 40)))) for v in (found, *ends))
-  return Recommendation(models, lowest, highest, False, slope)
+      max(last, math.ceil(math.exp(wanted + 2 * t * error)))
+      for t in (0, -1.96, 1.96))
+  return Recommendation(models, lowest, highest, False)
 
 
-def sentence(found: Recommendation, target: float, group: str = 'medium'
-             ) -> str:
+def sentence(found: Recommendation, target: float) -> str:
   """What a recommendation says, in words."""
-  aim = f'For two runs to share {target:.0%} of their {group} groups, '
+  aim = f'For two runs to share {target:.0%} of their medium groups, '
   if found.measured:
     return (f'{aim}{found.models} models in each are enough, as measured '
             f'(and {found.lowest} are not).' if found.lowest else
             f'{aim}{found.models} models in each are enough, as measured.')
   if math.isnan(found.models):
-    return (f'{aim}it takes more than {found.lowest} models in each; the curve '
-            'is too short to say how many.')
+    return f'{aim}more models are needed than can be told from these.'
   return (f'{aim}about {found.models} models in each may be needed '
           f'({found.lowest} to {found.highest}), extrapolated.')
 
 
-def _solve(x: np.ndarray, y: np.ndarray, wanted: float) -> tuple[float, float]:
-  """Where a fitted line reaches `wanted`, ± its 95 % interval."""
-  slope, offset = np.polyfit(x, y, 1)
-  found, freedom = (wanted - offset) / slope, len(x) - 2
-  residual = ((y - offset - slope * x)**2).sum() / freedom
-  spread = 1 / len(x) + (found - x.mean())**2 / ((x - x.mean())**2).sum()
-  error = stats.t.ppf(0.975, freedom) * math.sqrt(residual * spread) / slope
-  return float(found), float(error)
+def _width(overlap: float) -> float:
+  """The inverse of `band_overlap`."""
+  return math.exp(optimize.brentq(
+      lambda x: band_overlap(math.exp(x)) - overlap, -20, 20))
+
+
+def _fit(points: Sequence[tuple[int, float]], size: int) -> tuple[float, float]:
+  """`log c` and its standard error."""
+  rates, errors = [], []
+  for models, overlap in points:
+    # Half an example more and half less, for shares of 0 and 1.
+    share = (overlap * size + 0.5) / (size + 1)
+    width = _width(share)
+    gap = stats.norm.pdf(0) - stats.norm.pdf(width)
+    rates.append(math.log(width / math.sqrt(models)))
+    errors.append(math.sqrt(share * (1 - share) / size) * width / (2 * gap))
+  mean = np.average(rates, weights=1 / np.square(errors))
+  scatter = np.std(rates, ddof=1) if len(rates) > 1 else 0.0
+  return float(mean), float(max(scatter, min(errors)))
