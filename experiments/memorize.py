@@ -1,40 +1,101 @@
 """Estimates the memorization of every training example.
 
   python -m experiments.memorize --models=2000
+  python -m experiments.memorize --first_model=1024 --models=1024  # Elsewhere.
+  python -m experiments.memorize --merge=DIR1,DIR2
 
-Writes `memorization.npz` into the workdir, in the order of the training
-examples: score, standard_error, models_in, models_out, row in the published
-data set, and the hash of the data. Stopped, it goes on where it was; with more
-`--models` it adds to those that are there.
+Writes into the workdir: `memorization.npz`, in the order of the training
+examples (scores and standard errors from correctness and from probabilities,
+models in and out, row in the published data set, hash of the data), and
+`memorization.json`: how reliable the scores are, and how many models the medium
+group would take. Stopped, it goes on where it was; with more `--models` it adds
+to those that are there.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import json
+import pathlib
+
+from absl import flags
 import numpy as np
 
-from experiments import cli, recipes, stages
-from rum_jax import memorization
+from experiments import cli, recipes, results, stages
+from rum_jax import checkpoints, ensembles, influence_pairs, scores, segments
+
+FIRST = flags.DEFINE_integer(
+    'first_model', 0, 'The first model, a multiple of '
+    f'{stages.SEGMENT}: machines that share the work take ranges of models.')
+MERGE = flags.DEFINE_list(
+    'merge', [], 'Workdirs of finished runs whose ranges of models follow each '
+    'other: joins them instead of training.')
+INFLUENCE = flags.DEFINE_bool(
+    'influence', False, 'Write influence.npz, too: pairs of training and '
+    'held-out examples of high influence.')
+TARGET = flags.DEFINE_float(
+    'target', 0.8, 'Share of the medium group that two runs should share, for '
+    'the recommended number of models.', lower_bound=0.01, upper_bound=0.99)
+
+
+def merged(setup: stages.Setup, folders: list[str]) -> tuple[int, int]:
+  """Copies the models of other runs; returns the first one and how many."""
+  wanted, runs = stages.ensemble_identity(setup), {}
+  for folder in folders:
+    path = pathlib.Path(folder, 'memorization.json')
+    if not path.exists():
+      raise FileNotFoundError(f'No finished run in merge={folder}: {path} is '
+                              'missing.')
+    found = json.loads(path.read_text())
+    segments.check_same(
+        wanted, str(setup.root), found['identity'], folder)
+    runs[folder] = found['first_model'], found['models']
+  whole = segments.union(runs)
+  for folder, span in runs.items():
+    for part in segments.segments(*span, stages.SEGMENT):
+      theirs, mine = (stages.segment_place(pathlib.Path(x), wanted, *part)
+                      for x in (folder, setup.root))
+      checkpoints.stage(*mine, functools.partial(checkpoints.load, *theirs))
+  return whole
+
+
+def write_influence(setup: stages.Setup, models: stages.Ensemble,
+                    score: np.ndarray) -> None:
+  """Writes the pairs: rows in the run and in the published data set."""
+  row, n = setup.source.row, setup.source.num_train
+  test = len(setup.source.test)
+  found, chance = (
+      influence_pairs.pairs(models.held_out, inside, score, test)
+      for inside in (models.inside, influence_pairs.mismatched(models.inside)))
+  np.savez(setup.root / 'influence.npz', **found._asdict(),
+           found_by_chance=chance.found, memorization=score[found.train],
+           train_row=row[found.train], test_row=row[n + found.test])
+  print(f'{found.found} pairs of high influence, {chance.found} among models '
+        'that are mismatched.')
 
 
 def main() -> None:
-  setup = cli.begin()
-  scores = stages.estimate(setup)
-  quantiles = np.nanquantile(scores.score, (0.05, 0.25, 0.5, 0.75, 0.95))
-  print('memorization at 5, 25, 50, 75 and 95 %: '
-        + ', '.join(f'{q:.3f}' for q in quantiles))
-  print(f'mean standard error {np.nanmean(scores.standard_error):.4f}')
-  if not setup.recipe.scores:
-    r, rho = reliability(setup)
-    print(f'split-half Spearman correlation {r:.4f}, of all models {rho:.4f}')
-
-
-def reliability(setup: stages.Setup) -> tuple[float, float]:
-  """Correlation of the scores of two halves of the models, and of all."""
-  bits, n = stages.correctness(setup), setup.source.num_train
-  halves = [memorization.estimate(*(x[i::2] for x in bits), n).score
-            for i in (0, 1)]
-  r = memorization.rank_correlation(*halves)
-  return r, memorization.spearman_brown(r)
+  first = FIRST.value
+  setup = cli.begin(f'from{first}_' if first else '')
+  if setup.recipe.scores:
+    found = scores.summary(stages.estimate(setup))
+    print(scores.sentence('memorization', found))
+    return
+  if MERGE.value:
+    first, count = merged(setup, MERGE.value)
+    setup = setup._replace(
+        recipe=dataclasses.replace(setup.recipe, models=count))
+  models = stages.ensemble(setup, first)
+  estimated = stages.estimate(setup, models)
+  found = ensembles.report(models, setup.source.num_train,
+                           setup.recipe.forget // 3, TARGET.value)
+  results.write(setup.root / 'memorization.json', {
+      'first_model': first, 'models': setup.recipe.models,
+      'identity': stages.ensemble_identity(setup), **found})
+  print(*ensembles.lines(found), sep='\n')
+  if INFLUENCE.value:
+    write_influence(setup, models, estimated.score)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from typing import Any, NamedTuple
 import zlib
@@ -13,7 +14,8 @@ import numpy as np
 from experiments import assembly, fitting, recipes
 from experiments.programs import Programs
 from experiments.progress import Progress
-from rum_jax import checkpoints, datasets, memorization, refinement
+from rum_jax import checkpoints, datasets, ensembles, memorization
+from rum_jax import published_scores, refinement, scores, segments
 from rum_jax import training, trees
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import (
@@ -22,7 +24,7 @@ from rum_jax.types import (
 _DATA = ('dataset', 'held_out', 'validation', 'examples', 'corrupt')
 _TRAINING = (*_DATA, 'network', 'epochs', 'batch_size', 'augment',
              'learning_rate', 'milestones', 'momentum', 'weight_decay')
-_SEGMENT = 64  # Models between two saves: seconds on a CPU with small networks.
+SEGMENT = 64  # Models between two saves: seconds on a CPU with small networks.
 
 
 class Setup(NamedTuple):
@@ -144,62 +146,83 @@ def references(setup: Setup, retain: np.ndarray) -> Models:
   return Models(originals(setup), *halves)
 
 
-def correctness(setup: Setup) -> tuple[np.ndarray, np.ndarray]:
-  """Packed bits `[M, ceil(N/8)]`: who is right about whom, who saw whom."""
-  recipe, n = setup.recipe, setup.source.num_train
-  size = round(recipe.subset * n)
-  fit = recipes.trainer(recipe, setup.model, size)
+def ensemble_identity(setup: Setup) -> dict[str, Any]:
+  """What decides what a memorization model of a given number says."""
+  test = setup.source.test
+  return {
+      'data': setup.data_hash, 'holds': 'correctness and probability',
+      'held out': checkpoints.array_digest(*(x[test] for x in
+                                             setup.source.dataset)),
+      **setup.recipe.part(*_TRAINING, 'subset', 'first_seed')}
 
-  def one(number: Array, data: Dataset) -> tuple[Array, Array]:
+
+def segment_place(root: pathlib.Path, identity: dict[str, Any], first: int,
+                  count: int) -> tuple[pathlib.Path, dict[str, Any]]:
+  """Where a segment of models lies, and its identity."""
+  whole = {**identity, 'first': first, 'count': count}
+  return checkpoints.place(root, f'models/{first:05d}', whole), whole
+
+
+def ensemble(setup: Setup, first_model: int = 0) -> ensembles.Ensemble:
+  """Trains `recipe.models` models, the first being number `first_model`."""
+  identity, gathering = ensemble_identity(setup), ensembles.Gathering()
+  todo = segments.segments(first_model, setup.recipe.models, SEGMENT)
+  progress = Progress('memorization', len(todo))
+  for first, count in todo:
+    place, whole = segment_place(setup.root, identity, first, count)
+    gathering.add(checkpoints.stage(place, whole, functools.partial(
+        subset_models, setup, place, whole, first, count)).arrays)
+    fitting.forget_states(place)
+    progress.step(f'{first + count - first_model} models')
+  return gathering.ensemble()
+
+
+def subset_models(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
+                  first: int, count: int) -> Artefact:
+  """What `count` models say, each trained on a random subset of its own."""
+  recipe, n = setup.recipe, setup.source.num_train
+
+  @jax.vmap
+  def numbered(number: Array) -> tuple[Array, Array]:
     key = jax.random.fold_in(jax.random.key(recipe.first_seed), number)
     key_subset, key_fit = jax.random.split(key)
-    subset = memorization.random_subset(key_subset, n, recipe.subset)
-    split = Split(jnp.zeros((0,), jnp.int32), subset)
-    variables, _ = fit(key_fit, None, data, split)
-    logits = training.predict(setup.model, variables, data.image[:n]).logits
-    right = logits.argmax(-1) == data.label[:n]
-    return right, memorization.membership(subset, n)
+    return key_fit, memorization.random_subset(key_subset, n, recipe.subset)
 
-  starts = range(0, recipe.models, _SEGMENT)
-  progress = Progress('memorization', len(starts))
-  parts = []
-  for first in starts:
-
-    def compute(first: int = first) -> Artefact:
-      bits, _ = run(setup, 'memorization', one, (0, None),
-                    first + jnp.arange(_SEGMENT), setup.dataset)
-      right, member = (memorization.pack(x) for x in bits)
-      return Artefact({'correct': right, 'inside': member})
-
-    identity = {
-        'data': setup.data_hash, 'first': first, 'count': _SEGMENT,
-        **recipe.part(*_TRAINING, 'subset', 'first_seed')}
-    parts.append(checkpoints.stage(
-        checkpoints.place(setup.root, f'models/{first:05d}', identity),
-        identity, compute).arrays)
-    progress.step(f'{min(first + _SEGMENT, recipe.models)} models')
-  both = trees.concatenate(parts)
-  return both['correct'][:recipe.models], both['inside'][:recipe.models]
+  key, subset = numbered(first + jnp.arange(count))
+  nobody = jnp.zeros((count, 0), jnp.int32)
+  run, notes = fitted(setup, 'subset models', place, identity, key,
+                      Split(nobody, subset), split_axis=0)
+  seen, _ = setup.programs.run(
+      'seen', functools.partial(memorization.seen, setup.model, n),
+      (0, 0, None), run.state.variables, subset, setup.dataset)
+  return Artefact(ensembles.condensed(seen), notes=notes)
 
 
-def estimate(setup: Setup) -> memorization.Memorization:
+def estimate(setup: Setup, models: ensembles.Ensemble | None = None
+             ) -> scores.Memorization:
   """Memorization of the training examples, from models or from a file."""
-  n = setup.source.num_train
-  if setup.recipe.scores:
-    scores = memorization.load(setup.recipe.scores, n, setup.data_hash)
+  n, path, probability = setup.source.num_train, setup.recipe.scores, None
+  if path and published_scores.recognises(path):
+    row = setup.source.row[:n]
+    found = published_scores.read(path, setup.true_label[:n], row=row)
+    print(f'{path}: {found.kind}; order {found.order}.')
+    estimated = scores.Memorization(found.score, *np.full((3, n), np.nan))
+  elif path:
+    estimated = scores.load(path, n, setup.data_hash)
   else:
-    scores = memorization.estimate(*correctness(setup), n)
-  memorization.save(setup.root / 'memorization.npz', scores,
-                    setup.source.row[:n], setup.data_hash)
-  return scores
+    estimated, probability = ensembles.estimates(
+        models or ensemble(setup), n).values()
+  scores.save(setup.root / 'memorization.npz', estimated, setup.source.row[:n],
+              setup.data_hash, probability)
+  return estimated
 
 
-def choose(setup: Setup, scores: np.ndarray
+def choose(setup: Setup, score: np.ndarray
            ) -> tuple[refinement.Groups, np.ndarray]:
   """Low, medium and high memorization, and all that is retained."""
   recipe, n = setup.recipe, setup.source.num_train
   if recipe.groups:
     groups = refinement.load_groups(recipe.groups)
   else:
-    groups = refinement.by_score(scores, recipe.forget // 3, seed=3)
+    groups = refinement.by_score(score, recipe.forget // 3, seed=ensembles.TIES)
   return groups, refinement.retain_untouched(groups, n)[0]

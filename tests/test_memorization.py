@@ -1,4 +1,4 @@
-"""The estimator against a double loop, simulation and brute force."""
+"""The estimators against a double loop, simulation and brute force."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from rum_jax import memorization
-from rum_jax.memorization import Memorization, pack
+from rum_jax.memorization import LEVELS, Memorization, Seen, Sums, pack
+from rum_jax.types import Dataset
 
 
 def estimate(correct, inside, **options) -> Memorization:
@@ -124,6 +125,111 @@ def test_all_subsets_give_the_exact_difference_of_probabilities():
   assert (got.models_in == 15).all() and (got.models_out == 6).all()
 
 
+def test_probabilities_are_a_double_loop():
+  rng = np.random.default_rng(0)
+  level = rng.integers(0, LEVELS + 1, (37, 13))
+  inside = rng.random((37, 13)) < 0.7
+  inside[:, 0], inside[:, 1] = True, False
+  inside[:, 2] = np.arange(37) > 0
+  got = memorization.estimate_probability(memorization.add_up(level, inside))
+  want = naive(level / LEVELS, inside)
+  for a, b in zip(got, want, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
+
+
+def test_sums_are_exact_however_the_models_are_cut():
+  rng = np.random.default_rng(0)
+  level = rng.integers(0, LEVELS + 1, (256, 6))
+  level[:, 0] = LEVELS  # The most that a sum can hold.
+  inside = rng.random((256, 6)) < 0.7
+  whole = memorization.add_up(level, inside)
+  assert whole.second.dtype == np.uint32
+  assert int(whole.second[:, 0].sum(dtype=np.int64)) == 256 * LEVELS**2
+  parts = [memorization.add_up(level[a:b], inside[a:b])
+           for a, b in ((200, 256), (0, 3), (3, 200))]
+  for a, b in zip(memorization.join(parts), whole, strict=True):
+    np.testing.assert_array_equal(a, b)
+  pair = Sums(*(np.stack(x) for x in zip(parts[0], parts[1])))
+  for a, b in zip(memorization.estimate_probability(pair),
+                  memorization.estimate_probability(
+                      memorization.join(parts[:2])), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_more_models_than_a_sum_can_hold_are_refused():
+  with pytest.raises(ValueError, match=r'models=257 in \[0, 256\]'):
+    memorization.add_up(np.zeros((257, 1)), np.zeros((257, 1), bool))
+
+
+def test_simulated_probabilities_give_back_their_means():
+  # As above, with probabilities Beta(3, 2) of models in, Beta(2, 3) out.
+  examples, models = 4000, 600
+  rng = np.random.default_rng(3)
+  inside = rng.random((models, examples)) < 0.7
+  p = np.where(inside, rng.beta(3, 2, inside.shape),
+               rng.beta(2, 3, inside.shape))
+  parts = [memorization.add_up(np.round(p[a:a + 256] * LEVELS),
+                               inside[a:a + 256])
+           for a in range(0, models, 256)]
+  got = memorization.estimate_probability(memorization.join(parts))
+  error = got.score - (3 / 5 - 2 / 5)
+  variance = (1 / 25) * (1 / got.models_in + 1 / got.models_out)
+  # Rounding to levels errs by 1 / (2 · LEVELS) at most, and by far less in the
+  # mean; n = 4,000, |z| < 3.9 at 1e-4.
+  assert abs(error.sum() / np.sqrt(variance.sum())) < 3.9
+  covered = (np.abs(error) < 1.96 * got.standard_error).mean()
+  assert abs(covered - 0.95) < 3.9 * 0.0034 + 1 / 180
+
+
+def nearest_mean(subset) -> tuple[np.ndarray, np.ndarray]:
+  """Correctness and probability of a nearest-class-mean classifier."""
+  means = np.array([POINTS[subset][LABELS[subset] == k].mean()
+                    for k in (0, 1)])
+  logits = -(POINTS[:, None] - means)**2
+  p = np.exp(logits - logits.max(1, keepdims=True))
+  p = (p / p.sum(1, keepdims=True))[np.arange(len(POINTS)), LABELS]
+  return logits.argmax(1) == LABELS, p
+
+
+def test_sampled_subsets_agree_with_all_subsets_enumerated():
+  # 3 of class 1 and 4 of class 0: no subset of 5 of the 7 lacks a class.
+  subsets = [np.array(s) for s in itertools.combinations(range(7), 5)]
+  inside = np.array([np.isin(range(7), s) for s in subsets])
+  right, p = map(np.array, zip(*map(nearest_mean, subsets)))
+  exact = [naive(x, inside).score for x in (right, p)]
+  assert exact[0].max() > 0.25 and exact[0].min() < 0
+
+  keys = jax.random.split(jax.random.key(0), 3000)
+  drawn = np.asarray(jax.vmap(
+      lambda k: memorization.random_subset(k, 7, 5 / 7))(keys))
+  place = {tuple(s): i for i, s in enumerate(subsets)}
+  which = np.array([place[tuple(s)] for s in drawn])
+  parts = [memorization.add_up(np.round(p[w] * LEVELS), inside[w])
+           for w in np.array_split(which, 12)]
+  got = (estimate(right[which], inside[which]),
+         memorization.estimate_probability(memorization.join(parts)))
+  # 14 comparisons at 1e-4 together: |z| < 4.5; levels err by 1 / LEVELS.
+  for found, truth in zip(got, exact):
+    assert (np.abs(found.score - truth)
+            <= 4.5 * found.standard_error + 1 / LEVELS).all()
+
+
+def test_a_model_of_a_subset_says_what_it_saw(linear, float64):
+  model, variables = linear
+  image = np.random.default_rng(0).integers(0, 256, (9, 2, 1, 1), np.uint8)
+  data = Dataset(jnp.asarray(image), jnp.asarray([0, 1, 1, 0, 1, 0, 0, 1, 1]))
+  subset = jnp.asarray([0, 3, 4])
+  seen = memorization.seen(model, 6, variables, subset, data)
+  logits = model.apply(variables, data.image, train=False)[0].logits
+  p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+  right = np.argmax(logits, 1) == data.label
+  for found, wanted in zip(seen, Seen(
+      right[:6], np.isin(range(6), subset),
+      np.round(p[np.arange(6), data.label[:6]] * 4095), right[6:])):
+    np.testing.assert_array_equal(found, wanted)
+  assert seen.level.dtype == np.uint16
+
+
 @hypothesis.given(st.integers(0, 5), st.integers(1, 20), st.integers(0, 99))
 def test_unpack_undoes_pack(models, examples, seed):
   some = np.random.default_rng(seed).random((models, examples)) < 0.5
@@ -168,6 +274,19 @@ def test_a_subset_is_neither_nothing_nor_everything(fraction, message):
     memorization.random_subset(jax.random.key(0), 10, fraction)
 
 
+@pytest.mark.parametrize('block', [0, 256])
+def test_a_block_is_as_long_as_a_byte_counts(block):
+  with pytest.raises(ValueError, match=rf'block={block} in \[1, 255\]'):
+    estimate(np.zeros((3, 5), bool), np.zeros((3, 5), bool), block=block)
+
+
+def test_a_block_of_ones_does_not_overflow():
+  ones = np.ones((600, 9), bool)
+  np.testing.assert_array_equal(estimate(ones, ones, block=255).models_in, 600)
+  sums = memorization.tally(pack(ones), pack(ones), 9, 255)
+  np.testing.assert_array_equal(sums.first, [[0] * 9, [600] * 9])
+
+
 @pytest.mark.parametrize('correct, inside', [
     ((3, 2), (4, 2)), ((3, 1), (3, 1)), ((3, 2), (3, 1))])
 def test_bits_that_do_not_fit_are_refused(correct, inside):
@@ -176,72 +295,6 @@ def test_bits_that_do_not_fit_are_refused(correct, inside):
     memorization.estimate(*arrays, 13)
   for text in ('[M, 2]', 'num_examples=13', str(correct), str(inside)):
     assert text in str(error.value)
-
-
-def test_spearman_brown_by_simulation():
-  assert memorization.spearman_brown(0.5) == 2 / 3
-  assert memorization.spearman_brown(0.0) == 0
-  # Two wholes, of two halves each: halves correlate r, wholes 2r / (1 + r).
-  # With n = 40,000 a correlation errs by at most 1/√n = 0.005; 5 of them.
-  rng = np.random.default_rng(0)
-  halves = rng.normal(size=40_000) + 1.5 * rng.normal(size=(4, 40_000))
-  r = np.corrcoef(halves[0], halves[1])[0, 1]
-  wholes = np.corrcoef(halves[:2].sum(0), halves[2:].sum(0))[0, 1]
-  assert abs(memorization.spearman_brown(r) - wholes) < 0.025
-
-
-def test_rank_correlation_leaves_out_what_has_no_score():
-  first = np.array([1.0, 2.0, np.nan, 4.0, 9.0])
-  second = np.array([0.1, 0.3, 0.0, np.nan, 0.2])
-  # Ranks 1 2 3 and 1 3 2: 1 − 6·(0 + 1 + 1) / (3·8).
-  np.testing.assert_allclose(
-      memorization.rank_correlation(first, second), 0.5, rtol=1e-12)
-
-
-@pytest.fixture
-def written(tmp_path):
-  """A score file of 13 examples of the data set 'abc'."""
-  path = tmp_path / 'memorization.npz'
-  rng = np.random.default_rng(0)
-  scores = naive(rng.random((9, 13)) < 0.6, rng.random((9, 13)) < 0.7)
-  memorization.save(path, scores, np.arange(13), 'abc')
-  return path, scores
-
-
-def test_scores_come_back_as_they_were_written(written):
-  path, scores = written
-  got = memorization.load(str(path), 13, 'abc')
-  for a, b in zip(got, scores, strict=True):
-    np.testing.assert_array_equal(a, b)
-  assert [p.name for p in path.parent.iterdir()] == ['memorization.npz']
-  with np.load(path) as file:
-    np.testing.assert_array_equal(file['row'], np.arange(13))
-
-
-@pytest.mark.parametrize('examples, owner, message', [
-    (14, 'abc', 'to hold 14 scores, found 13'),
-    (13, 'abd', 'its hash is abc, that of the data abd')])
-def test_scores_of_another_data_set_are_refused(
-    written, examples, owner, message):
-  with pytest.raises(ValueError, match=message):
-    memorization.load(str(written[0]), examples, owner)
-
-
-@pytest.mark.parametrize('contents', [
-    b'', b'no', b'PK', b'PK\x03\x04broken'])
-def test_a_file_without_scores_is_refused(tmp_path, contents):
-  path = tmp_path / 'x.npz'
-  with pytest.raises(FileNotFoundError, match='No file scores=.*x.npz'):
-    memorization.load(str(path), 13, 'abc')
-  path.write_bytes(contents)
-  with pytest.raises(ValueError, match=f'scores={path} is not a memorization'):
-    memorization.load(str(path), 13, 'abc')
-  np.savez(path, score=np.zeros(13))
-  with pytest.raises(ValueError, match='is not a memorization.npz'):
-    memorization.load(str(path), 13, 'abc')
-  np.save(tmp_path / 'y', np.zeros(13))
-  with pytest.raises(ValueError, match='is not a memorization.npz'):
-    memorization.load(str(tmp_path / 'y.npy'), 13, 'abc')
 
 
 def test_membership_under_jit_and_vmap():

@@ -15,6 +15,6 @@ from rum_jax.datasets.tfds import from_tfds
 from rum_jax.datasets.tiny_imagenet import tiny_imagenet
 
 __all__ = [
-    'TFDS', 'Source', 'corrupted', 'digits', 'from_arrays', 'from_npz', 'from_tfds',
-    'hold_out', 'joined', 'leave_out', 'tiny_imagenet',
+    'TFDS', 'Source', 'corrupted', 'digits', 'from_arrays', 'from_npz',
+    'from_tfds', 'hold_out', 'joined', 'leave_out', 'tiny_imagenet',
 ]

@@ -1,0 +1,123 @@
+"""What many memorization models say together, and how far it can be relied on.
+
+Models come in segments that are made, kept and merged one by one. Of
+probabilities only sums are kept, so that memory grows with M by the bits alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from rum_jax import memorization, refinement, reliability, scores, trees
+from rum_jax.memorization import Seen, Sums
+
+BITS = ('correct', 'inside', 'held_out')
+TIES = 3  # Seed of the rule that the main job, too, breaks ties by.
+
+
+class Ensemble(NamedTuple):
+  """M models, in ascending order of their numbers.
+
+  Attributes:
+    correct: `[M, ceil(N / 8)]` packed bits, who is right about whom.
+    inside: `[M, ceil(N / 8)]` who trained on whom.
+    held_out: `[M, ceil(n / 8)]` who is right about whom of those held out.
+    sums: of probabilities, `[2, 2, N]`: of every second model, and of the rest.
+  """
+
+  correct: np.ndarray
+  inside: np.ndarray
+  held_out: np.ndarray
+  sums: Sums
+
+
+def condensed(seen: Seen) -> dict[str, np.ndarray]:
+  """What to keep of a segment of models: the arrays of an artefact.
+
+  Args:
+    seen: stacked, `[m, ...]`, from a model with an even number on.
+  """
+  seen = jax.tree.map(np.asarray, seen)
+  sums = [memorization.add_up(seen.level[i::2], seen.inside[i::2])
+          for i in (0, 1)]
+  return {**{name: memorization.pack(getattr(seen, name)) for name in BITS},
+          **dict(zip(Sums._fields, map(np.stack, zip(*sums))))}
+
+
+class Gathering:
+  """Takes the segments of an ensemble in, one after the other."""
+
+  def __init__(self):
+    self._bits, self._sums = [], None
+
+  def add(self, arrays: Mapping[str, np.ndarray]) -> None:
+    """Adds a segment, as `condensed` made it."""
+    self._bits.append([arrays[name] for name in BITS])
+    sums = Sums(*(arrays[name] for name in Sums._fields))
+    self._sums = memorization.join(
+        [sums] if self._sums is None else [self._sums, sums])
+
+  def ensemble(self) -> Ensemble:
+    return Ensemble(*trees.concatenate(self._bits), self._sums)
+
+
+def estimates(models: Ensemble, num_examples: int
+              ) -> dict[str, scores.Memorization]:
+  """Both estimates, by name: from correctness and from probability."""
+  return {
+      'correctness': memorization.estimate(
+          models.correct, models.inside, num_examples),
+      'probability': memorization.estimate_probability(models.sums)}
+
+
+def report(models: Ensemble, num_examples: int, size: int, target: float
+           ) -> dict[str, Any]:
+  """How far the estimates can be relied on, as JSON values.
+
+  Args:
+    models: the ensemble.
+    num_examples: N.
+    size: of the low, the medium and the high group.
+    target: share of the medium group that two runs should agree on.
+  """
+
+  def choose(score: np.ndarray, size: int, seed: int) -> refinement.Groups:
+    return refinement.by_score(score, size, seed=seed)
+
+  def halves(m: int) -> list[np.ndarray]:
+    return [half.score for half in memorization.halves(
+        models.correct[:m], models.inside[:m], num_examples)]
+
+  count = len(models.correct)
+  curve = reliability.convergence(halves, count, size, choose)
+  other = [memorization.estimate_probability(trees.take(models.sums, i)).score
+           for i in (0, 1)]
+  split_half = {
+      'correctness': curve[-1],
+      'probability': reliability.split_half(*other, count, size, choose)}
+  advice = reliability.recommend(curve, target, size)
+  return {
+      **{name: {**scores.summary(x), 'split_half': split_half[name]._asdict()}
+         for name, x in estimates(models, num_examples).items()},
+      'group_size': size, 'convergence': [x._asdict() for x in curve],
+      'recommendation': {
+          **advice._asdict(), 'target': target, 'group': 'medium',
+          'sentence': reliability.sentence(advice, target)}}
+
+
+def lines(found: Mapping[str, Any]) -> Sequence[str]:
+  """A report in words, for a terminal."""
+  text = []
+  for name in ('correctness', 'probability'):
+    part = found[name]
+    half = part['split_half']
+    shared = ', '.join(f'{half[g]:.2f} of {g}' for g in reliability.GROUPS)
+    text += [
+        scores.sentence(f'memorization by {name}', part),
+        f'  split-half Spearman correlation {half["spearman"]:.4f}, of all '
+        f'models {half["corrected"]:.4f}; the halves share {shared}']
+  return [*text, found['recommendation']['sentence']]

@@ -1,0 +1,93 @@
+"""Scores of examples: what a memorization estimate is, and its file."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any, NamedTuple
+import zipfile
+
+import numpy as np
+
+
+class Memorization(NamedTuple):
+  """Scores of all examples in original order.
+
+  Attributes:
+    score: `[N]` in `[-1, 1]`; NaN where an example was never in or never out.
+    standard_error: `[N]` of the score; NaN where fewer than two models were in
+      or out.
+    models_in: `[N]` number of models that trained on the example.
+    models_out: `[N]` number of models that did not.
+  """
+
+  score: np.ndarray
+  standard_error: np.ndarray
+  models_in: np.ndarray
+  models_out: np.ndarray
+
+
+def save(path: pathlib.Path, scores: Memorization, row: np.ndarray,
+         data_hash: str, probability: Memorization | None = None) -> None:
+  """Writes a score file: the fields of `scores`, `row` and `data_hash`.
+
+  Args:
+    path: ends in `.npz`.
+    scores: of the N training examples, from correctness.
+    row: `[N]` where each stands in the published data set.
+    data_hash: of the training images and labels.
+    probability: of the same models, from softmax probabilities; written as
+      `probability_score` and `probability_standard_error`.
+  """
+  arrays = {**scores._asdict(), 'row': row, 'data_hash': data_hash}
+  if probability is not None:
+    for name in ('score', 'standard_error'):
+      arrays[f'probability_{name}'] = getattr(probability, name)
+  partial = path.with_name(f'.partial-{path.name}')
+  np.savez(partial, **arrays)
+  partial.rename(path)
+
+
+def load(path: str, num_examples: int, data_hash: str) -> Memorization:
+  """Reads a score file of the same data set, or refuses it.
+
+  Raises:
+    FileNotFoundError: if there is no such file.
+    ValueError: if it is not a score file, or its length or hash differ.
+  """
+  if not pathlib.Path(path).exists():
+    raise FileNotFoundError(f'No file scores={path}.')
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      scores = Memorization(*(file[name] for name in Memorization._fields))
+      owner = str(file['data_hash'])
+  except (KeyError, TypeError, ValueError, OSError, EOFError,
+          zipfile.BadZipFile) as error:
+    raise ValueError(f'scores={path} is not a memorization.npz of this '
+                     f'program: {error}.') from error
+  if len(scores.score) != num_examples:
+    raise ValueError(f'Expected scores={path} to hold {num_examples} scores, '
+                     f'found {len(scores.score)}.')
+  if owner != data_hash:
+    raise ValueError(f'scores={path} belongs to another data set: its hash is '
+                     f'{owner[:12]}, that of the data {data_hash[:12]}.')
+  return scores
+
+
+def summary(scores: Memorization) -> dict[str, Any]:
+  """Quantiles and mean standard error, over the examples that have a score."""
+  known = np.isfinite(scores.score)
+  quantiles = (0.05, 0.25, 0.5, 0.75, 0.95)
+  found = (np.quantile(scores.score[known], quantiles) if known.any()
+           else np.full(len(quantiles), np.nan))
+  error = scores.standard_error[np.isfinite(scores.standard_error)]
+  return {
+      'quantiles': {str(q): float(v) for q, v in zip(quantiles, found)},
+      'mean_standard_error': float(error.mean()) if len(error) else np.nan,
+      'examples': len(known), 'without_score': int((~known).sum())}
+
+
+def sentence(name: str, found: dict[str, Any]) -> str:
+  """A summary in words."""
+  shown = ', '.join(f'{q:.3f}' for q in found['quantiles'].values())
+  return (f'{name}: {shown} at 5, 25, 50, 75 and 95 %; mean standard error '
+          f'{found["mean_standard_error"]:.4f}')

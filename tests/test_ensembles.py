@@ -1,0 +1,72 @@
+"""Models in segments are the models all at once; what is said of them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from rum_jax import ensembles, memorization
+from rum_jax.memorization import LEVELS, Seen
+
+
+@pytest.fixture(scope='module')
+def seen() -> Seen:
+  """150 simulated models, 90 training and 21 other examples."""
+  rng = np.random.default_rng(0)
+  inside = rng.random((150, 90)) < 0.7
+  p = np.where(inside, 1, 1 - rng.beta(0.5, 1, 90))
+  level = np.round(LEVELS * np.clip(p + rng.normal(0, 0.1, p.shape), 0, 1))
+  return Seen(rng.random(p.shape) < p, inside, level.astype(np.uint16),
+              rng.random((150, 21)) < 0.5)
+
+
+def gathered(seen: Seen, cuts: list[int]) -> ensembles.Ensemble:
+  gathering = ensembles.Gathering()
+  for a, b in zip(cuts, cuts[1:]):
+    gathering.add(ensembles.condensed(Seen(*(x[a:b] for x in seen))))
+  return gathering.ensemble()
+
+
+def test_segments_change_nothing(seen):
+  whole, parts = gathered(seen, [0, 150]), gathered(seen, [0, 64, 128, 150])
+  for a, b in zip(whole[:3], parts[:3], strict=True):
+    np.testing.assert_array_equal(a, b)
+  for a, b in zip(whole.sums, parts.sums, strict=True):
+    np.testing.assert_array_equal(a, b)
+  np.testing.assert_array_equal(
+      memorization.unpack(whole.held_out, 21), seen.held_out)
+
+
+def test_estimates_are_those_of_the_library(seen):
+  models = gathered(seen, [0, 64, 150])
+  got = ensembles.estimates(models, 90)
+  want = {
+      'correctness': memorization.estimate(models.correct, models.inside, 90),
+      'probability': memorization.estimate_probability(
+          memorization.add_up(seen.level, seen.inside))}
+  for name in want:
+    for a, b in zip(got[name], want[name], strict=True):
+      np.testing.assert_array_equal(a, b)
+  # Both estimate about the same, and the probabilities do it better.
+  assert np.nanmean(got['probability'].standard_error) < 0.8 * np.nanmean(
+      got['correctness'].standard_error)
+
+
+def test_report_is_json_of_what_was_measured(seen):
+  models = gathered(seen, [0, 64, 128, 150])
+  found = ensembles.report(models, 90, 10, 0.99)
+  assert json.loads(json.dumps(found)) == found
+  assert [p['models'] for p in found['convergence']] == [50, 100, 150]
+  even, odd = memorization.halves(models.correct, models.inside, 90)
+  assert found['correctness']['split_half']['spearman'] == pytest.approx(
+      ensembles.reliability.rank_correlation(even.score, odd.score))
+  halves = [memorization.estimate_probability(memorization.add_up(
+      seen.level[i::2], seen.inside[i::2])).score for i in (0, 1)]
+  assert found['probability']['split_half']['spearman'] == pytest.approx(
+      ensembles.reliability.rank_correlation(*halves))
+  assert found['recommendation']['models'] > 75
+  lines = ensembles.lines(found)
+  assert len(lines) == 5 and lines[4] == found['recommendation']['sentence']
+  assert lines[2].startswith('memorization by probability: ')
