@@ -100,9 +100,9 @@ def train(
   """
   run, _ = programs.run(f'{name} begin', begin(model, fit), (0,), key)
   run, done, notes = _resumed(folder, identity, run)
-  saved, per_epoch, progress = time.monotonic(), _CALL, None
+  saved, count, progress = time.monotonic(), 1, None
   while done < fit.epochs:
-    count = min(max(1, int(_CALL / per_epoch)), fit.epochs - done)
+    count = min(count, fit.epochs - done)
     run, taken = programs.run(
         f'{name} {fit.epochs}', advance(fit), (0, 0, None, None, split_axis),
         key, run, jnp.int32(count), dataset, split)
@@ -119,6 +119,7 @@ def train(
     if done < fit.epochs and time.monotonic() - saved > _SAVE:
       _save(folder, identity, run, done, notes)
       saved = time.monotonic()
+    count = max(1, int(_CALL / per_epoch))
   return run, notes
 
 

@@ -1,0 +1,87 @@
+"""How many runs go at a time, and what happens when that was too many."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import programs
+
+
+@pytest.fixture
+def seeds(monkeypatch):
+  """A map over runs that needs 100 bytes a run, and notes what it is asked."""
+  asked = []
+
+  def over_seeds(fn, *, chunk, in_axes):
+    del fn, in_axes
+    asked.append(chunk)
+
+    def program(*args):
+      if chunk in program.too_many:
+        raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory')
+      return args[0] + 1
+
+    program.too_many = over_seeds.too_many
+    program.memory_analysis = lambda: SimpleNamespace(
+        temp_size_in_bytes=100 * chunk, argument_size_in_bytes=10,
+        output_size_in_bytes=10, alias_size_in_bytes=10)
+    program.lower = lambda *args: SimpleNamespace(compile=lambda: program)
+    return program
+
+  over_seeds.too_many = ()
+  monkeypatch.setattr(programs.seeds, 'over_seeds', over_seeds)
+  monkeypatch.setattr(programs.jax, 'device_count', lambda: 1)
+  return over_seeds, asked
+
+
+def limited(monkeypatch, limit):
+  device = SimpleNamespace(memory_stats=lambda: {'bytes_limit': limit})
+  monkeypatch.setattr(programs.jax, 'devices', lambda: [device])
+
+
+@pytest.mark.parametrize(('limit', 'want'), [
+    (10_000, [16]), (1000, [16, 8]), (50, [16, 8, 4, 2, 1])])
+def test_auto_takes_what_the_analysis_says_fits(
+    monkeypatch, seeds, limit, want):
+  limited(monkeypatch, limit)
+  result, _ = programs.Programs().run('f', None, (0,), jnp.zeros(16))
+  np.testing.assert_array_equal(result, 1)
+  assert seeds[1] == want
+
+
+def test_out_of_memory_halves_and_says_so(monkeypatch, seeds, capsys):
+  limited(monkeypatch, 10**9)
+  seeds[0].too_many = (16, 8)
+  mine = programs.Programs()
+  mine.run('training', None, (0,), jnp.zeros(16))
+  assert seeds[1] == [16, 8, 4]
+  assert 'training: 16 runs at a time do not fit' in capsys.readouterr().err
+  mine.run('training', None, (0,), jnp.zeros(16))
+  assert seeds[1] == [16, 8, 4]  # What fitted is kept.
+
+
+def test_a_given_chunk_is_taken_whatever_the_analysis_says(monkeypatch, seeds):
+  limited(monkeypatch, 1)
+  programs.Programs(5).run('f', None, (0,), jnp.zeros(16))
+  assert seeds[1] == [5]
+
+
+def test_one_run_that_does_not_fit_is_an_error(monkeypatch, seeds):
+  limited(monkeypatch, 10**9)
+  seeds[0].too_many = (2, 1)
+  with pytest.raises(jax.errors.JaxRuntimeError, match='RESOURCE_EXHAUSTED'):
+    programs.Programs().run('f', None, (0,), jnp.zeros(2))
+
+
+def test_chunks_change_nothing():
+  fn = lambda x, y: jnp.sin(x) @ y
+  x, y = jnp.linspace(0, 1, 60).reshape(5, 3, 4), jnp.linspace(2, 3, 4)
+  whole, _ = programs.Programs().run('f', fn, (0, None), x, y)
+  for chunk in (1, 2, 5):
+    part, _ = programs.Programs(chunk).run('f', fn, (0, None), x, y)
+    np.testing.assert_array_equal(part, whole)
