@@ -46,15 +46,15 @@ def remembered(folder: pathlib.Path, decode: Callable[[], Source]) -> Source:
 
 def fingerprint(folder: pathlib.Path) -> str:
   """SHA-256 of the names, sizes and times of change of all files inside."""
-  lines, waiting = [], [str(folder)]
+  root = str(folder)
+  lines, waiting = [], [root]
   while waiting:
     with os.scandir(waiting.pop()) as entries:
       for entry in entries:
         if entry.is_dir():
           waiting.append(entry.path)
         else:
-          stat = entry.stat()
-          name = os.path.relpath(entry.path, folder)
+          stat, name = entry.stat(), entry.path[len(root):]
           lines.append(f'{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0')
   return hashlib.sha256(''.join(sorted(lines)).encode()).hexdigest()
 

@@ -129,8 +129,8 @@ def _examples(split: Any, features: Any) -> Iterator[dict[str, Any]]:
         raise ValueError(f'{len(records)} records instead of {count}.')
       for record in records:
         example = features.deserialize_example_np(record, decoders=decoders)
-        pixels = np.asarray(Image.open(io.BytesIO(example['image'])))
-        yield {**example, 'image': pixels.reshape(shape)}
+        file = Image.open(io.BytesIO(example['image']), formats=('PNG',))
+        yield {**example, 'image': np.asarray(file).reshape(shape)}
     except Exception as error:  # Altered bytes raise almost anything.
       raise ValueError(_damage(path, error)) from error
 

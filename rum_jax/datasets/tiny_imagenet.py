@@ -50,7 +50,10 @@ def tiny_imagenet(data_dir: str | os.PathLike[str]) -> Source:
 
 def _decode(folder: pathlib.Path) -> Source:
   wnids = sorted(_lines(folder / 'wnids.txt'))
-  words = dict(line.split('\t', 1) for line in _lines(folder / 'words.txt'))
+  if not wnids:
+    raise ValueError(f'Expected {folder / "wnids.txt"} to list classes, found '
+                     'none.')
+  words = _words(folder / 'words.txt')
   classes = tuple(words.get(x, x).split(',')[0] for x in wnids)
   inside = [_numbered(folder / 'train' / x / 'images', x) for x in wnids]
   for wnid, files in zip(wnids, inside):
@@ -80,6 +83,15 @@ def _annotated(folder: pathlib.Path, wnids: list[str]
       raise ValueError(f'Expected {path} to give {file.name} a class of '
                        'wnids.txt, found none.')
   return files, np.array([wnids.index(named[x.name]) for x in files], int)
+
+
+def _words(path: pathlib.Path) -> dict[str, str]:
+  """WordNet id to what it is called."""
+  fields = [line.split('\t', 1) for line in _lines(path)]
+  for x in fields:
+    if len(x) != 2:
+      raise ValueError(f'Expected {path} to list ids and words, found {x[0]}.')
+  return dict(fields)
 
 
 def _lines(path: pathlib.Path) -> list[str]:
