@@ -10,7 +10,7 @@ rum: .venv/installed
 
 test: .venv/installed
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"rum_jax needs Python 3.11 or newer, found {v}; try make PYTHON=python3.12")'

@@ -11,8 +11,8 @@ class Progress:
   """A line on the terminal: stage, bar, done of total, time left."""
 
   def __init__(self, name: str, total: int, done: int = 0,
-               stream: TextIO = sys.stderr):
-    self._name, self._total, self._stream = name, total, stream
+               stream: TextIO | None = None):
+    self._name, self._total, self._stream = name, total, stream or sys.stderr
     self._begun, self._done, self._first = time.monotonic(), done, done
     self._written = self._begun
     self._show('')

@@ -53,7 +53,7 @@ def test_segments_are_one_run(train, tmp_path):
   assert not list(tmp_path.iterdir())
 
 
-def test_what_a_kill_left_is_gone_on_from(train, tmp_path, capfd):
+def test_what_a_kill_left_is_gone_on_from(train, tmp_path, capsys):
   run, _ = train(tmp_path)
   calls = itertools.count(1)
 
@@ -67,7 +67,7 @@ def test_what_a_kill_left_is_gone_on_from(train, tmp_path, capfd):
   state, = tmp_path.iterdir()
   assert state.name == '.models.epoch00003'
   assert_same_bits(train(tmp_path)[0], run)
-  assert re.search(r'models +█.* 7/7 .*loss \d', capfd.readouterr().err)
+  assert re.search(r'models +█.* 7/7 .*loss \d', capsys.readouterr().err)
 
 
 def test_a_damaged_state_is_named_and_not_used(train, tmp_path):
