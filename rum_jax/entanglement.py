@@ -17,6 +17,8 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import functools
 from typing import NamedTuple
 
 import jax
@@ -24,6 +26,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from rum_jax import distances
 from rum_jax.types import Array, Split
 
 
@@ -36,6 +39,7 @@ class _Moments(NamedTuple):
   spread: Array
 
 
+@functools.partial(jax.jit, static_argnames='midpoint')
 def entanglement_score(features: Array, split: Split, *, midpoint: bool = False
                        ) -> Array:
   """ES of one split, in two passes; `entanglement_scores` takes many at once.
@@ -49,14 +53,13 @@ def entanglement_score(features: Array, split: Split, *, midpoint: bool = False
   Returns:
     A positive scalar; infinite where the two means coincide.
   """
-  # Moments about a point among the data keep float32 accurate.
-  pivot = features[split.retain[0]]
-  forget, retain = (features[rows] - pivot for rows in split)
+  forget, retain = distances.about_mean(features, split)
   mean_forget, mean_retain = forget.mean(axis=0), retain.mean(axis=0)
-  spread = (_square(forget - mean_forget).mean()
-            + _square(retain - mean_retain).mean())
+  spread = (distances.square(forget - mean_forget).mean()
+            + distances.square(retain - mean_retain).mean())
   sizes = (jnp.asarray(len(x), features.dtype) for x in (forget, retain))
-  moments = _Moments(*sizes, _square(mean_retain - mean_forget), spread)
+  between = distances.square(mean_retain - mean_forget)
+  moments = _Moments(*sizes, between, spread)
   return _midpoint(moments) if midpoint else _pooled(moments)
 
 
@@ -88,7 +91,7 @@ def entanglement_scores(features: Array, forget: Array,
       or a candidate holds a row twice. Values are not checked under jit.
   """
   _check(features, forget, retain, weight)
-  return _pooled(_moments(features, forget, retain, weight))
+  return _scores(_pooled, features, forget, retain, weight)
 
 
 def midpoint_scores(features: Array, forget: Array,
@@ -96,7 +99,7 @@ def midpoint_scores(features: Array, forget: Array,
                     weight: Array | None = None) -> Array:
   """As `entanglement_scores`, with μ the midpoint of the two means."""
   _check(features, forget, retain, weight)
-  return _midpoint(_moments(features, forget, retain, weight))
+  return _scores(_midpoint, features, forget, retain, weight)
 
 
 def _pooled(m: _Moments) -> Array:
@@ -108,7 +111,11 @@ def _midpoint(m: _Moments) -> Array:
   return m.spread / (m.between / 4)
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnums=0)
+def _scores(ratio: Callable[[_Moments], Array], *args: Array | None) -> Array:
+  return ratio(_moments(*args))
+
+
 def _moments(features: Array, forget: Array, retain: Array | None,
              weight: Array | None) -> _Moments:
   """Sizes `[G]` and sums `[..., G]` of all candidates."""
@@ -128,27 +135,20 @@ def _moments(features: Array, forget: Array, retain: Array | None,
 
   def one(x: Array) -> tuple[Array, Array]:
     x = x - x[0]  # Else the mean of a large offset is itself too coarse.
-    x = x - _product(kept, x) / counts[-1]
-    square = _square(x)
+    x = x - distances.product(kept, x) / counts[-1]
+    square = distances.square(x)
     usual = square.mean()
-    sums = _product(rows, jnp.concatenate([x, square[:, None] - usual], axis=1))
+    both = jnp.concatenate([x, square[:, None] - usual], axis=1)
+    sums = distances.product(rows, both)
     rest = sums[-1] - sums[-1 - groups:-1]
     means = [total / size[:, None]
              for total, size in zip((sums[:groups], rest), sizes)]
-    spread = sum(m[:, -1] + usual - _square(m[:, :-1]) for m in means)
-    return _square(means[0][:, :-1] - means[1][:, :-1]), spread
+    spread = sum(m[:, -1] + usual - distances.square(m[:, :-1]) for m in means)
+    return distances.square(means[0][:, :-1] - means[1][:, :-1]), spread
 
   between, spread = lax.map(one, features.reshape(-1, *features.shape[-2:]))
   shape = (*leading, groups)
   return _Moments(*sizes, between.reshape(shape), spread.reshape(shape))
-
-
-def _product(x: Array, y: Array) -> Array:
-  return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
-
-
-def _square(x: Array) -> Array:
-  return (x * x).sum(axis=-1)
 
 
 def _check(features: Array, forget: Array, retain: Array | None,
@@ -182,6 +182,7 @@ def _check(features: Array, forget: Array, retain: Array | None,
                      f'{order[group[0], place[0]]} in number {group[0]}.')
 
 
+@jax.jit
 def centroid_distance(features: Array) -> Array:
   """`[..., N, D]` to `[..., N]`: distance of each to the mean of all."""
   centre = features.mean(axis=-2, keepdims=True)

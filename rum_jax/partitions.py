@@ -27,13 +27,15 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
+import functools
 from typing import NamedTuple
 
+import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import entanglement, refinement, separation, trees
+from rum_jax import distances, entanglement, refinement, trees
 from rum_jax.types import Array
 
 COUNT = 15  # The paper's, for CIFAR: 45,000 examples in groups of 3,000.
@@ -47,8 +49,8 @@ class Chosen(NamedTuple):
   """Low, medium and high, and how entangled they are in fact.
 
   Attributes:
-    groups: three arrays of int32 rows, each sorted; `refinement.stages` and
-      `experiments.rum --groups` take them.
+    groups: three arrays of int32 rows, each sorted, as `refinement.stages`
+      takes them.
     picks: which groups of the partition each is made of.
     score: `[..., 3]` ES of each against all other examples.
     all_scores: `[..., G]` ES of each group of the partition against all others.
@@ -127,6 +129,7 @@ def at_random(num_examples: int, count: int = COUNT, *, seed: int = 0
   return cut(np.zeros(num_examples), count, seed=seed)
 
 
+@functools.partial(jax.jit, static_argnames=('neighbours', 'block'))
 def neighbour_margin(features: Array, labels: Array, *, neighbours: int = 10,
                      block: int = 256) -> Array:
   """How much nearer an example is to others of its class than to strangers.
@@ -163,7 +166,7 @@ def neighbour_margin(features: Array, labels: Array, *, neighbours: int = 10,
   x, labels = x - x.mean(axis=0), jnp.asarray(labels)
 
   def one(row: Array) -> Array:
-    distance = jnp.sqrt(separation.squared_distances(x[row][None], x)[0])
+    distance = jnp.sqrt(distances.squared(x[row][None], x)[0])
     same = labels == labels[row]
     others = same.at[row].set(False)
     near = lambda allowed: -lax.top_k(

@@ -11,14 +11,14 @@ References:
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import trees
+from rum_jax import distances, trees
 from rum_jax.types import Array, Key, Split
 
 
@@ -61,28 +61,28 @@ def squared_mmd(features: Array, split: Split, *, gamma: float | Array = 1.0,
   """
   trees.check_range('gamma', gamma, 0, open_low=True)
   trees.check_count('block', block, 1)
-  forget, retain = _pair(features, split)
+  return _squared_mmd(features, split, gamma, block)
 
-  def total(x: Array, y: Array, same: bool) -> Array:
-    """Sum of k over all pairs, an example with itself left out if `same`."""
 
-    def one(args: tuple[Array, Array]) -> Array:
-      row, place = args
-      kernel = jnp.exp(-gamma * squared_distances(row[None], y)[0])
-      own = same & (jnp.arange(len(y)) == place)
-      return jnp.where(own, 0, kernel).sum()
+@functools.partial(jax.jit, static_argnums=3)
+def _squared_mmd(features: Array, split: Split, gamma: Array, block: int
+                 ) -> SquaredMMD:
+  forget, retain = distances.about_mean(features, split)
+  kernel = lambda squared: jnp.exp(-gamma * squared)
 
-    return lax.map(one, (x, jnp.arange(len(x))), batch_size=block).sum()
+  def total(x: Array, y: Array, same: bool = False) -> Array:
+    return distances.sum_over_pairs(kernel, x, y, block, same=same).sum()
 
   f, r = len(forget), len(retain)
   in_forget = total(forget, forget, True)
   in_retain = total(retain, retain, True)
-  across = 2 * total(forget, retain, False) / f / r
+  across = 2 * total(forget, retain) / f / r
   return SquaredMMD(
       (in_forget / f + 1) / f + (in_retain / r + 1) / r - across,
       in_forget / f / (f - 1) + in_retain / r / (r - 1) - across)
 
 
+@functools.partial(jax.jit, static_argnames='sample')
 def median_gamma(key: Key, features: Array, split: Split, *,
                  sample: int = 1000) -> Array:
   """The median heuristic: `γ = 1 / (2 σ²)`, σ the median distance of a pair.
@@ -103,14 +103,15 @@ def median_gamma(key: Key, features: Array, split: Split, *,
     Gretton et al., A kernel two-sample test, 2012.
   """
   trees.check_count('sample', sample, 2)
-  both = jnp.concatenate(_pair(features, split))
+  both = jnp.concatenate(distances.about_mean(features, split))
   if sample < len(both):
     both = both[jax.random.permutation(key, len(both))[:sample]]
   pairs = np.triu_indices(len(both), 1)
-  sigma = jnp.median(jnp.sqrt(squared_distances(both, both)[pairs]))
+  sigma = jnp.median(jnp.sqrt(distances.squared(both, both)[pairs]))
   return 1 / (2 * sigma**2)
 
 
+@functools.partial(jax.jit, static_argnames='block')
 def silhouette(features: Array, split: Split, *, block: int = 256) -> Array:
   """Mean silhouette of two clusters, forget and retain, exactly.
 
@@ -134,30 +135,24 @@ def silhouette(features: Array, split: Split, *, block: int = 256) -> Array:
     of cluster analysis, 1987.
   """
   trees.check_count('block', block, 1)
-  forget, retain = _pair(features, split)
+  sets = distances.about_mean(features, split)
 
-  def mean(x: Array, y: Array, same: bool) -> Array:
-    """`[len(x)]` mean distances to y, or to the others of y if `same`."""
+  def both(own: int) -> tuple[Array, Array]:
+    x, other = sets[own], sets[1 - own]
+    inside = distances.sum_over_pairs(jnp.sqrt, x, x, block, same=True)
+    across = distances.sum_over_pairs(jnp.sqrt, x, other, block)
+    return inside / max(len(x) - 1, 1), across / len(other)
 
-    def one(args: tuple[Array, Array]) -> Array:
-      row, place = args
-      distance = jnp.sqrt(squared_distances(row[None], y)[0])
-      own = same & (jnp.arange(len(y)) == place)
-      return jnp.where(own, 0, distance).sum() / max(len(y) - same, 1)
-
-    return lax.map(one, (x, jnp.arange(len(x))), batch_size=block)
-
-  return _mean_silhouette(
-      (mean(forget, forget, True), mean(forget, retain, False)),
-      (mean(retain, retain, True), mean(retain, forget, False)))
+  return _mean_silhouette(both(0), both(1))
 
 
+@jax.jit
 def squared_silhouette(features: Array, split: Split) -> Array:
   """The silhouette of squared distances, in closed form.
 
   The mean squared distance of x to a set is `‖x − μ‖² + spread`, so no pair has
-  to be looked at. On `unit` features a squared distance is twice a cosine
-  distance, and the result the exact silhouette of cosine distances.
+  to be looked at. Of features of length 1 (`distances.unit`) a squared distance
+  is twice a cosine distance, and this the exact silhouette of the latter.
 
   Args:
     features: `[N, D]`.
@@ -166,19 +161,20 @@ def squared_silhouette(features: Array, split: Split) -> Array:
   Returns:
     A scalar in `[-1, 1]`; an example alone in its set counts as 0.
   """
-  sets = _pair(features, split)
+  sets = distances.about_mean(features, split)
   means = [x.mean(axis=0) for x in sets]
-  spreads = [_square(x - m).mean() for x, m in zip(sets, means)]
+  spreads = [distances.square(x - m).mean() for x, m in zip(sets, means)]
 
   def both(own: int) -> tuple[Array, Array]:
     x, other = sets[own], 1 - own
-    a, b = (_square(x - means[i]) + spreads[i] for i in (own, other))
+    a, b = (distances.square(x - means[i]) + spreads[i] for i in (own, other))
     n = len(x)
     return (a * n / (n - 1) if n > 1 else jnp.zeros_like(a)), b
 
   return _mean_silhouette(both(0), both(1))
 
 
+@jax.jit
 def centroid_silhouette(features: Array, split: Split) -> Array:
   """The simplified silhouette: a and b are distances to the two means.
 
@@ -193,12 +189,13 @@ def centroid_silhouette(features: Array, split: Split) -> Array:
     Hruschka, de Castro and Campello, Evolutionary algorithms for clustering
     gene-expression data, 2004.
   """
-  forget, retain = _pair(features, split)
-  far = lambda x, y: jnp.sqrt(_square(x - y.mean(axis=0)))
+  forget, retain = distances.about_mean(features, split)
+  far = lambda x, y: jnp.sqrt(distances.square(x - y.mean(axis=0)))
   return _mean_silhouette((far(forget, forget), far(forget, retain)),
                           (far(retain, retain), far(retain, forget)))
 
 
+@jax.jit
 def silhouette_entanglement(features: Array, split: Split) -> Array:
   """Tang and Khanna's: `(1 − s) / 2`, s the silhouette of cosine distances.
 
@@ -208,23 +205,8 @@ def silhouette_entanglement(features: Array, split: Split) -> Array:
 
   Returns:
     A scalar in `[0, 1]`; 1/2 is mixed, less is apart.
-
-  References:
-    Tang and Khanna, Sharpness-aware machine unlearning, 2025.
   """
-  return (1 - squared_silhouette(unit(features), split)) / 2
-
-
-def unit(features: Array) -> Array:
-  """`[..., D]` to length 1; a vector of zeros stays one."""
-  norm = jnp.linalg.norm(features, axis=-1, keepdims=True)
-  return features / jnp.maximum(norm, 1e-12)
-
-
-def squared_distances(x: Array, y: Array) -> Array:
-  """`[n, D]`, `[m, D]` to `[n, m]`; for features about their common mean."""
-  cross = jnp.matmul(x, y.T, precision=lax.Precision.HIGHEST)
-  return jnp.maximum(_square(x)[:, None] + _square(y) - 2 * cross, 0)
+  return (1 - squared_silhouette(distances.unit(features), split)) / 2
 
 
 def _mean_silhouette(*sets: tuple[Array, Array]) -> Array:
@@ -233,15 +215,3 @@ def _mean_silhouette(*sets: tuple[Array, Array]) -> Array:
   alone = jnp.concatenate([jnp.full(len(x), len(x) == 1) for x, _ in sets])
   largest = jnp.where(jnp.maximum(a, b) > 0, jnp.maximum(a, b), 1)
   return jnp.where(alone, 0, (b - a) / largest).mean()
-
-
-def _pair(features: Array, split: Split) -> tuple[Array, Array]:
-  """Features of both sets about their common mean."""
-  forget, retain = (features[rows] - features[split.retain[0]]
-                    for rows in split)
-  centre = jnp.concatenate([forget, retain]).mean(axis=0)
-  return forget - centre, retain - centre
-
-
-def _square(x: Array) -> Array:
-  return (x * x).sum(axis=-1)

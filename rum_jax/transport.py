@@ -11,17 +11,19 @@ References:
 
 from __future__ import annotations
 
+import functools
+
 import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 from scipy import optimize
 from scipy.spatial import distance
 
-from rum_jax import trees
+from rum_jax import distances, trees
 from rum_jax.types import Array, Key, Split
 
 
+@functools.partial(jax.jit, static_argnames='projections')
 def sliced_wasserstein(key: Key, features: Array, split: Split, *,
                        projections: int = 128) -> Array:
   """Sliced Wasserstein-2 distance over random directions.
@@ -46,12 +48,12 @@ def sliced_wasserstein(key: Key, features: Array, split: Split, *,
     Bonneel et al., Sliced and Radon Wasserstein barycenters of measures, 2015.
   """
   trees.check_count('projections', projections, 1)
-  forget, retain = _about_common_point(features, split)
+  forget, retain = distances.about_mean(features, split)
   direction = jax.random.normal(
       key, (features.shape[-1], projections), features.dtype)
   direction /= jnp.linalg.norm(direction, axis=0)
   rank_forget, rank_retain, share = _steps(len(forget), len(retain))
-  line = lambda x, rank: jnp.sort(_product(x, direction), axis=0)[rank]
+  line = lambda x, rank: jnp.sort(distances.product(x, direction), axis=0)[rank]
   gap = line(forget, rank_forget) - line(retain, rank_retain)
   share = jnp.asarray(share, features.dtype)
   return jnp.sqrt((share[:, None] * gap * gap).sum(axis=0).mean())
@@ -65,6 +67,7 @@ def _steps(forget: int, retain: int) -> tuple[np.ndarray, ...]:
           np.diff(cuts) / (forget * retain))
 
 
+@jax.jit
 def gaussian_wasserstein(features: Array, split: Split) -> Array:
   """Wasserstein-2 distance of two Gaussians with the moments of the two sets.
 
@@ -86,12 +89,12 @@ def gaussian_wasserstein(features: Array, split: Split) -> Array:
     distributions, 1982; Gelbrich, 1990 (the bound).
   """
   means, factors, traces = [], [], []
-  for x in _about_common_point(features, split):
+  for x in distances.about_mean(features, split):
     means.append(x.mean(axis=0))
     centred = (x - means[-1]) / np.sqrt(len(x)).astype(x.dtype)
     factors.append(jnp.linalg.qr(centred, mode='r'))
     traces.append((centred * centred).sum())
-  product = _product(factors[0], factors[1].T)
+  product = distances.product(factors[0], factors[1].T)
   nuclear = jnp.linalg.svd(product, compute_uv=False).sum()
   between = ((means[0] - means[1])**2).sum()
   return jnp.sqrt(jnp.maximum(between + sum(traces) - 2 * nuclear, 0))
@@ -136,12 +139,3 @@ def wasserstein_entanglement(features: np.ndarray, split: Split, *,
 def _unit(x: np.ndarray) -> np.ndarray:
   x = x.astype(np.float64)
   return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-
-
-def _about_common_point(features: Array, split: Split) -> tuple[Array, Array]:
-  """Features of both sets about one of them: an offset costs no precision."""
-  return tuple(features[rows] - features[split.retain[0]] for rows in split)
-
-
-def _product(x: Array, y: Array) -> Array:
-  return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
