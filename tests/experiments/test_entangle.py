@@ -1,4 +1,4 @@
-"""The entanglement tables: on what the main job left, for each partition."""
+"""The entanglement tables: on what the main job left."""
 
 import json
 import shutil
@@ -24,20 +24,28 @@ def test_every_kind_of_partition_is_cut(kind):
   assert len(np.unique(one)) == one.size and (one == again).all()
 
 
-@pytest.mark.parametrize('flags, kinds', [
-    ([], ['by_entanglement', 'released', 'by_memorization']),
-    (['--partition=class', '--parts=5'],
-     ['by_entanglement', 'by_memorization'])])
-def test_it_prints_and_writes_every_table(
-    finished, run, tmp_path, flags, kinds):
+def test_the_released_groups_are_known_for_15_and_100_parts_only():
+  rng = np.random.default_rng(0)
+  features, scores = jnp.asarray(rng.normal(size=(60, 4))), rng.uniform(size=60)
+  for count, kinds in ((15, ['by_entanglement', 'released']),
+                       (5, ['by_entanglement'])):
+    parts = entangle.parts_of('distance', count, features, None, 0)
+    sets, of_seed = entangle.one_seed(features, parts, scores)
+    assert list(sets) == kinds and len(of_seed['es']) == count
+    np.testing.assert_allclose(
+        [f['memorization'] for f in sets['by_entanglement']],
+        [scores[parts[i]].mean() for (i,) in of_seed['picks']])
+
+
+def test_it_prints_and_writes_every_table(finished, run, tmp_path):
   workdir = tmp_path / 'run'
   shutil.copytree(finished[0], workdir)
-  process = run('entangle', *TINY, f'--workdir={workdir}', *flags)
+  process = run('entangle', *TINY, f'--workdir={workdir}')
   assert process.returncode == 0, process.stderr
   found = json.loads((workdir / 'entanglement.json').read_text())
   tables = [k for k, v in found.items() if isinstance(v, dict) and 'low' in v]
-  assert tables == kinds
-  for kind in kinds:
+  assert tables == ['by_entanglement', 'released', 'by_memorization']
+  for kind in tables:
     assert list(found[kind]) == list(results.GROUPS)
     assert kind.replace('_', ' ') in process.stdout
     for figures in found[kind].values():
