@@ -124,7 +124,8 @@ def examples(image: np.ndarray, label: np.ndarray, true_label: np.ndarray,
     return _svg(figure, 'examples', 'Images of each group with their labels')
 
 
-def tow_by_group(results: Mapping[str, Any]) -> str:
+def tow_by_group(results: Mapping[str, Any], factor: str = 'memorization'
+                 ) -> str:
   """ToW with one group as the forget set, a panel a method."""
   panels = [(heading or called(rows[0]['method']), rows)
             for heading, rows in by_method(results['rows'])
@@ -152,7 +153,7 @@ def tow_by_group(results: Mapping[str, Any]) -> str:
       axes.axis('off')
     grid[0, 0].set_ylim(-0.04, 1.04)
     figure.supylabel('ToW', fontsize=9.5)
-    figure.supxlabel('memorization of the group', fontsize=9.5)
+    figure.supxlabel(f'{factor} of the group', fontsize=9.5)
     figure.legend(shown.values(), map(palette.superscript, shown), ncols=3,
                   loc='outside upper center')
     return _svg(figure, 'tow_by_group',
