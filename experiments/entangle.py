@@ -12,7 +12,7 @@ import functools
 
 import jax
 
-from experiments import cli, recipes, results, stages
+from experiments import cli, proxies, recipes, results, stages
 from rum_jax import entanglement, evaluation
 from rum_jax.types import Split
 
@@ -20,7 +20,7 @@ from rum_jax.types import Split
 def main() -> None:
   setup = cli.begin()
   features = stages.originals(setup).arrays['features']
-  scores = stages.estimate(setup).score
+  scores = proxies.difficulty(setup)
   groups, retain = stages.choose(setup, scores)
   for name, group in zip(results.GROUPS, groups):
     shown = []
@@ -31,8 +31,8 @@ def main() -> None:
           features, Split(group, retain))
       shown.append(evaluation.summary(values))
     es, released = (f'{x["mean"]:.1f} ± {x["ci95"]:.1f}' for x in shown)
-    print(f'{name:<7} memorization {scores[group].mean():.3f}   ES {es}   '
-          f'released form {released}')
+    print(f'{name:<7} {setup.recipe.refine_by} {scores[group].mean():.3f}   '
+          f'ES {es}   released form {released}')
 
 
 if __name__ == '__main__':
