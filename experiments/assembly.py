@@ -13,7 +13,7 @@ import optax
 from experiments.recipes import FACTORIES, Recipe, one_of
 import rum_jax
 from rum_jax import augmentation, datasets, models, objectives, plans
-from rum_jax.types import Draw, Model, Objective, Unlearner
+from rum_jax.types import Dataset, Draw, Model, Objective, Unlearner
 
 NETWORKS = {
     'mlp': models.MLP, 'cnn': models.SmallCNN, 'resnet9': models.ResNet9,
@@ -40,6 +40,21 @@ def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
                      f'the {source.num_train} training examples.')
   return datasets.leave_out(
       source, 1 - recipe.examples / source.num_train, seed=5)
+
+
+def load_validation(recipe: Recipe, data_dir: str) -> Dataset:
+  """The examples that `load_source` sets apart for validation.
+
+  Raises:
+    ValueError: if it sets none apart.
+  """
+  share = recipe.validation or 0.2 * (recipe.held_out == 'validation')
+  if not share:
+    raise ValueError(
+        f'Expected validation={recipe.validation} to be above 0: some examples '
+        'must be set apart, for the test set is not to be trained on.')
+  apart = datasets.hold_out(_whole(recipe.dataset, data_dir), share, seed=1)
+  return Dataset(*(x[apart.test] for x in apart.dataset))
 
 
 def _whole(name: str, data_dir: str) -> datasets.Source:

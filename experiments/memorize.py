@@ -3,6 +3,7 @@
   python -m experiments.memorize --models=2000
   python -m experiments.memorize --first_model=1024 --models=1024  # Elsewhere.
   python -m experiments.memorize --merge=DIR1,DIR2
+  python -m experiments.memorize --proxy=all  # Compares them with the estimate.
 
 Writes into the workdir: `memorization.npz`, in the order of the training
 examples (scores and standard errors from correctness and from probabilities,
@@ -10,6 +11,11 @@ models in and out, row in the published data set, hash of the data), and
 `memorization.json`: how reliable the scores are, and how many models the medium
 group would take. Stopped, it goes on where it was; with more `--models` it adds
 to those that are there.
+
+With `--proxy` it trains a few runs with a probe instead of the many models, and
+writes `proxies.npz` (scores of the same examples, high where they are
+memorized) and `proxies.json`: what each costs and, where the workdir holds an
+estimate or `--scores` names one, how well each agrees with it.
 """
 
 from __future__ import annotations
@@ -22,8 +28,9 @@ import pathlib
 from absl import flags
 import numpy as np
 
-from experiments import cli, recipes, results, stages
-from rum_jax import checkpoints, ensembles, influence_pairs, scores, segments
+from experiments import cli, proxies, recipes, results, stages
+from rum_jax import checkpoints, ensembles, influence_pairs, proxy_report
+from rum_jax import scores, segments
 
 FIRST = flags.DEFINE_integer(
     'first_model', 0, 'The first model, a multiple of '
@@ -34,6 +41,9 @@ MERGE = flags.DEFINE_list(
 INFLUENCE = flags.DEFINE_bool(
     'influence', False, 'Write influence.npz, too: pairs of training and '
     'held-out examples of high influence.')
+PROXY = flags.DEFINE_list(
+    'proxy', [], 'Proxies of memorization to compute in place of an estimate: '
+    f'all, or some of {", ".join(recipes.PROXIES)}.')
 TARGET = flags.DEFINE_float(
     'target', 0.8, 'Share of the medium group that two runs should share, for '
     'the recommended number of models.', lower_bound=0.01, upper_bound=0.99)
@@ -77,7 +87,11 @@ def write_influence(setup: stages.Setup, models: stages.Ensemble,
 
 def main() -> None:
   first = FIRST.value
+  wanted = proxies.names_of(cli.recipe(), PROXY.value)
   setup = cli.begin(f'from{first}_' if first else '')
+  if wanted:
+    print(*proxy_report.lines(proxies.report(setup, wanted)), sep='\n')
+    return
   if setup.recipe.scores:
     found = scores.summary(stages.estimate(setup))
     print(scores.sentence('memorization', found))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import rum_jax
-from rum_jax import trees
+from rum_jax import learning_events, trees
 
 TUNED = pathlib.Path(__file__).parent / 'tuned'
 VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
@@ -43,6 +43,9 @@ SPACES = {
     'eu_k': ({'epochs': 10, 'k': 2}, _RATE),
 }
 FACTORIES = {name: getattr(rum_jax, name) for name in SPACES}
+MEMORIZATION = 'memorization'
+PROXIES = (*learning_events.NAMES, 'el2n', 'grand', 'curvature',
+           'held_out_retraining')
 NETWORKS = ('mlp', 'cnn', 'resnet9', 'resnet18', 'resnet50', 'vgg16')
 
 
@@ -91,6 +94,9 @@ class Recipe:
   weight_decay: float = _field(1e-4, 'Weight decay of SGD, everywhere.')
   scores: str = _field(
       '', 'A memorization.npz to use instead of an estimate.')
+  refine_by: str = _field(
+      MEMORIZATION, 'What low, medium and high are of: memorization; or one of '
+      f'its proxies, which cost a run instead of many: {", ".join(PROXIES)}.')
   groups: str = _field(
       '', 'A JSON file that lists the training rows to forget as low, medium '
       'and high, instead of choosing them.')
@@ -121,6 +127,7 @@ class Recipe:
     trees.check_range('momentum', self.momentum, 0, 1)
     trees.check_range('weight_decay', self.weight_decay, 0)
     one_of('network', self.network, NETWORKS)
+    one_of('refine_by', self.refine_by, (MEMORIZATION, *PROXIES))
     one_of('held_out', self.held_out, ('test', 'validation'))
     for name in self.method_names:
       one_of('methods', name, FACTORIES)

@@ -3,9 +3,10 @@
   python -m experiments.rum
   python -m experiments.rum --flagfile=experiments/flags/digits_cnn.flags
 
-Trains originals, estimates memorization, picks a forget set of low, medium and
-high memorization, retrains oracles, unlearns with every method as vanilla,
-matched, shuffle and RUM^F, and with full RUM; then judges, and reports.
+Trains originals, estimates memorization (with `--refine_by=confidence`, or
+another proxy, the proxy instead), picks a forget set of low, medium and high
+memorization, retrains oracles, unlearns with every method as vanilla, matched,
+shuffle and RUM^F, and with full RUM; then judges, and reports.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 
 import numpy as np
 
-from experiments import cli, jobs, recipes, report, results, stages
+from experiments import cli, jobs, proxies, recipes, report, results, stages
 from experiments.progress import Progress
 from rum_jax import checkpoints, entanglement, refinement, reports
 
@@ -55,7 +56,7 @@ def main() -> None:
   """Runs all stages."""
   recipes.tuned(cli.recipe())  # Fails now, not after an hour of training.
   setup = cli.begin()
-  scores = stages.estimate(setup).score
+  scores = proxies.difficulty(setup)
   groups, retain = stages.choose(setup, scores)
   models = stages.references(setup, retain)
   todo = jobs.jobs_of(setup, groups)
@@ -67,7 +68,7 @@ def main() -> None:
   write_figures(setup, scores, models.original.arrays['features'][0], groups)
   report.write(setup.root)
   print(reports.table(found))
-  print(f'\nWrote {setup.root}/results.json, memorization.npz and report.html.')
+  print(f'\nWrote {setup.root}/results.json, figures.npz and report.html.')
 
 
 if __name__ == '__main__':

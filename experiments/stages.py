@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import functools
 import pathlib
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ class Setup(NamedTuple):
   model: Model
   data_hash: str
   programs: Programs
+  validation: Callable[[], Dataset]
 
 
 def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
@@ -59,7 +61,8 @@ def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
       jax.tree.map(jnp.asarray, source.dataset),
       assembly.build_model(recipe, source),
       checkpoints.array_digest(*(x[train] for x in source.dataset)),
-      Programs(chunk))
+      Programs(chunk),
+      functools.partial(assembly.load_validation, recipe, data_dir))
 
 
 def keys(setup: Setup, purpose: str) -> Array:
@@ -70,11 +73,15 @@ def keys(setup: Setup, purpose: str) -> Array:
       jnp.arange(first, first + count))
 
 
+def training_identity(setup: Setup, rows: np.ndarray) -> dict[str, Any]:
+  """What decides the models that S seeds train on the given rows."""
+  return {'data': setup.data_hash, 'rows': checkpoints.array_digest(rows),
+          **setup.recipe.part(*_TRAINING, 'seeds', 'first_seed')}
+
+
 def train(setup: Setup, name: str, key: Array, rows: np.ndarray) -> Artefact:
   """Trains a model for each key on the given rows: originals, or oracles."""
-  recipe = setup.recipe
-  identity = {'data': setup.data_hash, 'rows': checkpoints.array_digest(rows),
-              **recipe.part(*_TRAINING, 'seeds', 'first_seed')}
+  identity = training_identity(setup, rows)
   folder = checkpoints.place(setup.root, name, identity)
 
   def compute() -> Artefact:
@@ -90,7 +97,8 @@ def train(setup: Setup, name: str, key: Array, rows: np.ndarray) -> Artefact:
 
 def fitted(setup: Setup, name: str, folder: pathlib.Path,
            identity: dict[str, Any], key: Array, split: Split,
-           split_axis: int | None = None
+           split_axis: int | None = None,
+           observer: fitting.Observer = fitting.BLIND
            ) -> tuple[fitting.Run, dict[str, float]]:
   """Trains a model for each key on the retain set, in segments."""
   fit = assembly.fit_of(setup.recipe, setup.model, split.retain.shape[-1])
@@ -98,7 +106,7 @@ def fitted(setup: Setup, name: str, folder: pathlib.Path,
                           setup.recipe.held_out)
   return fitting.train(
       name, folder, identity, fit, setup.model, setup.programs, key,
-      setup.dataset, split, watch, split_axis)
+      setup.dataset, split, watch, split_axis, observer)
 
 
 def described(setup: Setup, variables: Variables, loss: Array,
@@ -219,10 +227,15 @@ def estimate(setup: Setup, models: ensembles.Ensemble | None = None
 
 def choose(setup: Setup, score: np.ndarray
            ) -> tuple[refinement.Groups, np.ndarray]:
-  """Low, medium and high memorization, and all that is retained."""
+  """Low, medium and high memorization, and all that is retained.
+
+  Medium is near 0.5 of memorization itself, and near the median of a proxy.
+  """
   recipe, n = setup.recipe, setup.source.num_train
   if recipe.groups:
     groups = refinement.load_groups(recipe.groups)
   else:
-    groups = refinement.by_score(score, recipe.forget // 3, seed=ensembles.TIES)
+    middle = 0.5 if recipe.refine_by == recipes.MEMORIZATION else None
+    groups = refinement.by_score(score, recipe.forget // 3, middle=middle,
+                                 seed=ensembles.TIES)
   return groups, refinement.retain_untouched(groups, n)[0]

@@ -26,7 +26,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import assembly, cli, jobs, recipes, results, stages
+from experiments import assembly, cli, jobs, proxies, recipes, results
+from experiments import stages
 from experiments.progress import Progress
 from rum_jax import evaluation, metrics, refinement
 from rum_jax.checkpoints import Artefact
@@ -122,7 +123,7 @@ def main() -> None:
   """Searches, and writes what it found."""
   setup = cli.begin('tune_')
   recipe = setup.recipe
-  groups, retain = stages.choose(setup, stages.estimate(setup).score)
+  groups, retain = stages.choose(setup, proxies.difficulty(setup))
   models = stages.references(setup, retain)
   start = Variables(**jax.tree.map(jnp.asarray, models.original.tree))
   judge = Judge(

@@ -49,12 +49,14 @@ def tow_by_method(results: Mapping[str, Any]) -> str:
                 'Dot plot of ToW, a line for each method and variant')
 
 
-def memorization_histogram(score: np.ndarray, group: np.ndarray) -> str:
+def memorization_histogram(score: np.ndarray, group: np.ndarray,
+                           measure: str = 'memorization') -> str:
   """How many examples are memorized how much, and where the groups lie.
 
   Args:
-    score: `[N]` memorization; NaN is left out.
+    score: `[N]` memorization, or a proxy of it; NaN is left out.
     group: `[N]`; 0, 1 and 2 are low, medium and high, -1 is none of them.
+    measure: what `score` is.
 
   Returns:
     SVG.
@@ -63,7 +65,7 @@ def memorization_histogram(score: np.ndarray, group: np.ndarray) -> str:
     figure = _figure(220)
     axes = figure.subplots()
     finite = score[np.isfinite(score)]
-    bins = np.linspace(min(0, finite.min(initial=0)), 1, 41)
+    bins = np.linspace(finite.min(initial=0), finite.max(initial=1), 41)
     axes.hist(finite, bins, color=GREY, alpha=0.45, label='all')
     for g, name in enumerate(GROUPS):
       axes.hist(score[(group == g) & np.isfinite(score)], bins,
@@ -71,7 +73,7 @@ def memorization_histogram(score: np.ndarray, group: np.ndarray) -> str:
     axes.set_yscale('function', functions=(
         lambda count: np.sqrt(np.maximum(count, 0)), np.square))
     axes.set_yticks(_round(axes.get_ylim()[1] * np.linspace(0, 1, 6)**2))
-    axes.set_xlabel('memorization (difference of two accuracies)')
+    axes.set_xlabel(measure)
     axes.set_ylabel('examples (square-root scale)')
     axes.legend(title='group', handlelength=1, handleheight=1)
     return _svg(figure, 'memorization_histogram',

@@ -57,6 +57,18 @@ def called(key: str) -> str:
   return NAMES.get(key, key)
 
 
+def measure(results: Mapping[str, Any]) -> str:
+  """What the groups were chosen by: `memorization`, or that by a proxy."""
+  name = results['recipe'].get('refine_by', 'memorization')
+  return f'memorization by {name.replace("_", " ")}'.removesuffix(
+      ' by memorization')
+
+
+def mean_score(group: Mapping[str, Any]) -> float | None:
+  """Mean of what the groups were chosen by; older files have one kind only."""
+  return group.get('mean_score', group['mean_memorization'])
+
+
 def name(row: Row) -> str:
   """What people call a row: `SalUn RUM^F`, `RUM`, `Do nothing`."""
   parts = [called(row['method'])]
