@@ -17,7 +17,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import cli, jobs, recipes, results, stages
+from experiments import cli, estimation, jobs, recipes, results, stages
 from rum_jax import difficulty, entanglement, partitions, plots
 from rum_jax import refinement
 
@@ -49,7 +49,7 @@ def main() -> None:
   """Runs both factors."""
   recipes.tuned(cli.recipe())  # Fails now, not after an hour of training.
   setup = cli.begin()
-  scores = stages.estimate(setup).score
+  scores = estimation.estimate(setup).score
   factors = {'memorization': stages.choose(setup, scores)[0],
              'entanglement': by_entanglement(setup, setup.recipe.forget // 3)}
   found = {}

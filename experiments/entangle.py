@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import cli, recipes, results, stages
+from experiments import cli, estimation, recipes, results, stages
 from rum_jax import entanglement, evaluation, partitions, reliability
 from rum_jax import separation, transport
 from rum_jax.types import Array, Split
@@ -93,7 +93,7 @@ def one_seed(features: Array, parts: np.ndarray, scores: np.ndarray
       'rank_correlation_of_groups': correlation(chosen.all_scores, mean)}
 
 
-def over_seeds(found: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
+def summarised(found: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
   """`[S][3]` figures to low, medium and high, each a summary over seeds."""
   return {name: {k: evaluation.summary([f[g][k] for f in found])
                  for k in found[0][g]} for g, name in enumerate(results.GROUPS)}
@@ -116,15 +116,15 @@ def main() -> None:
   setup = cli.begin()
   n, first = setup.source.num_train, setup.recipe.first_seed
   features = jnp.asarray(stages.originals(setup).arrays['features'])[:, :n]
-  scores = stages.estimate(setup).score
+  scores = estimation.estimate(setup).score
   groups, retain = stages.choose(setup, scores)
   parts = [parts_of(PARTITION.value, PARTS.value, x,
                     setup.source.dataset.label[:n], first + s)
            for s, x in enumerate(features)]
   found = [one_seed(x, p, scores) for x, p in zip(features, parts)]
-  tables = {kind: over_seeds([sets[kind] for sets, _ in found])
+  tables = {kind: summarised([sets[kind] for sets, _ in found])
             for kind in found[0][0]}
-  tables['by_memorization'] = over_seeds([
+  tables['by_memorization'] = summarised([
       [measure(x, g, retain, scores) for g in groups] for x in features])
   for kind, table in tables.items():
     show(kind.replace('_', ' '), table)

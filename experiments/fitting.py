@@ -20,7 +20,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import recipes
+from experiments.assembly import Fit
 from experiments.programs import Programs
 from experiments.progress import Progress
 from rum_jax import checkpoints, training, trees
@@ -28,7 +28,8 @@ from rum_jax.types import (
     Array, Dataset, Key, Model, PyTree, Split, Variables)
 
 _CALL = 5.0  # Seconds that a segment should take.
-_SAVE = 20.0  # Seconds of work that a kill may lose, and the segment it hits.
+_SAVE = 20.0  # Seconds of work between two saves, and at least
+_WORTH = 10  # so many times what a save takes.
 
 
 class Run(NamedTuple):
@@ -54,7 +55,7 @@ class Observer(NamedTuple):
 BLIND = Observer(lambda variables: (), lambda kept, state, dataset: kept)
 
 
-def begin(model: Model, fit: recipes.Fit, observer: Observer
+def begin(model: Model, fit: Fit, observer: Observer
           ) -> Callable[[Key], Run]:
   """`key -> run` before its first epoch."""
 
@@ -67,7 +68,7 @@ def begin(model: Model, fit: recipes.Fit, observer: Observer
   return start
 
 
-def advance(fit: recipes.Fit, observer: Observer) -> Callable[..., Run]:
+def advance(fit: Fit, observer: Observer) -> Callable[..., Run]:
   """`(key, run, count, dataset, split) -> run` that is `count` epochs on."""
 
   def some(key: Key, run: Run, count: Array, dataset: Dataset, split: Split
@@ -91,7 +92,7 @@ def train(
     name: str,
     folder: pathlib.Path,
     identity: dict[str, Any],
-    fit: recipes.Fit,
+    fit: Fit,
     model: Model,
     programs: Programs,
     key: Array,
@@ -121,13 +122,13 @@ def train(
     `(run, notes)`: all runs stacked, and the seconds that it took.
   """
   run, _ = programs.run(
-      f'{name} begin', begin(model, fit, observer), (0,), key)
+      f'{name} begin {fit.steps}', begin(model, fit, observer), (0,), key)
   run, done, notes = _resumed(folder, identity, run)
-  saved, count, progress = time.monotonic(), 1, None
+  saved, interval, count, progress = time.monotonic(), _SAVE, 1, None
   while done < fit.epochs:
     count = min(count, fit.epochs - done)
     run, taken = programs.run(
-        f'{name} {fit.epochs}', advance(fit, observer),
+        f'{name} {fit.epochs} {fit.steps}', advance(fit, observer),
         (0, 0, None, None, split_axis), key, run, jnp.int32(count), dataset,
         split)
     done, per_epoch = done + count, taken['seconds'] / count
@@ -140,14 +141,16 @@ def train(
           f'loss {_last_loss(run, fit, done):.3f}  '
           f'{watch(trees.take(run.state.variables, 0))}  '
           f'{images:,.0f} images/s', count)
-    if done < fit.epochs and time.monotonic() - saved > _SAVE:
+    if done < fit.epochs and time.monotonic() - saved > interval:
+      begun = time.monotonic()
       _save(folder, identity, run, done, notes)
       saved = time.monotonic()
+      interval = max(_SAVE, _WORTH * (saved - begun))
     count = max(1, int(_CALL / per_epoch))
   return run, notes
 
 
-def _last_loss(run: Run, fit: recipes.Fit, done: int) -> float:
+def _last_loss(run: Run, fit: Fit, done: int) -> float:
   """Mean loss of the first run's last epoch."""
   length = fit.steps // fit.epochs
   return float(run.loss[0, (done - 1) * length:done * length].mean())

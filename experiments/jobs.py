@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import assembly, recipes
-from experiments.stages import Setup, described, keys
+from experiments.stages import Setup, described, finite, keys
 from rum_jax import checkpoints, evaluation, refinement, rum
 from rum_jax.checkpoints import Artefact
-from rum_jax.types import Info, Split, Unlearner, Variables
+from rum_jax.types import Info, PyTree, Split, Unlearner, Variables
 
 
 class Job(NamedTuple):
@@ -54,8 +54,9 @@ def run_job(setup: Setup, job: Job, start: Variables
   Returns:
     `(variables, infos)` of all seeds, and the seconds.
   """
-  values = [{k: v for k, v in fixed.items() if isinstance(v, float)}
-            for _, fixed in job.setting]
+  values = [{k: v for k, v in fixed.items()
+             if isinstance(v, float) and k in assembly.searched(method)}
+            for method, fixed in job.setting]
   static = [(m, sorted((k, v) for k, v in fixed.items() if k not in value))
             for (m, fixed), value in zip(job.setting, values)]
   unlearner_of(setup, job, values)  # Refuses bad values before tracing.
@@ -74,7 +75,9 @@ def identity_of(setup: Setup, job: Job, start: Artefact) -> dict[str, Any]:
   return {
       'setting': job.setting, 'steps': job.steps, 'originals': start.digest,
       'splits': checkpoints.array_digest(*jax.tree.leaves(job.splits)),
-      **setup.recipe.part('batch_size', 'momentum', 'weight_decay')}
+      'source': [assembly.source_hash(method) for method, _ in job.setting],
+      **setup.recipe.part(
+          'batch_size', 'momentum', 'weight_decay', 'batch_norm')}
 
 
 def place(setup: Setup, job: Job, start: Artefact) -> pathlib.Path:
@@ -92,17 +95,32 @@ def unlearn(setup: Setup, job: Job, start: Artefact) -> Artefact:
         setup, job, Variables(**jax.tree.map(jnp.asarray, start.tree)))
     losses = [np.asarray(info.loss) for info in infos]
     notes['steps'] = [x.shape[1] for x in losses]
-    notes['diverged'] = _diverged(losses, setup.recipe.first_seed)
-    return described(setup, variables, np.concatenate(losses, 1), notes)
+    notes['probes'] = [_means(info.probes) for info in infos]
+    artefact = described(setup, variables, np.concatenate(losses, 1), notes)
+    notes['diverged'] = _diverged(
+        losses, finite(artefact.arrays['logits']), setup.recipe.first_seed)
+    return artefact
 
   return checkpoints.stage(
       place(setup, job, start), identity_of(setup, job, start), compute)
 
 
-def _diverged(losses: Sequence[np.ndarray], first_seed: int
+def _means(probes: PyTree) -> dict[str, float]:
+  """Path to the mean over seeds of all that an info reports."""
+  return {jax.tree_util.keystr(path, simple=True, separator=' '):
+              float(jnp.mean(x))
+          for path, x in jax.tree.leaves_with_path(probes)}
+
+
+def _diverged(losses: Sequence[np.ndarray], fine: np.ndarray, first_seed: int
               ) -> list[dict[str, int]]:
-  """Seed and first stage of every run whose loss is not finite."""
+  """Seed and first stage of every run that is not finite.
+
+  A loss is taken before its step, and some methods have none: what the models
+  say in the end tells of the last stage.
+  """
   broken = np.stack([~np.isfinite(x).all(axis=1) for x in losses], axis=1)
+  broken[:, -1] |= ~fine
   return [{'seed': first_seed + int(s), 'stage': int(broken[s].argmax())}
           for s in np.flatnonzero(broken.any(axis=1))]
 
@@ -124,7 +142,8 @@ def judge(setup: Setup, artefact: Artefact, subsets: evaluation.Subsets
 
   logits = checkpoints.array_digest(artefact.arrays['logits'])
   rows = checkpoints.array_digest(*jax.tree.leaves(subsets))
-  identity = {'logits': logits, 'rows': rows, 'data': setup.data_hash}
+  identity = {'logits': logits, 'rows': rows, 'data': setup.data_hash,
+              'held out': setup.held_out_hash}
   arrays = checkpoints.stage(
       checkpoints.place(setup.root, f'judged/{logits[:8]}', identity),
       identity, compute).arrays
@@ -164,7 +183,7 @@ def jobs_of(setup: Setup, groups: refinement.Groups) -> list[Job]:
       steps = count_steps(setup, named['rum_f'])
       named['matched'] = named['matched']._replace(steps=steps)
     jobs += named.values()
-  if tuned['rum']:  # Empty where tuning had too few methods to choose from.
+  if tuned.get('rum'):  # Empty where tuning had too few methods to choose from.
     jobs.append(Job('rum', 'rum', tuned['rum'],
                     splits_of(setup, groups, 'rum')))
   return jobs

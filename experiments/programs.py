@@ -36,8 +36,9 @@ class Programs:
       The results, and the seconds of compilation and of work.
     """
     begin, result = time.perf_counter(), None
-    shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(args))
-    identity = name, shapes
+    leaves, structure = jax.tree.flatten(args)
+    shapes = tuple((x.shape, str(x.dtype)) for x in leaves)
+    identity = name, structure, shapes
     for chunk in self._chunks(identity, in_axes, args):
       if identity not in self._compiled:
         mapped = seeds.over_seeds(fn, chunk=chunk, in_axes=in_axes)

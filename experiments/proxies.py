@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import fitting, recipes, results, stages
+from experiments import estimation, fitting, recipes, results, stages
 from experiments.stages import Setup
 import rum_jax
 from rum_jax import checkpoints, learning_events, proxies, proxy_report
@@ -163,7 +163,7 @@ def difficulty(setup: Setup) -> np.ndarray:
   """`[N]`, what the recipe refines by: memorization or a proxy of it."""
   name = setup.recipe.refine_by
   if name == recipes.MEMORIZATION:
-    return stages.estimate(setup).score
+    return estimation.estimate(setup).score
   return mean(setup, name, scored(setup, [name])[name].runs)
 
 
@@ -172,7 +172,7 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
   n, truth = setup.source.num_train, None
   known = setup.root / 'memorization.npz'
   if setup.recipe.scores:
-    truth = stages.estimate(setup).score
+    truth = estimation.estimate(setup).score
   elif known.exists():
     truth = scores.load(str(known), n, setup.data_hash).score
   found = scored(setup, names)
@@ -194,9 +194,9 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
 
 def estimate_seconds(setup: Setup) -> float | None:
   """What the models of the estimate took, where all are in the workdir."""
-  identity, seconds = stages.ensemble_identity(setup), 0.0
-  for part in segments.segments(0, setup.recipe.models, stages.SEGMENT):
-    place, whole = stages.segment_place(setup.root, identity, *part)
+  identity, seconds = estimation.ensemble_identity(setup), 0.0
+  for part in segments.segments(0, setup.recipe.models, estimation.SEGMENT):
+    place, whole = estimation.segment_place(setup.root, identity, *part)
     if not place.exists():
       return None
     seconds += checkpoints.load(place, whole).notes['seconds']

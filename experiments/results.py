@@ -19,9 +19,9 @@ from experiments import jobs, recipes, stages
 from experiments.progress import Progress
 from rum_jax import entanglement, evaluation, metrics
 from rum_jax.checkpoints import Artefact
+from rum_jax.scores import GROUPS as GROUPS
 from rum_jax.types import Split
 
-GROUPS = ('low', 'medium', 'high')
 Named = Mapping[str, np.ndarray]
 
 
@@ -67,7 +67,7 @@ def judged(
       'seeds': list(range(first, first + setup.recipe.seeds)),
       'examples': {'train': setup.source.num_train,
                    'held_out': len(setup.source.test)},
-      'corrupted': setup.source.row[setup.corrupted].tolist(),
+      'corrupted': setup.corrupted.tolist(),
       'groups': describe_groups(setup, groups, retain, models.original, scores),
       'oracle': describe_oracle(groups, truth, models.oracle),
       'rows': rows, 'differences': evaluation.differences(rows)}
@@ -103,6 +103,7 @@ def row(method: str, variant: str, groups: Named,
       'seconds': summary([notes.get('seconds', 0.0) / count] * count),
       'compile_seconds': notes.get('compile_seconds', 0.0),
       'steps': notes.get('steps', []), 'diverged': notes.get('diverged', []),
+      'probes': notes.get('probes', []),
       'groups': parts, 'setting': setting}
 
 
@@ -116,7 +117,8 @@ def describe_groups(setup: stages.Setup, groups: Named, retain: np.ndarray,
   mean = {name: None if scores is None else float(scores[g].mean())
           for name, g in groups.items()}
   return {
-      name: {'size': len(g), 'rows': setup.source.row[g].tolist(),
+      name: {'size': len(g), 'rows': g.tolist(),
+             'published_rows': setup.source.row[g].tolist(),
              'mean_memorization':
                  mean[name] if measure == recipes.MEMORIZATION else None,
              'refined_by': measure, 'mean_score': mean[name],

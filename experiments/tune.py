@@ -52,8 +52,8 @@ class Judge:
 
   def __call__(self, variables: Variables) -> np.ndarray:
     """`[S]` ToW; 0 where a run diverged."""
-    outputs = stages.predicted(self._setup, variables)
-    gaps = [a - b for a, b in zip(self._accuracies(outputs.logits),
+    logits = stages.predicted(self._setup, variables)['logits']
+    gaps = [a - b for a, b in zip(self._accuracies(logits),
                                   self._truth)]
     return np.nan_to_num(np.asarray(metrics.tug_of_war(*gaps)))
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from rum_jax import refinement, reliability
+from rum_jax.scores import GROUPS
 
-_HEAD = ('', 'Spearman', 'one run', *reliability.GROUPS, 'memorization',
+_HEAD = ('', 'Spearman', 'one run', *GROUPS, 'memorization',
          'seconds', 'cost')
 
 
@@ -30,9 +31,9 @@ def compared(truth: np.ndarray | None, proxy: np.ndarray, runs: np.ndarray,
     random groups about `size / N`); and the mean memorization in each. All of
     it `None` where `truth` is.
   """
-  means = tuple(f'{group}_memorization' for group in reliability.GROUPS)
+  means = tuple(f'{group}_memorization' for group in GROUPS)
   if truth is None:
-    return dict.fromkeys(('spearman', 'one_run', *reliability.GROUPS, *means))
+    return dict.fromkeys(('spearman', 'one_run', *GROUPS, *means))
 
   def by_median(score: np.ndarray, size: int, seed: int) -> refinement.Groups:
     return refinement.by_score(score, size, middle=None, seed=seed)
@@ -45,7 +46,7 @@ def compared(truth: np.ndarray | None, proxy: np.ndarray, runs: np.ndarray,
       'spearman': reliability.rank_correlation(truth, proxy),
       'one_run': float(np.mean([reliability.rank_correlation(truth, run)
                                 for run in runs])),
-      **dict(zip(reliability.GROUPS, shared)),
+      **dict(zip(GROUPS, shared)),
       **{name: float(np.nanmean(truth[rows]))
          for name, rows in zip(means, by_median(proxy, size, 1))}}
 
@@ -60,7 +61,7 @@ def lines(found: Mapping[str, Any]) -> Sequence[str]:
   """
   rows = sorted(found['proxies'].items(), reverse=True, key=lambda item: (
       -2 if item[1]['spearman'] is None else item[1]['spearman']))
-  groups = reliability.GROUPS
+  groups = GROUPS
   cells = [_HEAD] + [(
       name, *(_shown(row[x], '.3f') for x in ('spearman', 'one_run')),
       *(_shown(row[x], '.2f') for x in groups),

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, stats
 
+
 Choose = Callable[[np.ndarray, int, int], Sequence[np.ndarray]]
-GROUPS = ('low', 'medium', 'high')
 
 
 class Reliability(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from rum_jax import metrics
+from rum_jax.scores import GROUPS as GROUPS
 
 Row = Mapping[str, Any]
 Entry = tuple[str, Row | None]
-GROUPS = ('low', 'medium', 'high')
 CONTROLS = ('vanilla', 'matched', 'shuffle')
 VARIANTS = (*CONTROLS, 'rum_f')
 NAMES = {

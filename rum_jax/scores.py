@@ -9,6 +9,8 @@ import zipfile
 
 import numpy as np
 
+GROUPS = ('low', 'medium', 'high')
+
 
 class Memorization(NamedTuple):
   """Scores of all examples in original order.

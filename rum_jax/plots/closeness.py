@@ -93,4 +93,5 @@ def cost(results: Mapping[str, Any]) -> str:
                       textcoords='offset points', fontsize=8.5)
         most = max(most, share)
     axes.set_xlim(0, 1.14 * most)
-    return canvas.svg(figure, 'cost', 'Bars of the cost of each method and variant')
+    return canvas.svg(figure, 'cost',
+                      'Bars of the cost of each method and variant')
