@@ -12,7 +12,7 @@ import optax
 
 from experiments.recipes import FACTORIES, Recipe, one_of
 import rum_jax
-from rum_jax import augmentation, datasets, models, objectives, plans, trees
+from rum_jax import augmentation, datasets, models, objectives, plans
 from rum_jax.types import Dataset, Draw, Model, Objective, Unlearner
 
 NETWORKS = {
@@ -132,7 +132,10 @@ def factory(method: str) -> Callable[..., Unlearner]:
     found = getattr(importlib.import_module(module), name)
   except (ImportError, AttributeError, ValueError) as error:
     raise ValueError(f'Cannot import method={method}: {error}.') from error
-  return trees.check_callable(f'method={method}', found)
+  if not callable(found):
+    raise ValueError(f'Expected method={method} to be callable, found '
+                     f'{found!r}.')
+  return found
 
 
 def takes(method: str, parameter: str) -> bool:

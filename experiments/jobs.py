@@ -164,8 +164,10 @@ def jobs_of(setup: Setup, groups: refinement.Groups) -> list[Job]:
       steps = count_steps(setup, named['rum_f'])
       named['matched'] = named['matched']._replace(steps=steps)
     jobs += named.values()
-  splits = splits_of(setup, groups, 'rum')
-  return [*jobs, Job('rum', 'rum', tuned['rum'], splits)]
+  if tuned['rum']:  # Empty where tuning had too few methods to choose from.
+    jobs.append(Job('rum', 'rum', tuned['rum'],
+                    splits_of(setup, groups, 'rum')))
+  return jobs
 
 
 def job_of(setup: Setup, groups: refinement.Groups, method: str, variant: str,

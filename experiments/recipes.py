@@ -100,6 +100,9 @@ class Recipe:
   groups: str = _field(
       '', 'A JSON file that lists the training rows to forget as low, medium '
       'and high, instead of choosing them.')
+  settings: str = _field(
+      '', 'A JSON file of hyper-parameters, which experiments.tune writes and '
+      'the others read; by default that of the data set and network.')
   methods: str = _field(
       ','.join(MAIN),
       'Algorithms: names by commas, or all.')
@@ -170,16 +173,28 @@ def tuned(recipe: Recipe) -> dict[str, Any]:
 
   Raises:
     FileNotFoundError: naming the command that makes the file.
+    ValueError: if it is not such a file, or lacks a method.
   """
-  path = TUNED / f'{recipe.dataset}_{recipe.network}.json'
+  path = settings_path(recipe)
   if not path.exists():
     raise FileNotFoundError(
         f'No tuned settings for dataset={recipe.dataset} and '
-        f'network={recipe.network}. This command finds them: python -m '
-        f'experiments.tune --dataset={recipe.dataset} '
+        f'network={recipe.network}: there is no file {path}. This command '
+        f'finds them: python -m experiments.tune --dataset={recipe.dataset} '
         f'--network={recipe.network}')
-  found = json.loads(path.read_text())
-  for method in set(recipe.method_names) - set(found['methods']):
-    raise ValueError(f'No tuned settings for methods={method}: run '
+  try:
+    found = json.loads(path.read_text())
+    missing = set(recipe.method_names) - set(found['methods'])
+  except (ValueError, KeyError, TypeError) as error:
+    raise ValueError(f'Expected {path} to be what experiments.tune writes: '
+                     f'{error!r}.') from error
+  for method in sorted(missing):
+    raise ValueError(f'No tuned settings for methods={method} in {path}: run '
                      'experiments.tune with this flag first.')
   return found
+
+
+def settings_path(recipe: Recipe) -> pathlib.Path:
+  """Where the tuned settings of a recipe are."""
+  default = TUNED / f'{recipe.dataset}_{recipe.network}.json'
+  return pathlib.Path(recipe.settings) if recipe.settings else default

@@ -7,9 +7,9 @@ For each method and variant the same `--budget` random settings are tried, and
 the one with the highest mean ToW over the tuning seeds wins; full RUM is the
 best of all choices of a main algorithm (or none) for low, medium and high,
 each with the setting that RUM^F found. The judge is a validation part of the
-training examples: the test set is never seen. Writes
-`experiments/tuned/<dataset>_<network>.json`; methods that are not searched
-keep what they had there.
+training examples: the test set is never seen. Writes `--settings`, by default
+`experiments/tuned/<dataset>_<network>.json`; methods that are not searched keep
+what they had there.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def main() -> None:
       'recipe': dataclasses.asdict(recipe),
       'environment': results.environment()}
   kept = {'methods': {}, 'rum': [], 'searched': {}}
-  path = recipes.TUNED / f'{recipe.dataset}_{recipe.network}.json'
+  path = recipes.settings_path(recipe)
   if path.exists():
     kept.update(json.loads(path.read_text()))
   for method, variants in found.items():

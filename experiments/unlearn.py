@@ -51,7 +51,10 @@ def parse_setting(recipe: recipes.Recipe, method: str, text: str
 def read_rows(path: str) -> np.ndarray:
   """A JSON list of whole numbers."""
   try:
-    return np.asarray(json.loads(pathlib.Path(path).read_text()), np.int32)
+    rows = json.loads(pathlib.Path(path).read_text())
+    if not all(type(row) is int for row in rows):
+      raise TypeError('not all of them are whole numbers')
+    return np.asarray(rows, np.int32)
   except OSError as error:
     raise OSError(f'Cannot read rows={path}: {error.strerror}.') from error
   except (ValueError, TypeError) as error:
