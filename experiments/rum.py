@@ -68,7 +68,9 @@ def main() -> None:
   write_figures(setup, scores, models.original.arrays['features'][0], groups)
   report.write(setup.root)
   print(reports.table(found))
-  print(f'\nWrote {setup.root}/results.json, figures.npz and report.html.')
+  estimated = setup.recipe.refine_by == recipes.MEMORIZATION
+  print(f'\nWrote {setup.root}/results.json, '
+        f'{"memorization" if estimated else "figures"}.npz and report.html.')
 
 
 if __name__ == '__main__':

@@ -64,6 +64,8 @@ def test_one_clear_line(run, folder, tmp_path, flags, code, message):
     ({'momentum': -1.0}, 'Expected momentum=-1.0 in [0, 1].'),
     ({'seeds': 0}, 'Expected seeds=0 to be at least 1.'),
     ({'models': 1}, 'Expected models=1 to be at least 2.'),
+    ({'refine_by': 'magic'}, 'Expected refine_by=magic to be one of '
+     'memorization, confidence, '),
     ({'network': 'vit'}, 'Expected network=vit to be one of mlp, cnn, resnet9'),
     ({'methods': 'magic'}, 'Expected methods=magic to be one of '),
     ({'forget': 3000}, 'Expected forget=3000 to leave a retain set of at '
@@ -94,5 +96,5 @@ def test_name_and_value_are_said(folder, tmp_path, fields, message):
 def test_help_explains_every_flag(run):
   text = run('rum', '--help').stdout
   for name in ('seeds', 'models', 'methods', 'chunk', 'workdir', 'data_dir',
-               'corrupt', 'network', 'scores', 'groups'):
+               'corrupt', 'network', 'scores', 'groups', 'refine_by'):
     assert f'--{name}:' in text
