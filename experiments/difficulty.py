@@ -47,6 +47,7 @@ def judged(setup: stages.Setup, rows: np.ndarray, scores: np.ndarray
 
 def main() -> None:
   """Runs both factors."""
+  recipes.one_of('refine_by', cli.recipe().refine_by, (recipes.MEMORIZATION,))
   recipes.tuned(cli.recipe())  # Fails now, not after an hour of training.
   setup = cli.begin()
   scores = estimation.estimate(setup).score

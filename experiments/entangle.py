@@ -113,6 +113,7 @@ def show(title: str, groups: Mapping[str, Any]) -> None:
 
 def main() -> None:
   """Runs all of it."""
+  recipes.one_of('refine_by', cli.recipe().refine_by, (recipes.MEMORIZATION,))
   setup = cli.begin()
   n, first = setup.source.num_train, setup.recipe.first_seed
   features = jnp.asarray(stages.originals(setup).arrays['features'])[:, :n]

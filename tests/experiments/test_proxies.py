@@ -114,6 +114,14 @@ def test_names_are_checked_before_anything_is_done():
   assert recipes.PROXIES[:6] == learning_events.NAMES
 
 
+@pytest.mark.parametrize('binary', ['entangle', 'difficulty'])
+def test_what_is_about_memorization_takes_no_proxy(run, tmp_path, binary):
+  process = run(binary, '--refine_by=loss', f'--workdir={tmp_path / "none"}')
+  assert process.returncode == 1
+  assert 'Expected refine_by=loss to be one of memorization.' in process.stderr
+  assert not list(tmp_path.iterdir())
+
+
 def test_runs_that_diverged_are_left_out_and_named(tmp_path):
   setup = stages.prepare(recipes.Recipe(first_seed=7), tmp_path, 'data', None)
   runs = np.asarray([[1.0, 2.0], [np.nan, 2.0], [3.0, 6.0]])
