@@ -106,9 +106,9 @@ def unlearn(setup: Setup, job: Job, start: Artefact) -> Artefact:
 
 
 def _means(probes: PyTree) -> dict[str, float]:
-  """Path to the mean over seeds of all that an info reports."""
+  """Path to the mean over seeds of what an info reports in the end."""
   return {jax.tree_util.keystr(path, simple=True, separator=' '):
-              float(jnp.mean(x))
+              float(x.reshape(x.shape[0], -1)[:, -1].mean())
           for path, x in jax.tree.leaves_with_path(probes)}
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import textwrap
 from typing import Any
 
-from rum_jax import report_page
+from rum_jax import report_details, report_page
 from rum_jax.findings import findings
 from rum_jax.report_page import Line, section
 from rum_jax.rows import best, by_method, called, direction, duration, GROUPS
-from rum_jax.rows import interval, listed, losses, mean_score, MEANINGS
+from rum_jax.rows import interval, losses, mean_score, MEANINGS
 from rum_jax.rows import measure, name, Row, shown
 
 __all__ = ['findings', 'page', 'table']
@@ -131,7 +131,7 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
           'cost', 'Seconds of each method over those of retraining; '
           'compilation is left out, and so is the tuning of each method.')),
       section('Paired differences', _difference_table(results)),
-      section('How it was made', *_making(results)))
+      section('How it was made', *report_details.details(results)))
 
 
 def _what_was_run(results: Mapping[str, Any]) -> str:
@@ -219,32 +219,3 @@ def _difference_table(results: Mapping[str, Any]) -> str:
                 verdicts[direction(interval(gap['tow']))]))
           for gap in results['differences'] if gap['method'] == method])
        for method in methods])
-
-
-def _making(results: Mapping[str, Any]) -> Iterable[str]:
-  made = dict(results['environment'])
-  versions = made.pop('versions')
-  kept = {'data hash': results['data_hash'], 'seeds': listed(
-      [str(x) for x in results['seeds']]), **made, **versions}
-  lines = [Line((name(row), _setting(row['setting']),
-                 ' + '.join(map(str, row['steps'])),
-                 duration(row['compile_seconds'])))
-           for row in results['rows'] if row['setting']]
-  yield report_page.folded('Hyper-parameters of each row', report_page.table(
-      'One line a stage, or one for all where they are the same.',
-      ('', 'Setting', 'Steps', 'Seconds to compile'), [('', lines)], 'words'))
-  yield report_page.folded(
-      'Recipe', report_page.terms(_plain(results['recipe'])))
-  yield report_page.folded('Environment', report_page.terms(_plain(kept)))
-
-
-def _setting(stages: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-  lines = [f'{called(method)}: ' * (method != 'identity') + (', '.join(
-      f'{key} {value}' for key, value in values.items()) or 'do nothing')
-           for method, values in stages]
-  return '\n'.join(lines if len(set(lines)) > 1 else lines[:1])
-
-
-def _plain(things: Mapping[str, Any]) -> dict[str, str]:
-  return {key.replace('_', ' '): '–' if value in (None, '') else str(value)
-          for key, value in things.items()}

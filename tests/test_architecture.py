@@ -22,8 +22,9 @@ FLOORS = {
     'learning_events': 3, 'proxies': 3,
     'rum': 4, 'refinement': 4, 'evaluation': 4, 'testing': 4, 'rows': 4,
     'ensembles': 4, 'difficulty': 4, 'proxy_report': 4,
-    'findings': 4, 'palette': 4, 'plots': 4, 'report_page': 4, 'reports': 4,
-    'markdown': 4, 'partitions': 4, '__init__': 5}
+    'findings': 4, 'palette': 4, 'plots': 4, 'report_page': 4,
+    'report_details': 4, 'reports': 4, 'markdown': 4, 'partitions': 4,
+    '__init__': 5}
 # What may be imported in one place only; 'rum_jax.models' covers its files.
 WALLS = {
     'flax': 'rum_jax.models', 'tensorflow_datasets': 'rum_jax.datasets',

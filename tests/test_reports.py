@@ -336,3 +336,15 @@ def test_page_says_what_was_run_and_how():
                '359 test examples are held out', 'learning_rate 0.05',
                'abc123', '0.10.2'):
     assert said in text
+
+
+def test_page_shows_what_methods_report_of_themselves():
+  results = make_results()
+  plain = reports.page(results, {})
+  assert 'report of themselves' not in plain
+  by_name = {(r['method'], r['variant']): r for r in results['rows']}
+  by_name['salun', 'vanilla']['probes'] = [{'density Dense_0 kernel': 0.4321}]
+  by_name['rum', 'rum']['probes'] = [{}, {'sparsity': 0.25}, {}]
+  shown = reports.page(results, {})
+  assert 'What the methods report of themselves' in shown
+  assert 'density Dense_0 kernel 0.432' in shown and 'sparsity 0.25' in shown
