@@ -29,8 +29,8 @@ def workdir(tmp_path_factory):
 @pytest.mark.parametrize(('method', 'setting', 'steps'), [
     ('ssd', 'alpha=2.0', 0),
     ('scrub', 'learning_rate=0.01,epochs=2,msteps=1', 23),
-    ('tests.experiments.own_method:patient', 'learning_rate=0.1,patience=3',
-     6 * 11)])
+    ('tests.experiments.own_method:patient',
+     'learning_rate=0.1,patience=3,share=0.25', 6 * 11)])
 def test_unlearn_runs_any_method_on_any_rows(
     run, workdir, forget, method, setting, steps):
   process = run('unlearn', *SMALL, f'--workdir={workdir}', f'--rows={forget}',
@@ -58,6 +58,10 @@ def test_unlearn_says_what_is_wrong_in_one_line(run, workdir, forget):
 @pytest.mark.parametrize(('method', 'setting', 'message'), [
     ('ssd', 'beta=1', 'method=ssd has no hyper-parameter beta.'),
     ('ssd', 'alpha=x', 'Expected setting=alpha=x to read name=value'),
+    ('ssd', 'learning_rate=1', 'has no hyper-parameter learning_rate.'),
+    ('scrub', 'model=1', 'method=scrub has no hyper-parameter model.'),
+    ('tests.experiments.own_method:patient', 'share=2.0',
+     'Expected share=2.0 in [0, 1].'),
     ('magic', 'alpha=1', 'Expected method=magic to be one of'),
     ('nowhere:f', 'alpha=1', 'Cannot import method=nowhere:f'),
     ('tests.experiments.own_method:NOTHING', 'alpha=1', 'to be callable'),

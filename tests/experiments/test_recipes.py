@@ -73,6 +73,9 @@ def test_milestones_divide_the_rate_by_five():
 @pytest.mark.parametrize(('fields', 'message'), [
     ({'milestones': '3,x'}, 'Expected milestones=3,x to be epochs by commas.'),
     ({'examples': -1}, 'Expected examples=-1 to be at least 0.'),
+    ({'methods': ''}, 'Expected methods= to name at least one algorithm'),
+    ({'methods': 'ssd,ssd'}, 'Expected methods=ssd,ssd to name at least one'),
+    ({'batch_norm': 'x'}, 'Expected batch_norm=x to be one of update, freeze'),
     ({'validation': 1.0}, r'Expected validation=1.0 in \[0, 0.9\].')])
 def test_bad_values_are_named(fields, message):
   with pytest.raises(ValueError, match=message):
@@ -93,3 +96,25 @@ def test_the_training_part_is_the_same_whoever_judges():
 def test_more_examples_than_there_are_is_an_error():
   with pytest.raises(ValueError, match='Expected examples=5000 to be fewer'):
     assembly.load_source(recipes.Recipe(examples=5000), '')
+
+
+def test_a_setting_may_change_what_the_recipe_offers():
+  model = models.from_linen(models.MLP(10), (8, 8, 1))
+  for batch_norm in recipes.BATCH_NORM:
+    assert callable(assembly.build(
+        recipes.Recipe(batch_norm=batch_norm), model, 'scrub',
+        {'batch_size': 8, 'learning_rate': 0.1}))
+  with pytest.raises(ValueError, match='batch_size=0'):
+    assembly.build(recipes.Recipe(), model, 'scrub', {'batch_size': 0})
+
+
+def test_what_is_shown_to_copy_gives_the_same_recipe():
+  recipe = recipes.Recipe(network='cnn', epochs=3, settings='a b.json')
+  assert recipe.flags == "--network=cnn --epochs=3 --settings='a b.json'"
+
+
+def test_settings_of_a_wrong_form_are_named(tmp_path):
+  path = tmp_path / 'settings.json'
+  path.write_text(json.dumps({'methods': {'finetune': {}}, 'rum': []}))
+  with pytest.raises(ValueError, match='to be what experiments.tune writes'):
+    recipes.tuned(recipes.Recipe(methods='finetune', settings=str(path)))
