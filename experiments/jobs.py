@@ -48,11 +48,25 @@ def run_job(setup: Setup, job: Job, start: Variables
             ) -> tuple[tuple[Variables, tuple[Info, ...]], dict[str, float]]:
   """Unlearns S models.
 
-  Real-valued hyper-parameters enter the program as arguments, so that jobs that
-  differ in nothing else share it.
-
   Returns:
     `(variables, infos)` of all seeds, and the seconds.
+  """
+  return setup.programs.run(*call_of(setup, job, start))
+
+
+def compile_ahead(setup: Setup, jobs: Sequence[Job], start: Artefact) -> None:
+  """Compiles, on all cores, what `unlearn` will want of these jobs."""
+  variables = Variables(**jax.tree.map(jnp.asarray, start.tree))
+  for job in jobs:
+    if not place(setup, job, start).exists():
+      setup.programs.ahead(*call_of(setup, job, variables))
+
+
+def call_of(setup: Setup, job: Job, start: Variables) -> tuple[Any, ...]:
+  """The arguments of `Programs.run`.
+
+  Real-valued hyper-parameters enter the program as arguments, so that jobs that
+  differ in nothing else share it.
   """
   values = [{k: v for k, v in fixed.items()
              if isinstance(v, float) and k in assembly.searched(method)}
@@ -64,10 +78,9 @@ def run_job(setup: Setup, job: Job, start: Variables
   def one(key, variables, dataset, split, values):
     return unlearner_of(setup, job, values)(key, variables, dataset, split)
 
-  return setup.programs.run(
-      f'{static} {job.steps}', one, (0, 0, None, 0, None),
-      keys(setup, f'{job.method}-{job.variant}'), start, setup.dataset,
-      job.splits, jax.tree.map(jnp.float32, values))
+  return (f'{static} {job.steps}', one, (0, 0, None, 0, None),
+          keys(setup, f'{job.method}-{job.variant}'), start, setup.dataset,
+          job.splits, jax.tree.map(jnp.float32, values))
 
 
 def identity_of(setup: Setup, job: Job, start: Artefact) -> dict[str, Any]:
