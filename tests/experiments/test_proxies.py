@@ -70,7 +70,8 @@ def test_groups_are_those_of_a_proxy_and_take_no_models(scored, tmp_path):
       setup, dict(zip(results.GROUPS, groups)), retain,
       stages.originals(setup), score)
   for rows, about in zip(want, found.values(), strict=True):
-    assert about['rows'] == setup.source.row[rows].tolist()
+    assert about['rows'] == rows.tolist()
+    assert about['published_rows'] == setup.source.row[rows].tolist()
     assert about['refined_by'] == 'confidence'
     assert about['mean_score'] == pytest.approx(score[rows].mean())
     assert about['mean_memorization'] is None
