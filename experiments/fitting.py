@@ -121,16 +121,18 @@ def train(
   Returns:
     `(run, notes)`: all runs stacked, and the seconds that it took.
   """
-  run, _ = programs.run(
-      f'{name} begin {fit.steps}', begin(model, fit, observer), (0,), key)
+  first = begin(model, fit, observer)
+  program = (f'{name} {fit.epochs} {fit.steps}', advance(fit, observer),
+             (0, 0, None, None, split_axis))
+  programs.ahead(*program, key, jax.eval_shape(jax.vmap(first), key),
+                 jnp.int32(1), dataset, split)
+  run, _ = programs.run(f'{name} begin {fit.steps}', first, (0,), key)
   run, done, notes = _resumed(folder, identity, run)
   saved, interval, count, progress = time.monotonic(), _SAVE, 1, None
   while done < fit.epochs:
     count = min(count, fit.epochs - done)
     run, taken = programs.run(
-        f'{name} {fit.epochs} {fit.steps}', advance(fit, observer),
-        (0, 0, None, None, split_axis), key, run, jnp.int32(count), dataset,
-        split)
+        *program, key, run, jnp.int32(count), dataset, split)
     done, per_epoch = done + count, taken['seconds'] / count
     notes = {k: notes.get(k, 0.0) + v for k, v in taken.items()}
     if progress is None and per_epoch * (fit.epochs - done) > _CALL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent import futures
 import pathlib
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import assembly, recipes
+from experiments.progress import Progress
 from experiments.stages import Setup, described, finite, keys
 from rum_jax import checkpoints, evaluation, refinement, rum
 from rum_jax.checkpoints import Artefact
@@ -55,11 +57,20 @@ def run_job(setup: Setup, job: Job, start: Variables
 
 
 def compile_ahead(setup: Setup, jobs: Sequence[Job], start: Artefact) -> None:
-  """Compiles, on all cores, what `unlearn` will want of these jobs."""
+  """Compiles, on all cores, what `unlearn` will want of these jobs.
+
+  All of it before the first job runs, whose seconds are then its own.
+  """
   variables = Variables(**jax.tree.map(jnp.asarray, start.tree))
-  for job in jobs:
-    if not place(setup, job, start).exists():
-      setup.programs.ahead(*call_of(setup, job, variables))
+  wanted = {setup.programs.ahead(*call_of(setup, job, variables))
+            for job in jobs if not place(setup, job, start).exists()}
+  if wanted:
+    progress = Progress('compiling', len(wanted))
+    try:
+      for _ in futures.as_completed(wanted):
+        progress.step()
+    finally:
+      setup.programs.cancel()
 
 
 def call_of(setup: Setup, job: Job, start: Variables) -> tuple[Any, ...]:
@@ -164,14 +175,26 @@ def judge(setup: Setup, artefact: Artefact, subsets: evaluation.Subsets
 
 
 def count_steps(setup: Setup, job: Job) -> int:
-  """Steps that a job takes in all its stages."""
-  unlearner = unlearner_of(setup, job, [{}] * len(job.setting))
-  split = jax.tree.map(lambda x: x[0], job.splits)
-  _, infos = jax.eval_shape(
-      lambda key, split: unlearner(
-          key, setup.model.init(key), setup.dataset, split),
-      jax.random.key(0), split)
-  return sum(info.loss.shape[0] for info in infos)
+  """Steps that a job takes in all its stages, kept as tracing is slow."""
+
+  def compute() -> Artefact:
+    unlearner = unlearner_of(setup, job, [{}] * len(job.setting))
+    variables = jax.eval_shape(setup.model.init, jax.random.key(0))
+    _, infos = jax.eval_shape(
+        unlearner, jax.random.key(0), variables, setup.dataset,
+        jax.tree.map(lambda x: x[0], job.splits))
+    steps = sum(info.loss.shape[0] for info in infos)
+    return Artefact({}, notes={'steps': steps})
+
+  identity = {
+      'setting': job.setting,
+      'sizes': [tuple(x.shape for x in split) for split in job.splits],
+      'source': [assembly.source_hash(method) for method, _ in job.setting],
+      **setup.recipe.part('batch_size')}
+  kept = checkpoints.stage(
+      checkpoints.place(setup.root, 'unlearned/steps', identity), identity,
+      compute)
+  return kept.notes['steps']
 
 
 def splits_of(setup: Setup, groups: refinement.Groups, variant: str

@@ -40,12 +40,14 @@ class Programs:
     self._used: set[Any] = set()
 
   def ahead(self, name: Any, fn: Callable[..., PyTree],
-            in_axes: Sequence[int | None], *args: PyTree) -> None:
+            in_axes: Sequence[int | None], *args: PyTree
+            ) -> futures.Future[_Program]:
     """Starts to compile what `run` will be called with; one core a program."""
     identity = _identity(name, args)
     if identity not in self._built:
       self._built[identity] = self._pool.submit(
           self._build, fn, in_axes, args, self._most(in_axes, args))
+    return self._built[identity]
 
   def cancel(self) -> None:
     """Gives up what has not been begun to compile."""
@@ -67,7 +69,8 @@ class Programs:
       program = self._built[identity].result()
       begin = time.perf_counter()
       try:
-        result = jax.block_until_ready(program.call(*args))
+        placed = jax.device_put(args, program.call.input_shardings[0])
+        result = jax.block_until_ready(program.call(*placed))
         break
       except jax.errors.JaxRuntimeError as error:
         if 'RESOURCE_EXHAUSTED' not in str(error) or program.chunk == 1:

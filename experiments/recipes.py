@@ -81,7 +81,7 @@ class Recipe:
   seeds: int = _field(8, 'Number of seeds: of originals, oracles and unlearned '
                       'models each.')
   first_seed: int = _field(0, 'The first seed.')
-  models: int = _field(448, 'Number of models that estimate memorization.')
+  models: int = _field(256, 'Number of models that estimate memorization.')
   subset: float = _field(
       0.7, 'Share of the training examples that each of them trains on.')
   epochs: int = _field(

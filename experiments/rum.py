@@ -23,19 +23,16 @@ from rum_jax import checkpoints, entanglement, refinement, reports
 def unlearn_all(setup: stages.Setup, todo: list[jobs.Job],
                 start: checkpoints.Artefact) -> list[checkpoints.Artefact]:
   """Runs all jobs; a diverged run is named and the rest go on."""
+  jobs.compile_ahead(setup, todo, start)
   progress, done = Progress('unlearning', len(todo)), []
-  try:
-    jobs.compile_ahead(setup, todo, start)
-    for job in todo:
-      done.append(jobs.unlearn(setup, job, start))
-      progress.step(f'{job.method} {job.variant}')
-      for case in done[-1].notes['diverged']:
-        print(f'Warning: {job.method} {job.variant} diverged with '
-              f'seed={case["seed"]} in stage {case["stage"] + 1} of '
-              f'{len(job.splits)}; the other seeds are reported.',
-              file=sys.stderr)
-  finally:
-    setup.programs.cancel()
+  for job in todo:
+    done.append(jobs.unlearn(setup, job, start))
+    progress.step(f'{job.method} {job.variant}')
+    for case in done[-1].notes['diverged']:
+      print(f'Warning: {job.method} {job.variant} diverged with '
+            f'seed={case["seed"]} in stage {case["stage"] + 1} of '
+            f'{len(job.splits)}; the other seeds are reported.',
+            file=sys.stderr)
   return done
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn import svm
 
 from rum_jax import trees
 from rum_jax.types import Array
@@ -64,6 +63,8 @@ def svc_attack(retain: np.ndarray, test: np.ndarray, forget: np.ndarray,
   members, others = balanced(np.asarray(retain), np.asarray(test), seed)
   scores = np.concatenate([members, others]).reshape(-1, 1)
   truth = np.repeat([1, 0], len(members))
+  from sklearn import svm  # Takes a second to import, and is often not used.
+
   classifier = svm.SVC(C=penalty, kernel='rbf', gamma='auto')
   classifier.fit(scores.astype(np.float64), truth)
   decided = classifier.predict(np.asarray(forget, np.float64).reshape(-1, 1))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from rum_jax.types import Array
 
 
+@jax.jit
 def accuracy(logits: Array, labels: Array, index: Array) -> Array:
   """Share of the examples in `index` whose largest logit is the label's.
 
@@ -91,5 +93,5 @@ def confidence_interval(values: np.ndarray) -> Interval:
   n = finite.size
   if n < 2:
     return Interval(float(finite.mean()) if n else float('nan'), float('nan'))
-  half = stats.t.ppf(0.975, n - 1) * finite.std(ddof=1) / np.sqrt(n)
+  half = special.stdtrit(n - 1, 0.975) * finite.std(ddof=1) / np.sqrt(n)
   return Interval(float(finite.mean()), float(half))

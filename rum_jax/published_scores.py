@@ -26,7 +26,7 @@ from typing import NamedTuple
 import zipfile
 
 import numpy as np
-from scipy import stats
+import scipy  # Its parts are imported when they are first used.
 
 
 
@@ -190,7 +190,8 @@ def _ranks(path: str, score: np.ndarray, reference: np.ndarray,
   found = []
   for part in _stretches(row):
     both = part[np.isfinite(reference[part])]
-    test = stats.spearmanr(score[both], reference[both], alternative='greater')
+    test = scipy.stats.spearmanr(
+        score[both], reference[both], alternative='greater')
     found.append(test.statistic)
     if not (test.statistic >= least and test.pvalue < _CHANCE):
       _refuse(path, row[part], 'the Spearman correlation with the reference '
@@ -206,7 +207,7 @@ def _classes(path: str, score: np.ndarray, label: np.ndarray, row: np.ndarray
   for part in _stretches(row):
     groups = [score[part][label[part] == k] for k in np.unique(label[part])]
     spread = len(groups) > 1 and len(np.unique(score[part])) > 1
-    chance = float(stats.kruskal(*groups).pvalue) if spread else 1.0
+    chance = float(scipy.stats.kruskal(*groups).pvalue) if spread else 1.0
     worst = max(worst, chance)
     if not chance < _CHANCE:
       _refuse(path, row[part], 'classes differ no more than chance lets them '

@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, stats
+import scipy  # Its parts are imported when they are first used.
 
 
 Choose = Callable[[np.ndarray, int, int], Sequence[np.ndarray]]
@@ -61,7 +61,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
   both = np.isfinite(first) & np.isfinite(second)
   if any(len(np.unique(x[both])) < 2 for x in (first, second)):
     return math.nan
-  return float(stats.spearmanr(first[both], second[both]).statistic)
+  return float(scipy.stats.spearmanr(first[both], second[both]).statistic)
 
 
 def spearman_brown(correlation: float) -> float:
@@ -147,8 +147,8 @@ def band_overlap(width: np.ndarray) -> np.ndarray:
   Returns:
     The share: `2Φ(w) − 1 − 2(φ(0) − φ(w)) / w`.
   """
-  gap = stats.norm.pdf(0) - stats.norm.pdf(width)
-  return 2 * stats.norm.cdf(width) - 1 - 2 * gap / width
+  gap = scipy.stats.norm.pdf(0) - scipy.stats.norm.pdf(width)
+  return 2 * scipy.stats.norm.cdf(width) - 1 - 2 * gap / width
 
 
 def recommend(curve: Sequence[Reliability], target: float, size: int
@@ -207,7 +207,7 @@ def sentence(found: Recommendation, target: float) -> str:
 
 def _width(overlap: float) -> float:
   """The inverse of `band_overlap`."""
-  return math.exp(optimize.brentq(
+  return math.exp(scipy.optimize.brentq(
       lambda x: band_overlap(math.exp(x)) - overlap, -20, 20))
 
 
@@ -218,7 +218,7 @@ def _fit(points: Sequence[tuple[int, float]], size: int) -> tuple[float, float]:
     # Half an example more and half less, for shares of 0 and 1.
     share = (overlap * size + 0.5) / (size + 1)
     width = _width(share)
-    gap = stats.norm.pdf(0) - stats.norm.pdf(width)
+    gap = scipy.stats.norm.pdf(0) - scipy.stats.norm.pdf(width)
     rates.append(math.log(width / math.sqrt(models)))
     errors.append(math.sqrt(share * (1 - share) / size) * width / (2 * gap))
   mean = np.average(rates, weights=1 / np.square(errors))

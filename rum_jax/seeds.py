@@ -60,8 +60,9 @@ def over_seeds(
     axes = tuple(in_axes) if in_axes is not None else (0,) * len(args)
     runs = _num_runs(args, axes)
     local, width = _layout(runs, mesh.size, chunk if vectorise else 1)
-    rows = jnp.minimum(jnp.arange(local * mesh.size), runs - 1)
-    args = [trees.take(a, rows) if x == 0 else a for a, x in zip(args, axes)]
+    if local * mesh.size > runs:
+      rows = jnp.minimum(jnp.arange(local * mesh.size), runs - 1)
+      args = [trees.take(a, rows) if x == 0 else a for a, x in zip(args, axes)]
     stacked = [i for i, x in enumerate(axes) if x == 0]
 
     def one(picked: list[PyTree], shared: list[PyTree]) -> PyTree:
@@ -82,7 +83,8 @@ def over_seeds(
     results = jax.shard_map(
         on_one_device, mesh=mesh, in_specs=specs, out_specs=spread,
         check_vma=False)(*args)
-    results = trees.take(results, slice(0, runs))
+    if local * mesh.size > runs:
+      results = trees.take(results, slice(0, runs))
     if jax.process_count() > 1:
       everywhere = NamedSharding(mesh, whole)
       results = lax.with_sharding_constraint(results, everywhere)

@@ -53,7 +53,7 @@ def test_svc_attack_trains_on_equal_numbers_drawn_at_random(monkeypatch):
       seen.append((x[:, 0], y))
       return super().fit(x, y)
 
-  monkeypatch.setattr(attacks.svm, 'SVC', Spy)
+  monkeypatch.setattr(svm, 'SVC', Spy)
   retain, test, forget = confidences(0, (90, 30, 20))
   for seed in (0, 0, 1):
     attacks.svc_attack(retain, test, forget, seed=seed)

@@ -69,27 +69,29 @@ def examples(image: np.ndarray, label: np.ndarray, true_label: np.ndarray,
   count, columns, cell, head = image.shape[1], 6, 82, 24
   block = head + -(-count // columns) * cell
   height = len(image) * block
-  with matplotlib.rc_context(palette.TYPE):
+  pixelated = {'image.composite_image': False}
+  with matplotlib.rc_context({**palette.TYPE, **pixelated}):
     figure = canvas.figure(height, layout=None)
+    axes = figure.add_axes((0, 0, 1, 1))  # One for all: axes are slow to make.
     for g, i in np.ndindex(*label.shape):
       x = i % columns * WIDTH / columns
       y = height - g * block - head - i // columns * cell
       if i == 0:
-        figure.text(0, (y + 9) / height, f'{GROUPS[g]} memorization',
-                    color=palette.GROUPS[GROUPS[g]][0], weight='bold')
-      axes = figure.add_axes((x / WIDTH, (y - 44) / height, 44 / WIDTH,
-                              44 / height))
-      axes.axis('off')
+        axes.text(0, y + 9, f'{GROUPS[g]} memorization', weight='bold',
+                  color=palette.GROUPS[GROUPS[g]][0])
       axes.imshow(image[g, i].squeeze(-1) if image.shape[-1] == 1 else
-                  image[g, i], 'gray', vmin=0, vmax=255, interpolation='none')
+                  image[g, i], 'gray', vmin=0, vmax=255, interpolation='none',
+                  extent=(x, x + 44, y - 44, y), aspect='auto')
       wrong = label[g, i] != true_label[g, i]
       true = f'is {shortened(classes[true_label[g, i]])}'
       lines = [shortened(classes[label[g, i]]), *([true] if wrong else []),
                f'{score[g, i]:.2f}']
       for k, text in enumerate(lines):
-        figure.text(x / WIDTH, (y - 54 - 9.5 * k) / height, text, fontsize=8,
-                    weight='bold' if wrong and k == 0 else 'normal',
-                    alpha=0.7 if text is lines[-1] else 1)
+        axes.text(x, y - 54 - 9.5 * k, text, fontsize=8,
+                  weight='bold' if wrong and k == 0 else 'normal',
+                  alpha=0.7 if text is lines[-1] else 1)
+    axes.axis('off')
+    axes.set(xlim=(0, WIDTH), ylim=(0, height))
     return canvas.svg(figure, 'examples',
                       'Images of each group with their labels')
 

@@ -30,6 +30,7 @@ def seeds(monkeypatch):
     program.memory_analysis = lambda: SimpleNamespace(
         temp_size_in_bytes=100 * chunk, argument_size_in_bytes=10,
         output_size_in_bytes=10, alias_size_in_bytes=10)
+    program.input_shardings = (None, {})
     program.lower = lambda *args: SimpleNamespace(compile=lambda: program)
     return program
 
