@@ -67,9 +67,10 @@ class Programs:
     identity = _identity(name, args)
     while True:
       program = self._built[identity].result()
-      begin = time.perf_counter()
       try:
-        placed = jax.device_put(args, program.call.input_shardings[0])
+        placed = jax.block_until_ready(
+            jax.device_put(args, program.call.input_shardings[0]))
+        begin = time.perf_counter()
         result = jax.block_until_ready(program.call(*placed))
         break
       except jax.errors.JaxRuntimeError as error:

@@ -166,8 +166,22 @@ def _commit() -> str | None:
 def write(path: pathlib.Path, results: dict[str, Any]) -> None:
   """Writes JSON, all of it or nothing; NaN becomes null."""
   partial = path.with_name(f'.{path.name}.partial')
-  partial.write_text(json.dumps(_finite(results), indent=1, allow_nan=False))
+  partial.write_text(_text(results))
   partial.rename(path)
+
+
+def stands(root: pathlib.Path, results: dict[str, Any]) -> bool:
+  """Whether `root` has these results, and a report that was drawn from them."""
+  written, drawn = root / 'results.json', root / 'report.html'
+  try:
+    fresh = drawn.stat().st_mtime_ns >= written.stat().st_mtime_ns
+    return fresh and written.read_text() == _text(results)
+  except FileNotFoundError:
+    return False
+
+
+def _text(results: dict[str, Any]) -> str:
+  return json.dumps(_finite(results), indent=1, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

@@ -65,9 +65,10 @@ def main() -> None:
   named = dict(zip(results.GROUPS, groups))
   found = results.judged(
       setup, named, retain, models, list(zip(todo, done)), scores)
-  results.write(setup.root / 'results.json', found)
-  write_figures(setup, scores, models.original.arrays['features'][0], groups)
-  report.write(setup.root)
+  if not results.stands(setup.root, found):
+    results.write(setup.root / 'results.json', found)
+    write_figures(setup, scores, models.original.arrays['features'][0], groups)
+    report.write(setup.root)
   print(reports.table(found))
   estimated = setup.recipe.refine_by == recipes.MEMORIZATION
   print(f'\nWrote {setup.root}/results.json, '
