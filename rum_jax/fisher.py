@@ -47,11 +47,15 @@ def rows_of(f: Fisher, rows: Array) -> PyTree:
 
 def project(f: Fisher, x: PyTree) -> Array:
   """`G x` `[N]`, a chunk of per-example gradients at a time."""
-  stacked = jax.tree.map(lambda leaf: leaf[None], x)
   rows, _ = gradients.in_batches(f.index, f.chunk)
-  products = lax.map(
-      lambda rows: gradients.inner(rows_of(f, rows), stacked), rows)
-  return products.reshape(-1)[:f.index.shape[0]]
+
+  def along(rows: Array) -> Array:
+    products = jax.tree.map(
+        lambda g, leaf: (g * leaf).reshape(g.shape[0], -1).sum(axis=1),
+        rows_of(f, rows), x)
+    return sum(jax.tree.leaves(products))
+
+  return lax.map(along, rows).reshape(-1)[:f.index.shape[0]]
 
 
 def combine(f: Fisher, c: Array) -> PyTree:

@@ -108,9 +108,11 @@ def importance(model: Model, variables: Variables, dataset: Dataset,
 def _total_square(weight: Array, grads: Array) -> Array:
   """`Σ weight_i · grads_i²` of `[B, ...]`.
 
-  A dense layer's gradients are outer products, which a plain sum never writes
-  down; those of convolutions exist anyhow, and a product sums them faster.
+  XLA's CPU code is fast for a plain sum over the first axis, and up to 18 times
+  slower where it fuses what is summed into it; hence the barrier. For the large
+  leaves of convolutions a product is faster still.
   """
   if grads.ndim > 3:
     return jnp.tensordot(weight, grads**2, 1)
-  return (weight.reshape(-1, *(1,) * (grads.ndim - 1)) * grads**2).sum(0)
+  weight = weight.reshape(-1, *(1,) * (grads.ndim - 1))
+  return lax.optimization_barrier(weight * grads**2).sum(0)
