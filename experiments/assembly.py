@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import hashlib
 import importlib
 import inspect
 import os
 from typing import Any, NamedTuple
 
+import numpy as np
 import optax
 
-from experiments.recipes import FACTORIES, Recipe, one_of
+from experiments.recipes import NETWORKS, Recipe, SPACES, one_of
 import rum_jax
-from rum_jax import augmentation, datasets, models, objectives, plans, trees
-from rum_jax.types import Draw, Model, Objective, Unlearner
+from rum_jax import algorithms, augmentation, batch_norm, datasets, models
+from rum_jax import objectives, plans
+from rum_jax.types import Dataset, Draw, Model, Objective, Unlearner
 
-NETWORKS = {
-    'mlp': models.MLP, 'cnn': models.SmallCNN, 'resnet9': models.ResNet9,
-    'resnet18': models.resnet18, 'resnet50': models.resnet50,
-    'vgg16': models.vgg16,
-}
+_FROM_SCRATCH = ('retrain', 'eu_k')  # Fresh layers have no moments to freeze.
 
 
 def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
@@ -42,6 +41,21 @@ def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
       source, 1 - recipe.examples / source.num_train, seed=5)
 
 
+def load_validation(recipe: Recipe, data_dir: str) -> Dataset:
+  """The examples that `load_source` sets apart for validation.
+
+  Raises:
+    ValueError: if it sets none apart.
+  """
+  share = recipe.validation or 0.2 * (recipe.held_out == 'validation')
+  if not share:
+    raise ValueError(
+        f'Expected validation={recipe.validation} to be above 0: some examples '
+        'must be set apart, for the test set is not to be trained on.')
+  apart = datasets.hold_out(_whole(recipe.dataset, data_dir), share, seed=1)
+  return Dataset(*(x[apart.test] for x in apart.dataset))
+
+
 def _whole(name: str, data_dir: str) -> datasets.Source:
   """All of a data set: bundled, prepared, or somebody's own file."""
   path = os.path.join(data_dir, f'{name}.npz')
@@ -59,12 +73,15 @@ def _whole(name: str, data_dir: str) -> datasets.Source:
 
 def build_model(recipe: Recipe, source: datasets.Source) -> Model:
   """The network of a recipe, with the data set's own normalisation."""
-  image = source.dataset.image[source.train]
-  axes = tuple(range(image.ndim - 1))
-  spread = image.std(axes) / 255
+  image, level = source.dataset.image[source.train], np.arange(256)
+  # By counts of each level: float64 copies of large sets would fill memory.
+  counts = np.stack([np.bincount(image[..., c].ravel(), minlength=256)
+                     for c in range(image.shape[-1])]) / image[..., 0].size
+  mean = counts @ level
+  spread = np.sqrt(np.maximum(counts @ level**2 - mean**2, 0)) / 255
   return models.from_linen(
       NETWORKS[recipe.network](len(source.classes)), image.shape[1:],
-      mean=image.mean(axes) / 255, std=spread + (spread == 0))
+      mean=mean / 255, std=spread + (spread == 0))
 
 
 class Fit(NamedTuple):
@@ -110,14 +127,30 @@ def schedule(recipe: Recipe, length: int) -> optax.Schedule:
 def factory(method: str) -> Callable[..., Unlearner]:
   """The factory of a name, or of somebody's own `package.module:factory`."""
   if ':' not in method:
-    one_of('method', method, FACTORIES)
-    return FACTORIES[method]
+    one_of('method', method, algorithms.__all__)
+    return getattr(algorithms, method)
   module, name = method.split(':', 1)
   try:
     found = getattr(importlib.import_module(module), name)
   except (ImportError, AttributeError, ValueError) as error:
     raise ValueError(f'Cannot import method={method}: {error}.') from error
-  return trees.check_callable(f'method={method}', found)
+  if not callable(found):
+    raise ValueError(f'Expected method={method} to be callable, found '
+                     f'{found!r}.')
+  return found
+
+
+def source_hash(method: str) -> str:
+  """SHA-256 of the module of somebody's own method, so that edits are seen."""
+  if ':' not in method:
+    return ''
+  module = inspect.getmodule(factory(method))
+  return hashlib.sha256(inspect.getsource(module).encode()).hexdigest()
+
+
+def searched(method: str) -> frozenset[str]:
+  """Hyper-parameters that a program may take as arguments, not as constants."""
+  return frozenset(SPACES[method][1] if method in SPACES else ())
 
 
 def takes(method: str, parameter: str) -> bool:
@@ -130,25 +163,33 @@ def build(recipe: Recipe, model: Model, method: str, setting: dict[str, Any],
   """An unlearner from its name and its tuned values.
 
   Args:
-    recipe: gives batch size, momentum and weight decay.
+    recipe: gives batch size, momentum, weight decay, and what batch-norm does.
     model: the network.
-    method: a name, `identity`, or `package.module:factory`.
+    method: a name, or `package.module:factory`.
     setting: `learning_rate`, and keyword arguments of the factory.
     steps: if given, the length of the run in steps.
 
   Raises:
     ValueError: if the factory does not take a value, or refuses it.
   """
+  values = {k: v for k, v in setting.items() if k != 'learning_rate'}
+  for name in setting:
+    wanted = 'tx' if name == 'learning_rate' else name
+    if name in ('model', 'tx') or not takes(method, wanted):
+      raise ValueError(f'method={method} has no hyper-parameter {name}.')
   if method == 'identity':
     return rum_jax.identity()
-  offered = {'batch_size': recipe.batch_size, 'steps': steps}
+  offered = {'batch_size': recipe.batch_size}
   if takes(method, 'tx'):
     offered['tx'] = rum_jax.sgd(
         setting.get('learning_rate', 0.01), momentum=recipe.momentum,
         weight_decay=recipe.weight_decay)
-  values = {k: v for k, v in setting.items() if k != 'learning_rate'}
-  for name in values:
-    if not takes(method, name):
-      raise ValueError(f'method={method} has no hyper-parameter {name}.')
-  return factory(method)(model, **values, **{
-      k: v for k, v in offered.items() if takes(method, k) and v is not None})
+  if steps is not None:
+    offered['steps'] = steps
+  frozen = recipe.batch_norm == 'freeze' and method not in _FROM_SCRATCH
+  offered = {k: v for k, v in offered.items() if takes(method, k)}
+  unlearner = factory(method)(
+      batch_norm.frozen(model) if frozen else model, **{**offered, **values})
+  if recipe.batch_norm == 'recalibrate':
+    return batch_norm.recalibrated(unlearner, model, recipe.batch_size)
+  return unlearner

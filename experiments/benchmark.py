@@ -41,6 +41,7 @@ _EPOCHS = 4
 
 def torch_epochs(setup: stages.Setup, network: str) -> Callable[[int], None]:
   """The same steps in PyTorch, with so many threads."""
+  recipes.one_of('networks', network, ('mlp', 'cnn'))
   try:
     import torch
     from torch import nn

@@ -100,10 +100,17 @@ def start_devices() -> None:
   chunk()  # Refuses a bad one before anything starts.
   extra = '--xla_cpu_multi_thread_eigen=false'
   os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {extra}'
-  jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
+  jax.config.update('jax_num_cpu_devices', _cores())
   if FLAGS.compilation_cache:
     jax.config.update('jax_compilation_cache_dir', FLAGS.compilation_cache)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+
+
+def _cores() -> int:
+  """Cores that this process may use, where the system tells."""
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
 def chunk() -> int | None:
@@ -116,11 +123,12 @@ def chunk() -> int | None:
   return int(FLAGS.chunk)
 
 
-def begin(prefix: str = '') -> stages.Setup:
+def begin(prefix: str = '', forgets: bool = True) -> stages.Setup:
   """Claims the workdir that the flags give and loads their recipe's data.
 
   Args:
     prefix: of the default workdir's name, `runs/<prefix><recipe>-<hash>`.
+    forgets: whether the recipe's forget set is used.
 
   Raises:
     OSError: if the workdir cannot be written, or another run is in it.
@@ -129,7 +137,7 @@ def begin(prefix: str = '') -> stages.Setup:
   root = pathlib.Path(FLAGS.workdir or checkpoints.place(
       pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
       dataclasses.asdict(default)))
-  setup = stages.prepare(default, root, FLAGS.data_dir, chunk())
+  setup = stages.prepare(default, root, FLAGS.data_dir, chunk(), forgets)
   try:
     root.mkdir(parents=True, exist_ok=True)
     handle = os.open(root / '.lock', os.O_CREAT | os.O_RDWR)

@@ -1,38 +1,146 @@
-"""Measures the entanglement score (ES) of the low, medium and high groups.
+"""Measures how entangled forget sets are, by embedding and by memorization.
 
   python -m experiments.entangle
+  python -m experiments.entangle --partition=class --parts=10
 
-One line a group: its mean memorization, its ES against what is retained, and
-the variant of the released code (mu is the midpoint of the two means).
+Cuts the training examples into groups by the embedding of each seed's original
+model, and prints the entanglement score (ES) of the groups where it is lowest,
+middling and highest; of those that the released code takes; and of the groups
+of low, medium and high memorization. That one order is not the other is told by
+rank correlations. Writes `entanglement.json` into the workdir.
 """
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any
 
+from absl import flags
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from experiments import cli, recipes, results, stages
-from rum_jax import entanglement, evaluation
-from rum_jax.types import Split
+from experiments import cli, estimation, recipes, results, stages
+from rum_jax import entanglement, evaluation, partitions, reliability
+from rum_jax import separation, transport
+from rum_jax.types import Array, Split
+
+KINDS = ('distance', 'class', 'neighbours', 'random')
+PARTITION = flags.DEFINE_enum(
+    'partition', 'distance', KINDS,
+    'What the groups are cut by: the distance to the mean embedding (the '
+    'paper), the same inside each class, how near other classes are, nothing.')
+PARTS = flags.DEFINE_integer(
+    'parts', partitions.COUNT, 'Groups to cut; the paper has 15, and 100 for '
+    'Tiny-ImageNet.', lower_bound=3)
+RELEASED = {partitions.COUNT: partitions.RELEASED,
+            partitions.COUNT_TINY: partitions.RELEASED_TINY}
+
+
+def parts_of(kind: str, count: int, features: Array, labels: np.ndarray,
+             seed: int) -> np.ndarray:
+  """`[G, n]` rows, by the embedding of one model."""
+  if kind == 'random':
+    return partitions.at_random(len(features), count, seed=seed)
+  if kind == 'neighbours':
+    score = partitions.neighbour_margin(features, labels)
+    return partitions.cut(score, count, seed=seed)
+  score = entanglement.centroid_distance(features)
+  if kind == 'class':
+    return partitions.cut_by_class(score, labels, count, seed=seed)
+  return partitions.cut(score, count, seed=seed)
+
+
+def measure(features: Array, group: np.ndarray, retain: np.ndarray,
+            scores: np.ndarray) -> dict[str, float]:
+  """All figures of one forget set under one model."""
+  split = Split(group, retain)
+  gamma = separation.median_gamma(jax.random.key(0), features, split)
+  mmd, scaled = (separation.squared_mmd(features, split, gamma=g).unbiased
+                 for g in (1.0, gamma))
+  return {
+      'es': entanglement.entanglement_score(features, split),
+      'es_midpoint': entanglement.entanglement_score(
+          features, split, midpoint=True),
+      'memorization': np.nanmean(scores[group]),
+      'mmd': mmd, 'mmd_median': scaled,
+      'sliced_wasserstein': transport.sliced_wasserstein(
+          jax.random.key(0), features, split),
+      'wasserstein_entanglement': transport.wasserstein_entanglement(
+          features, split),
+      'silhouette_entanglement': separation.silhouette_entanglement(
+          features, split)}
+
+
+def one_seed(features: Array, parts: np.ndarray, scores: np.ndarray
+             ) -> tuple[dict[str, list[dict[str, float]]], dict[str, Any]]:
+  """Of one model: low, medium and high of either kind, and correlations."""
+  kinds = {'by_entanglement': partitions.by_measured_score(features, parts)}
+  if len(parts) in RELEASED:
+    kinds['released'] = partitions.as_released(
+        features, parts, RELEASED[len(parts)])
+  everyone = np.arange(len(features))
+  sets = {kind: [measure(features, g, np.setdiff1d(everyone, g), scores)
+                 for g in chosen.groups] for kind, chosen in kinds.items()}
+  chosen, mean = kinds['by_entanglement'], np.nanmean(scores[parts], axis=1)
+  correlation = reliability.rank_correlation
+  return sets, {
+      'picks': chosen.picks, 'es': chosen.all_scores.tolist(),
+      'memorization': mean.tolist(),
+      'rank_correlation_of_examples': correlation(
+          np.asarray(entanglement.centroid_distance(features)), scores),
+      'rank_correlation_of_groups': correlation(chosen.all_scores, mean)}
+
+
+def summarised(found: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
+  """`[S][3]` figures to low, medium and high, each a summary over seeds."""
+  return {name: {k: evaluation.summary([f[g][k] for f in found])
+                 for k in found[0][g]} for g, name in enumerate(results.GROUPS)}
+
+
+def show(title: str, groups: Mapping[str, Any]) -> None:
+  """Prints one table."""
+  columns = (
+      ('es', 'ES', '.1f'), ('memorization', 'memorization', '.3f'),
+      ('mmd', 'MMD² (γ = 1)', '.1e'), ('mmd_median', 'MMD² (median γ)', '.4f'))
+  print(f'\n{title:<20}' + ''.join(f'{name:>20}' for _, name, _ in columns))
+  for name, figures in groups.items():
+    print(f'{name:<20}' + ''.join(
+        f'{figures[k]["mean"]:{form}} ± {figures[k]["ci95"]:{form}}'.rjust(20)
+        for k, _, form in columns))
 
 
 def main() -> None:
+  """Runs all of it."""
+  recipes.one_of('refine_by', cli.recipe().refine_by, (recipes.MEMORIZATION,))
   setup = cli.begin()
-  features = stages.originals(setup).arrays['features']
-  scores = stages.estimate(setup).score
+  n, first = setup.source.num_train, setup.recipe.first_seed
+  features = jnp.asarray(stages.originals(setup).arrays['features'])[:, :n]
+  scores = estimation.estimate(setup).score
   groups, retain = stages.choose(setup, scores)
-  for name, group in zip(results.GROUPS, groups):
-    shown = []
-    for midpoint in (False, True):
-      score = functools.partial(
-          entanglement.entanglement_score, midpoint=midpoint)
-      values = jax.jit(jax.vmap(score, in_axes=(0, None)))(
-          features, Split(group, retain))
-      shown.append(evaluation.summary(values))
-    es, released = (f'{x["mean"]:.1f} ± {x["ci95"]:.1f}' for x in shown)
-    print(f'{name:<7} memorization {scores[group].mean():.3f}   ES {es}   '
-          f'released form {released}')
+  parts = [parts_of(PARTITION.value, PARTS.value, x,
+                    setup.source.dataset.label[:n], first + s)
+           for s, x in enumerate(features)]
+  found = [one_seed(x, p, scores) for x, p in zip(features, parts)]
+  tables = {kind: summarised([sets[kind] for sets, _ in found])
+            for kind in found[0][0]}
+  tables['by_memorization'] = summarised([
+      [measure(x, g, retain, scores) for g in groups] for x in features])
+  for kind, table in tables.items():
+    show(kind.replace('_', ' '), table)
+  related = {k: evaluation.summary([of_seed[k] for _, of_seed in found])
+             for k in ('rank_correlation_of_examples',
+                       'rank_correlation_of_groups')}
+  print('\nSpearman correlation with memorization: of the distance of an '
+        'example to the mean {0[mean]:.3f} ± {0[ci95]:.3f}, of the ES of a '
+        'group {1[mean]:.3f} ± {1[ci95]:.3f}'.format(*related.values()))
+  results.write(setup.root / 'entanglement.json', {
+      'recipe': dataclasses.asdict(setup.recipe),
+      'environment': results.environment(), 'data_hash': setup.data_hash,
+      'partition': PARTITION.value, 'parts': PARTS.value, **tables, **related,
+      'seeds': [of_seed for _, of_seed in found]})
+  print(f'\nWrote {setup.root}/entanglement.json.')
 
 
 if __name__ == '__main__':

@@ -20,14 +20,16 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import recipes
+from experiments.assembly import Fit
 from experiments.programs import Programs
 from experiments.progress import Progress
 from rum_jax import checkpoints, training, trees
-from rum_jax.types import Array, Dataset, Key, Model, Split, Variables
+from rum_jax.types import (
+    Array, Dataset, Key, Model, PyTree, Split, Variables)
 
 _CALL = 5.0  # Seconds that a segment should take.
-_SAVE = 20.0  # Seconds of work that a kill may lose, and the segment it hits.
+_SAVE = 20.0  # Seconds of work between two saves, and at least
+_WORTH = 10  # so many times what a save takes.
 
 
 class Run(NamedTuple):
@@ -35,20 +37,38 @@ class Run(NamedTuple):
 
   state: training.State
   loss: Array
+  seen: PyTree = ()
 
 
-def begin(model: Model, fit: recipes.Fit) -> Callable[[Key], Run]:
+class Observer(NamedTuple):
+  """Looks at a run after each epoch and keeps what it wants to keep.
+
+  Attributes:
+    begin: maps the variables before the first epoch to what is kept then.
+    observe: `(kept, state, dataset) -> kept`.
+  """
+
+  begin: Callable[[Variables], PyTree]
+  observe: Callable[[PyTree, training.State, Dataset], PyTree]
+
+
+BLIND = Observer(lambda variables: (), lambda kept, state, dataset: kept)
+
+
+def begin(model: Model, fit: Fit, observer: Observer
+          ) -> Callable[[Key], Run]:
   """`key -> run` before its first epoch."""
 
   def start(key: Key) -> Run:
     key_init, _ = jax.random.split(key)
     state = training.start(model.init(key_init), fit.tx)
-    return Run(state, jnp.full((fit.steps,), jnp.nan))
+    return Run(state, jnp.full((fit.steps,), jnp.nan),
+               observer.begin(state.variables))
 
   return start
 
 
-def advance(fit: recipes.Fit) -> Callable[..., Run]:
+def advance(fit: Fit, observer: Observer) -> Callable[..., Run]:
   """`(key, run, count, dataset, split) -> run` that is `count` epochs on."""
 
   def some(key: Key, run: Run, count: Array, dataset: Dataset, split: Split
@@ -60,7 +80,8 @@ def advance(fit: recipes.Fit) -> Callable[..., Run]:
           key_fit, run.state, dataset, split, objective=fit.objective,
           tx=fit.tx, draw=fit.draw, epochs=1, total_steps=fit.steps)
       first = run.state.epoch * info.loss.shape[0]
-      return Run(state, lax.dynamic_update_slice(run.loss, info.loss, (first,)))
+      return Run(state, lax.dynamic_update_slice(run.loss, info.loss, (first,)),
+                 observer.observe(run.seen, state, dataset))
 
     return lax.fori_loop(0, count, epoch, run)
 
@@ -71,7 +92,7 @@ def train(
     name: str,
     folder: pathlib.Path,
     identity: dict[str, Any],
-    fit: recipes.Fit,
+    fit: Fit,
     model: Model,
     programs: Programs,
     key: Array,
@@ -79,6 +100,7 @@ def train(
     split: Split,
     watch: Callable[[Variables], str],
     split_axis: int | None = None,
+    observer: Observer = BLIND,
 ) -> tuple[Run, dict[str, float]]:
   """Trains a model for each key, from scratch or from what a kill left.
 
@@ -94,18 +116,21 @@ def train(
     split: whose retain set is trained on.
     watch: tells from the first run's variables what to show beside its loss.
     split_axis: 0 where every run has a split of its own.
+    observer: looks at each run after each epoch.
 
   Returns:
     `(run, notes)`: all runs stacked, and the seconds that it took.
   """
-  run, _ = programs.run(f'{name} begin', begin(model, fit), (0,), key)
+  run, _ = programs.run(
+      f'{name} begin {fit.steps}', begin(model, fit, observer), (0,), key)
   run, done, notes = _resumed(folder, identity, run)
-  saved, count, progress = time.monotonic(), 1, None
+  saved, interval, count, progress = time.monotonic(), _SAVE, 1, None
   while done < fit.epochs:
     count = min(count, fit.epochs - done)
     run, taken = programs.run(
-        f'{name} {fit.epochs}', advance(fit), (0, 0, None, None, split_axis),
-        key, run, jnp.int32(count), dataset, split)
+        f'{name} {fit.epochs} {fit.steps}', advance(fit, observer),
+        (0, 0, None, None, split_axis), key, run, jnp.int32(count), dataset,
+        split)
     done, per_epoch = done + count, taken['seconds'] / count
     notes = {k: notes.get(k, 0.0) + v for k, v in taken.items()}
     if progress is None and per_epoch * (fit.epochs - done) > _CALL:
@@ -116,14 +141,16 @@ def train(
           f'loss {_last_loss(run, fit, done):.3f}  '
           f'{watch(trees.take(run.state.variables, 0))}  '
           f'{images:,.0f} images/s', count)
-    if done < fit.epochs and time.monotonic() - saved > _SAVE:
+    if done < fit.epochs and time.monotonic() - saved > interval:
+      begun = time.monotonic()
       _save(folder, identity, run, done, notes)
       saved = time.monotonic()
+      interval = max(_SAVE, _WORTH * (saved - begun))
     count = max(1, int(_CALL / per_epoch))
   return run, notes
 
 
-def _last_loss(run: Run, fit: recipes.Fit, done: int) -> float:
+def _last_loss(run: Run, fit: Fit, done: int) -> float:
   """Mean loss of the first run's last epoch."""
   length = fit.steps // fit.epochs
   return float(run.loss[0, (done - 1) * length:done * length].mean())

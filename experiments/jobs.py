@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import assembly, recipes
-from experiments.stages import Setup, described, keys
+from experiments.stages import Setup, described, finite, keys
 from rum_jax import checkpoints, evaluation, refinement, rum
 from rum_jax.checkpoints import Artefact
-from rum_jax.types import Info, Split, Unlearner, Variables
+from rum_jax.types import Info, PyTree, Split, Unlearner, Variables
 
 
 class Job(NamedTuple):
@@ -48,14 +48,29 @@ def run_job(setup: Setup, job: Job, start: Variables
             ) -> tuple[tuple[Variables, tuple[Info, ...]], dict[str, float]]:
   """Unlearns S models.
 
-  Real-valued hyper-parameters enter the program as arguments, so that jobs that
-  differ in nothing else share it.
-
   Returns:
     `(variables, infos)` of all seeds, and the seconds.
   """
-  values = [{k: v for k, v in fixed.items() if isinstance(v, float)}
-            for _, fixed in job.setting]
+  return setup.programs.run(*call_of(setup, job, start))
+
+
+def compile_ahead(setup: Setup, jobs: Sequence[Job], start: Artefact) -> None:
+  """Compiles, on all cores, what `unlearn` will want of these jobs."""
+  variables = Variables(**jax.tree.map(jnp.asarray, start.tree))
+  for job in jobs:
+    if not place(setup, job, start).exists():
+      setup.programs.ahead(*call_of(setup, job, variables))
+
+
+def call_of(setup: Setup, job: Job, start: Variables) -> tuple[Any, ...]:
+  """The arguments of `Programs.run`.
+
+  Real-valued hyper-parameters enter the program as arguments, so that jobs that
+  differ in nothing else share it.
+  """
+  values = [{k: v for k, v in fixed.items()
+             if isinstance(v, float) and k in assembly.searched(method)}
+            for method, fixed in job.setting]
   static = [(m, sorted((k, v) for k, v in fixed.items() if k not in value))
             for (m, fixed), value in zip(job.setting, values)]
   unlearner_of(setup, job, values)  # Refuses bad values before tracing.
@@ -63,10 +78,9 @@ def run_job(setup: Setup, job: Job, start: Variables
   def one(key, variables, dataset, split, values):
     return unlearner_of(setup, job, values)(key, variables, dataset, split)
 
-  return setup.programs.run(
-      f'{static} {job.steps}', one, (0, 0, None, 0, None),
-      keys(setup, f'{job.method}-{job.variant}'), start, setup.dataset,
-      job.splits, jax.tree.map(jnp.float32, values))
+  return (f'{static} {job.steps}', one, (0, 0, None, 0, None),
+          keys(setup, f'{job.method}-{job.variant}'), start, setup.dataset,
+          job.splits, jax.tree.map(jnp.float32, values))
 
 
 def identity_of(setup: Setup, job: Job, start: Artefact) -> dict[str, Any]:
@@ -74,7 +88,9 @@ def identity_of(setup: Setup, job: Job, start: Artefact) -> dict[str, Any]:
   return {
       'setting': job.setting, 'steps': job.steps, 'originals': start.digest,
       'splits': checkpoints.array_digest(*jax.tree.leaves(job.splits)),
-      **setup.recipe.part('batch_size', 'momentum', 'weight_decay')}
+      'source': [assembly.source_hash(method) for method, _ in job.setting],
+      **setup.recipe.part(
+          'batch_size', 'momentum', 'weight_decay', 'batch_norm')}
 
 
 def place(setup: Setup, job: Job, start: Artefact) -> pathlib.Path:
@@ -92,17 +108,32 @@ def unlearn(setup: Setup, job: Job, start: Artefact) -> Artefact:
         setup, job, Variables(**jax.tree.map(jnp.asarray, start.tree)))
     losses = [np.asarray(info.loss) for info in infos]
     notes['steps'] = [x.shape[1] for x in losses]
-    notes['diverged'] = _diverged(losses, setup.recipe.first_seed)
-    return described(setup, variables, np.concatenate(losses, 1), notes)
+    notes['probes'] = [_means(info.probes) for info in infos]
+    artefact = described(setup, variables, np.concatenate(losses, 1), notes)
+    notes['diverged'] = _diverged(
+        losses, finite(artefact.arrays['logits']), setup.recipe.first_seed)
+    return artefact
 
   return checkpoints.stage(
       place(setup, job, start), identity_of(setup, job, start), compute)
 
 
-def _diverged(losses: Sequence[np.ndarray], first_seed: int
+def _means(probes: PyTree) -> dict[str, float]:
+  """Path to the mean over seeds of what an info reports in the end."""
+  return {jax.tree_util.keystr(path, simple=True, separator=' '):
+              float(x.reshape(x.shape[0], -1)[:, -1].mean())
+          for path, x in jax.tree.leaves_with_path(probes)}
+
+
+def _diverged(losses: Sequence[np.ndarray], fine: np.ndarray, first_seed: int
               ) -> list[dict[str, int]]:
-  """Seed and first stage of every run whose loss is not finite."""
+  """Seed and first stage of every run that is not finite.
+
+  A loss is taken before its step, and some methods have none: what the models
+  say in the end tells of the last stage.
+  """
   broken = np.stack([~np.isfinite(x).all(axis=1) for x in losses], axis=1)
+  broken[:, -1] |= ~fine
   return [{'seed': first_seed + int(s), 'stage': int(broken[s].argmax())}
           for s in np.flatnonzero(broken.any(axis=1))]
 
@@ -124,7 +155,8 @@ def judge(setup: Setup, artefact: Artefact, subsets: evaluation.Subsets
 
   logits = checkpoints.array_digest(artefact.arrays['logits'])
   rows = checkpoints.array_digest(*jax.tree.leaves(subsets))
-  identity = {'logits': logits, 'rows': rows, 'data': setup.data_hash}
+  identity = {'logits': logits, 'rows': rows, 'data': setup.data_hash,
+              'held out': setup.held_out_hash}
   arrays = checkpoints.stage(
       checkpoints.place(setup.root, f'judged/{logits[:8]}', identity),
       identity, compute).arrays
@@ -164,8 +196,10 @@ def jobs_of(setup: Setup, groups: refinement.Groups) -> list[Job]:
       steps = count_steps(setup, named['rum_f'])
       named['matched'] = named['matched']._replace(steps=steps)
     jobs += named.values()
-  splits = splits_of(setup, groups, 'rum')
-  return [*jobs, Job('rum', 'rum', tuned['rum'], splits)]
+  if tuned.get('rum'):  # Empty where tuning had too few methods to choose from.
+    jobs.append(Job('rum', 'rum', tuned['rum'],
+                    splits_of(setup, groups, 'rum')))
+  return jobs
 
 
 def job_of(setup: Setup, groups: refinement.Groups, method: str, variant: str,

@@ -3,13 +3,19 @@
   python -m experiments.memorize --models=2000
   python -m experiments.memorize --first_model=1024 --models=1024  # Elsewhere.
   python -m experiments.memorize --merge=DIR1,DIR2
+  python -m experiments.memorize --proxy=all  # Compares them with the estimate.
 
 Writes into the workdir: `memorization.npz`, in the order of the training
 examples (scores and standard errors from correctness and from probabilities,
 models in and out, row in the published data set, hash of the data), and
 `memorization.json`: how reliable the scores are, and how many models the medium
 group would take. Stopped, it goes on where it was; with more `--models` it adds
-to those that are there.
+to those that are there, in the same `--workdir`.
+
+With `--proxy` it trains a few runs with a probe instead of the many models, and
+writes `proxies.npz` (scores of the same examples, high where they are
+memorized) and `proxies.json`: what each costs and, where the workdir holds an
+estimate or `--scores` names one, how well each agrees with it.
 """
 
 from __future__ import annotations
@@ -22,18 +28,22 @@ import pathlib
 from absl import flags
 import numpy as np
 
-from experiments import cli, recipes, results, stages
-from rum_jax import checkpoints, ensembles, influence_pairs, scores, segments
+from experiments import cli, estimation, proxies, recipes, results, stages
+from rum_jax import checkpoints, ensembles, influence_pairs, proxy_report
+from rum_jax import scores, segments
 
 FIRST = flags.DEFINE_integer(
     'first_model', 0, 'The first model, a multiple of '
-    f'{stages.SEGMENT}: machines that share the work take ranges of models.')
+    f'{estimation.SEGMENT}: machines that share the work take ranges.')
 MERGE = flags.DEFINE_list(
     'merge', [], 'Workdirs of finished runs whose ranges of models follow each '
     'other: joins them instead of training.')
 INFLUENCE = flags.DEFINE_bool(
     'influence', False, 'Write influence.npz, too: pairs of training and '
     'held-out examples of high influence.')
+PROXY = flags.DEFINE_list(
+    'proxy', [], 'Proxies of memorization to compute in place of an estimate: '
+    f'all, or some of {", ".join(recipes.PROXIES)}.')
 TARGET = flags.DEFINE_float(
     'target', 0.8, 'Share of the medium group that two runs should share, for '
     'the recommended number of models.', lower_bound=0.01, upper_bound=0.99)
@@ -41,20 +51,24 @@ TARGET = flags.DEFINE_float(
 
 def merged(setup: stages.Setup, folders: list[str]) -> tuple[int, int]:
   """Copies the models of other runs; returns the first one and how many."""
-  wanted, runs = stages.ensemble_identity(setup), {}
+  wanted, runs = estimation.ensemble_identity(setup), {}
   for folder in folders:
     path = pathlib.Path(folder, 'memorization.json')
     if not path.exists():
       raise FileNotFoundError(f'No finished run in merge={folder}: {path} is '
                               'missing.')
-    found = json.loads(path.read_text())
-    segments.check_same(
-        wanted, str(setup.root), found['identity'], folder)
-    runs[folder] = found['first_model'], found['models']
+    try:
+      found = json.loads(path.read_text())
+      runs[folder] = int(found['first_model']), int(found['models'])
+      theirs = dict(found['identity'])
+    except (ValueError, KeyError, TypeError) as error:
+      raise ValueError(f'Expected {path} to be what experiments.memorize '
+                       f'writes: {error!r}.') from error
+    segments.check_same(wanted, str(setup.root), theirs, folder)
   whole = segments.union(runs)
   for folder, span in runs.items():
-    for part in segments.segments(*span, stages.SEGMENT):
-      theirs, mine = (stages.segment_place(pathlib.Path(x), wanted, *part)
+    for part in segments.segments(*span, estimation.SEGMENT):
+      theirs, mine = (estimation.segment_place(pathlib.Path(x), wanted, *part)
                       for x in (folder, setup.root))
       checkpoints.stage(*mine, functools.partial(checkpoints.load, *theirs))
   return whole
@@ -77,22 +91,26 @@ def write_influence(setup: stages.Setup, models: stages.Ensemble,
 
 def main() -> None:
   first = FIRST.value
+  wanted = proxies.names_of(cli.recipe(), PROXY.value)
   setup = cli.begin(f'from{first}_' if first else '')
+  if wanted:
+    print(*proxy_report.lines(proxies.report(setup, wanted)), sep='\n')
+    return
   if setup.recipe.scores:
-    found = scores.summary(stages.estimate(setup))
+    found = scores.summary(estimation.estimate(setup))
     print(scores.sentence('memorization', found))
     return
   if MERGE.value:
     first, count = merged(setup, MERGE.value)
     setup = setup._replace(
         recipe=dataclasses.replace(setup.recipe, models=count))
-  models = stages.ensemble(setup, first)
-  estimated = stages.estimate(setup, models)
+  models = estimation.ensemble(setup, first)
+  estimated = estimation.estimate(setup, models)
   found = ensembles.report(models, setup.source.num_train,
                            setup.recipe.forget // 3, TARGET.value)
   results.write(setup.root / 'memorization.json', {
       'first_model': first, 'models': setup.recipe.models,
-      'identity': stages.ensemble_identity(setup), **found})
+      'identity': estimation.ensemble_identity(setup), **found})
   print(*ensembles.lines(found), sep='\n')
   if INFLUENCE.value:
     write_influence(setup, models, estimated.score)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent import futures
+import os
 import sys
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -13,6 +15,14 @@ from rum_jax import seeds
 from rum_jax.types import PyTree
 
 _SHARE = 0.9  # Of a device's memory that a program may plan to use.
+
+
+class _Program(NamedTuple):
+  """A compiled map over runs, its runs at a time, the seconds it took."""
+
+  call: Callable[..., PyTree]
+  chunk: int
+  seconds: float
 
 
 class Programs:
@@ -25,7 +35,22 @@ class Programs:
 
   def __init__(self, chunk: int | None = None):
     self.chunk = chunk
-    self._compiled: dict[Any, tuple[Callable[..., PyTree], int | None]] = {}
+    self._pool = futures.ThreadPoolExecutor(os.cpu_count() or 1)
+    self._built: dict[Any, futures.Future[_Program]] = {}
+    self._used: set[Any] = set()
+
+  def ahead(self, name: Any, fn: Callable[..., PyTree],
+            in_axes: Sequence[int | None], *args: PyTree) -> None:
+    """Starts to compile what `run` will be called with; one core a program."""
+    identity = _identity(name, args)
+    if identity not in self._built:
+      self._built[identity] = self._pool.submit(
+          self._build, fn, in_axes, args, self._most(in_axes, args))
+
+  def cancel(self) -> None:
+    """Gives up what has not been begun to compile."""
+    for program in self._built.values():
+      program.cancel()
 
   def run(self, name: Any, fn: Callable[..., PyTree],
           in_axes: Sequence[int | None], *args: PyTree
@@ -33,46 +58,53 @@ class Programs:
     """Maps `fn` over runs; programs of the same name and shapes compile once.
 
     Returns:
-      The results, and the seconds of compilation and of work.
+      The results, and the seconds of compilation (0 for a program that has been
+      used before) and of work.
     """
-    begin, result = time.perf_counter(), None
-    shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(args))
-    identity = name, shapes
-    for chunk in self._chunks(identity, in_axes, args):
-      if identity not in self._compiled:
-        mapped = seeds.over_seeds(fn, chunk=chunk, in_axes=in_axes)
-        program = mapped.lower(*args).compile()
-        if chunk != 1 and self.chunk is None and not fits(program):
-          continue
-        self._compiled[identity] = program, chunk
-      ready = time.perf_counter()
+    self.ahead(name, fn, in_axes, *args)
+    identity = _identity(name, args)
+    while True:
+      program = self._built[identity].result()
+      begin = time.perf_counter()
       try:
-        result = jax.block_until_ready(self._compiled[identity][0](*args))
+        result = jax.block_until_ready(program.call(*args))
         break
       except jax.errors.JaxRuntimeError as error:
-        if 'RESOURCE_EXHAUSTED' not in str(error) or chunk == 1:
+        if 'RESOURCE_EXHAUSTED' not in str(error) or program.chunk == 1:
           raise
-        del self._compiled[identity]
-        print(f'{name}: {chunk} runs at a time do not fit in memory, trying '
-              'half.', file=sys.stderr)
-    return result, {'compile_seconds': ready - begin,
-                    'seconds': time.perf_counter() - ready}
+        print(f'{name}: {program.chunk} runs at a time do not fit in memory, '
+              'trying half.', file=sys.stderr)
+        self._built[identity] = self._pool.submit(
+            self._build, fn, in_axes, args, -(-program.chunk // 2))
+    taken = {'compile_seconds': (identity not in self._used) * program.seconds,
+             'seconds': time.perf_counter() - begin}
+    self._used.add(identity)
+    return result, taken
 
-  def _chunks(self, identity: Any, in_axes: Sequence[int | None],
-              args: Sequence[PyTree]) -> Iterator[int | None]:
-    """Numbers of runs at a time to try, the largest first."""
-    if identity in self._compiled:
-      chunk = self._compiled[identity][1]
-    elif self.chunk is not None:
-      chunk = self.chunk
-    else:
-      stacked = args[in_axes.index(0)]
-      runs = jax.tree.leaves(stacked)[0].shape[0]
-      chunk = -(-runs // jax.device_count())
-    while chunk > 1:
-      yield chunk
+  def _most(self, in_axes: Sequence[int | None], args: Sequence[PyTree]) -> int:
+    """Runs at a time to try first."""
+    if self.chunk is not None:
+      return self.chunk
+    stacked = args[in_axes.index(0)]
+    runs = jax.tree.leaves(stacked)[0].shape[0]
+    return -(-runs // jax.device_count())
+
+  def _build(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
+             args: Sequence[PyTree], most: int) -> _Program:
+    """Compiles for `most` runs at a time, or for as many as fit."""
+    begin, chunk = time.perf_counter(), most
+    while True:
+      mapped = seeds.over_seeds(fn, chunk=chunk, in_axes=in_axes)
+      program = mapped.lower(*args).compile()
+      if chunk == 1 or self.chunk is not None or fits(program):
+        return _Program(program, chunk, time.perf_counter() - begin)
       chunk = -(-chunk // 2)
-    yield 1
+
+
+def _identity(name: Any, args: Sequence[PyTree]) -> Any:
+  """What tells programs apart."""
+  leaves, structure = jax.tree.flatten(args)
+  return name, structure, tuple((x.shape, str(x.dtype)) for x in leaves)
 
 
 def fits(program: Any, limit: int | None = None) -> bool:

@@ -15,7 +15,7 @@ import pathlib
 import re
 
 from experiments import cli, recipes
-from rum_jax import markdown
+from rum_jax import algorithms, markdown
 
 ROOT = pathlib.Path(__file__).parents[1]
 COMMANDS = {'digits_mlp': 'make rum'}
@@ -34,8 +34,8 @@ def filled(text: str) -> str:
 def methods() -> str:
   """A line for each algorithm: what its file says first, and its paper."""
   lines = ['| unlearner | what it does | from |', '| --- | --- | --- |']
-  for name, factory in recipes.FACTORIES.items():
-    text = inspect.getmodule(factory).__doc__
+  for name in ('identity', 'retrain', *recipes.FACTORIES):
+    text = inspect.getmodule(getattr(algorithms, name)).__doc__
     first = ' '.join(text.split('\n\n')[0].split())
     found = re.search(r'References:\n\s+(.*)', text, re.S)
     paper = ' '.join(found[1].split()) if found else ''

@@ -11,12 +11,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import shlex
 from typing import Any
 
 import numpy as np
 
 import rum_jax
-from rum_jax import trees
+from rum_jax import learning_events, models, trees
 
 TUNED = pathlib.Path(__file__).parent / 'tuned'
 VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
@@ -43,7 +44,14 @@ SPACES = {
     'eu_k': ({'epochs': 10, 'k': 2}, _RATE),
 }
 FACTORIES = {name: getattr(rum_jax, name) for name in SPACES}
-NETWORKS = ('mlp', 'cnn', 'resnet9', 'resnet18', 'resnet50', 'vgg16')
+MEMORIZATION = 'memorization'
+PROXIES = (*learning_events.NAMES, 'el2n', 'grand', 'curvature',
+           'held_out_retraining')
+NETWORKS = {
+    'mlp': models.MLP, 'cnn': models.SmallCNN, 'resnet9': models.ResNet9,
+    'resnet18': models.resnet18, 'resnet50': models.resnet50,
+    'vgg16': models.vgg16}
+BATCH_NORM = ('update', 'freeze', 'recalibrate')
 
 
 def _field(default: Any, text: str) -> Any:
@@ -66,8 +74,8 @@ class Recipe:
       0.0, 'Share of the training examples of each class that is set apart for '
       'validation, whoever judges; 0: a fifth, and only when it judges.')
   examples: int = _field(
-      0, 'Number of training examples to use, as many of each class; 0 for '
-      'all.')
+      0, 'About how many training examples to use, the same share of each '
+      'class; 0 for all.')
   corrupt: float = _field(0.05, 'Share of the training labels made wrong.')
   forget: int = _field(144, 'Number of examples to forget, a multiple of 3.')
   seeds: int = _field(8, 'Number of seeds: of originals, oracles and unlearned '
@@ -89,11 +97,20 @@ class Recipe:
       'fifth of what it was, instead of a cosine.')
   momentum: float = _field(0.9, 'Momentum of SGD, everywhere.')
   weight_decay: float = _field(1e-4, 'Weight decay of SGD, everywhere.')
+  batch_norm: str = _field(
+      'update', 'Running moments while unlearning: update (they follow, as in '
+      'the released code), freeze, or recalibrate on the retain set after it.')
   scores: str = _field(
       '', 'A memorization.npz to use instead of an estimate.')
+  refine_by: str = _field(
+      MEMORIZATION, 'What low, medium and high are of: memorization; or one of '
+      f'its proxies, which cost a run instead of many: {", ".join(PROXIES)}.')
   groups: str = _field(
       '', 'A JSON file that lists the training rows to forget as low, medium '
       'and high, instead of choosing them.')
+  settings: str = _field(
+      '', 'A JSON file of hyper-parameters, which experiments.tune writes and '
+      'the others read; by default that of the data set and network.')
   methods: str = _field(
       ','.join(MAIN),
       'Algorithms: names by commas, or all.')
@@ -118,9 +135,15 @@ class Recipe:
     trees.check_range('momentum', self.momentum, 0, 1)
     trees.check_range('weight_decay', self.weight_decay, 0)
     one_of('network', self.network, NETWORKS)
+    one_of('refine_by', self.refine_by, (MEMORIZATION, *PROXIES))
+    one_of('batch_norm', self.batch_norm, BATCH_NORM)
     one_of('held_out', self.held_out, ('test', 'validation'))
     for name in self.method_names:
       one_of('methods', name, FACTORIES)
+    if not self.method_names or len(set(self.method_names)) < len(
+        self.method_names):
+      raise ValueError(f'Expected methods={self.methods} to name at least one '
+                       'algorithm, and none twice.')
 
   @property
   def method_names(self) -> tuple[str, ...]:
@@ -130,7 +153,16 @@ class Recipe:
 
   def part(self, *names: str) -> dict[str, Any]:
     """The named fields, as the identity of a stage that depends on them."""
-    return {name: getattr(self, name) for name in names}
+    named = {name: getattr(self, name) for name in names}
+    return {'rum_jax': rum_jax.__version__, **named}
+
+  @property
+  def flags(self) -> str:
+    """The flags that differ from their defaults, for a command to copy."""
+    return ' '.join(
+        f'--{f.name}={shlex.quote(str(getattr(self, f.name)))}'
+        for f in dataclasses.fields(self)
+        if getattr(self, f.name) != f.default)
 
 
 def one_of(name: str, value: str, allowed: Any) -> None:
@@ -163,16 +195,31 @@ def tuned(recipe: Recipe) -> dict[str, Any]:
 
   Raises:
     FileNotFoundError: naming the command that makes the file.
+    ValueError: if it is not such a file, or lacks a method.
   """
-  path = TUNED / f'{recipe.dataset}_{recipe.network}.json'
+  path = settings_path(recipe)
   if not path.exists():
     raise FileNotFoundError(
         f'No tuned settings for dataset={recipe.dataset} and '
-        f'network={recipe.network}. This command finds them: python -m '
-        f'experiments.tune --dataset={recipe.dataset} '
-        f'--network={recipe.network}')
-  found = json.loads(path.read_text())
-  for method in set(recipe.method_names) - set(found['methods']):
-    raise ValueError(f'No tuned settings for methods={method}: run '
+        f'network={recipe.network}: there is no file {path}. This command '
+        f'finds them: python -m experiments.tune {recipe.flags}')
+  try:
+    found = json.loads(path.read_text())
+    missing = set(recipe.method_names) - set(found['methods'])
+    for variants in found['methods'].values():
+      for variant in ('vanilla', 'shuffle', 'rum_f'):
+        dict(variants[variant])
+    found['rum'] = [(name, dict(setting)) for name, setting in found['rum']]
+  except (ValueError, KeyError, TypeError) as error:
+    raise ValueError(f'Expected {path} to be what experiments.tune writes: '
+                     f'{error!r}.') from error
+  for method in sorted(missing):
+    raise ValueError(f'No tuned settings for methods={method} in {path}: run '
                      'experiments.tune with this flag first.')
   return found
+
+
+def settings_path(recipe: Recipe) -> pathlib.Path:
+  """Where the tuned settings of a recipe are."""
+  default = TUNED / f'{recipe.dataset}_{recipe.network}.json'
+  return pathlib.Path(recipe.settings) if recipe.settings else default

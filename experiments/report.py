@@ -15,7 +15,7 @@ import zipfile
 import numpy as np
 
 from experiments import cli, recipes
-from rum_jax import plots, reports
+from rum_jax import plots, reports, rows
 
 _RESULTS = ('recipe', 'environment', 'data_hash', 'seeds', 'examples',
             'corrupted', 'groups', 'oracle', 'rows', 'differences')
@@ -38,7 +38,8 @@ def write(root: pathlib.Path) -> None:
   score, group = arrays['score'], arrays['group']
   pictures = {
       'tow_by_method': plots.tow_by_method(results),
-      'memorization_histogram': plots.memorization_histogram(score, group),
+      'memorization_histogram': plots.memorization_histogram(
+          score, group, rows.measure(results)),
       'examples': plots.examples(
           arrays['image'], arrays['label'], arrays['true_label'],
           arrays['classes'].tolist(), score[arrays['shown']]),

@@ -15,13 +15,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import jobs, stages
+from experiments import jobs, recipes, stages
 from experiments.progress import Progress
 from rum_jax import entanglement, evaluation, metrics
 from rum_jax.checkpoints import Artefact
+from rum_jax.scores import GROUPS as GROUPS
 from rum_jax.types import Split
 
-GROUPS = ('low', 'medium', 'high')
 Named = Mapping[str, np.ndarray]
 
 
@@ -41,7 +41,7 @@ def judged(
     retain: rows.
     models: originals, and two sets of oracles.
     done: what was unlearned.
-    scores: memorization of the training examples, where it is known.
+    scores: of the training examples, what the groups were chosen by.
   """
   subsets = evaluation.Subsets(
       tuple(groups.values()), retain, setup.source.test)
@@ -67,7 +67,7 @@ def judged(
       'seeds': list(range(first, first + setup.recipe.seeds)),
       'examples': {'train': setup.source.num_train,
                    'held_out': len(setup.source.test)},
-      'corrupted': setup.source.row[setup.corrupted].tolist(),
+      'corrupted': setup.corrupted.tolist(),
       'groups': describe_groups(setup, groups, retain, models.original, scores),
       'oracle': describe_oracle(groups, truth, models.oracle),
       'rows': rows, 'differences': evaluation.differences(rows)}
@@ -103,20 +103,25 @@ def row(method: str, variant: str, groups: Named,
       'seconds': summary([notes.get('seconds', 0.0) / count] * count),
       'compile_seconds': notes.get('compile_seconds', 0.0),
       'steps': notes.get('steps', []), 'diverged': notes.get('diverged', []),
+      'probes': notes.get('probes', []),
       'groups': parts, 'setting': setting}
 
 
 def describe_groups(setup: stages.Setup, groups: Named, retain: np.ndarray,
                     original: Artefact, scores: np.ndarray | None
                     ) -> dict[str, Any]:
-  """Size, mean memorization, ES against the retain set, and rows of each."""
+  """Size, mean score, ES against the retain set, and rows of each."""
   score = jax.jit(jax.vmap(
       entanglement.entanglement_score, in_axes=(0, None)))
-  features = original.arrays['features']
+  features, measure = original.arrays['features'], setup.recipe.refine_by
+  mean = {name: None if scores is None else float(scores[g].mean())
+          for name, g in groups.items()}
   return {
-      name: {'size': len(g), 'rows': setup.source.row[g].tolist(),
+      name: {'size': len(g), 'rows': g.tolist(),
+             'published_rows': setup.source.row[g].tolist(),
              'mean_memorization':
-                 None if scores is None else float(scores[g].mean()),
+                 mean[name] if measure == recipes.MEMORIZATION else None,
+             'refined_by': measure, 'mean_score': mean[name],
              'es': evaluation.summary(score(features, Split(g, retain))),
              'corrupted': int(np.isin(g, setup.corrupted).sum())}
       for name, g in groups.items()}

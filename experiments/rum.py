@@ -3,9 +3,10 @@
   python -m experiments.rum
   python -m experiments.rum --flagfile=experiments/flags/digits_cnn.flags
 
-Trains originals, estimates memorization, picks a forget set of low, medium and
-high memorization, retrains oracles, unlearns with every method as vanilla,
-matched, shuffle and RUM^F, and with full RUM; then judges, and reports.
+Trains originals, estimates memorization (with `--refine_by=confidence`, or
+another proxy, the proxy instead), picks a forget set of low, medium and high
+memorization, retrains oracles, unlearns with every method as vanilla, matched,
+shuffle and RUM^F, and with full RUM; then judges, and reports.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 
 import numpy as np
 
-from experiments import cli, jobs, recipes, report, results, stages
+from experiments import cli, jobs, proxies, recipes, report, results, stages
 from experiments.progress import Progress
 from rum_jax import checkpoints, entanglement, refinement, reports
 
@@ -23,14 +24,18 @@ def unlearn_all(setup: stages.Setup, todo: list[jobs.Job],
                 start: checkpoints.Artefact) -> list[checkpoints.Artefact]:
   """Runs all jobs; a diverged run is named and the rest go on."""
   progress, done = Progress('unlearning', len(todo)), []
-  for job in todo:
-    done.append(jobs.unlearn(setup, job, start))
-    progress.step(f'{job.method} {job.variant}')
-    for case in done[-1].notes['diverged']:
-      print(f'Warning: {job.method} {job.variant} diverged with '
-            f'seed={case["seed"]} in stage {case["stage"] + 1} of '
-            f'{len(job.splits)}; the other seeds are reported.',
-            file=sys.stderr)
+  try:
+    jobs.compile_ahead(setup, todo, start)
+    for job in todo:
+      done.append(jobs.unlearn(setup, job, start))
+      progress.step(f'{job.method} {job.variant}')
+      for case in done[-1].notes['diverged']:
+        print(f'Warning: {job.method} {job.variant} diverged with '
+              f'seed={case["seed"]} in stage {case["stage"] + 1} of '
+              f'{len(job.splits)}; the other seeds are reported.',
+              file=sys.stderr)
+  finally:
+    setup.programs.cancel()
   return done
 
 
@@ -55,7 +60,7 @@ def main() -> None:
   """Runs all stages."""
   recipes.tuned(cli.recipe())  # Fails now, not after an hour of training.
   setup = cli.begin()
-  scores = stages.estimate(setup).score
+  scores = proxies.difficulty(setup)
   groups, retain = stages.choose(setup, scores)
   models = stages.references(setup, retain)
   todo = jobs.jobs_of(setup, groups)
@@ -67,7 +72,9 @@ def main() -> None:
   write_figures(setup, scores, models.original.arrays['features'][0], groups)
   report.write(setup.root)
   print(reports.table(found))
-  print(f'\nWrote {setup.root}/results.json, memorization.npz and report.html.')
+  estimated = setup.recipe.refine_by == recipes.MEMORIZATION
+  print(f'\nWrote {setup.root}/results.json, '
+        f'{"memorization" if estimated else "figures"}.npz and report.html.')
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ from rum_jax import evaluation, metrics
 
 
 def main() -> None:
-  setup = cli.begin()
+  setup = cli.begin(forgets=False)
   artefact = stages.originals(setup)
   label = setup.source.dataset.label
   for name, rows in (('training', setup.source.train),

@@ -7,9 +7,9 @@ For each method and variant the same `--budget` random settings are tried, and
 the one with the highest mean ToW over the tuning seeds wins; full RUM is the
 best of all choices of a main algorithm (or none) for low, medium and high,
 each with the setting that RUM^F found. The judge is a validation part of the
-training examples: the test set is never seen. Writes
-`experiments/tuned/<dataset>_<network>.json`; methods that are not searched
-keep what they had there.
+training examples: the test set is never seen. Writes `--settings`, by default
+`experiments/tuned/<dataset>_<network>.json`; methods that are not searched keep
+what they had there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import assembly, cli, jobs, recipes, results, stages
+from experiments import assembly, cli, jobs, proxies, recipes, results
+from experiments import stages
 from experiments.progress import Progress
 from rum_jax import evaluation, metrics, refinement
 from rum_jax.checkpoints import Artefact
@@ -51,8 +52,8 @@ class Judge:
 
   def __call__(self, variables: Variables) -> np.ndarray:
     """`[S]` ToW; 0 where a run diverged."""
-    outputs = stages.predicted(self._setup, variables)
-    gaps = [a - b for a, b in zip(self._accuracies(outputs.logits),
+    logits = stages.predicted(self._setup, variables)['logits']
+    gaps = [a - b for a, b in zip(self._accuracies(logits),
                                   self._truth)]
     return np.nan_to_num(np.asarray(metrics.tug_of_war(*gaps)))
 
@@ -122,7 +123,7 @@ def main() -> None:
   """Searches, and writes what it found."""
   setup = cli.begin('tune_')
   recipe = setup.recipe
-  groups, retain = stages.choose(setup, stages.estimate(setup).score)
+  groups, retain = stages.choose(setup, proxies.difficulty(setup))
   models = stages.references(setup, retain)
   start = Variables(**jax.tree.map(jnp.asarray, models.original.tree))
   judge = Judge(
@@ -136,7 +137,7 @@ def main() -> None:
       'recipe': dataclasses.asdict(recipe),
       'environment': results.environment()}
   kept = {'methods': {}, 'rum': [], 'searched': {}}
-  path = recipes.TUNED / f'{recipe.dataset}_{recipe.network}.json'
+  path = recipes.settings_path(recipe)
   if path.exists():
     kept.update(json.loads(path.read_text()))
   for method, variants in found.items():

@@ -51,7 +51,7 @@ def parse_setting(recipe: recipes.Recipe, method: str, text: str
 def read_rows(path: str) -> np.ndarray:
   """A JSON list of whole numbers."""
   try:
-    return np.asarray(json.loads(pathlib.Path(path).read_text()), np.int32)
+    return refinement.as_rows(json.loads(pathlib.Path(path).read_text()))
   except OSError as error:
     raise OSError(f'Cannot read rows={path}: {error.strerror}.') from error
   except (ValueError, TypeError) as error:
@@ -62,11 +62,13 @@ def read_rows(path: str) -> np.ndarray:
 def main() -> None:
   """Trains, retrains, unlearns, judges."""
   assembly.factory(METHOD.value)
-  setup = cli.begin(f'unlearn_{METHOD.value.replace(":", "_")}_')
+  setup = cli.begin(f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
   setting = parse_setting(setup.recipe, METHOD.value, SETTING.value)
   rows = read_rows(ROWS.value) if ROWS.value else setup.corrupted
   groups = (np.asarray(rows, np.int32),)
   retain = refinement.stages(groups, setup.source.num_train)[0].retain
+  stages.check_retain(
+      setup.recipe, setup.source, len(rows), f'{len(rows)} rows to forget')
   job = jobs.job_of(setup, groups, METHOD.value, 'vanilla', setting)
   models = stages.references(setup, retain)
   done = jobs.unlearn(setup, job, models.original)

@@ -119,8 +119,8 @@ def stage(folder: pathlib.Path, identity: Any,
           compute: Callable[[], Artefact]) -> Artefact:
   """Loads the artefact of this identity, or computes and saves it.
 
-  A damaged one is named in a warning and set aside as `<folder>.damaged`, never
-  used and never deleted.
+  A damaged one is named in a warning and set aside as `<folder>.damaged<n>`,
+  never used and never deleted.
 
   Args:
     folder: where it lies, from `place`.

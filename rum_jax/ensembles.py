@@ -115,7 +115,7 @@ def lines(found: Mapping[str, Any]) -> Sequence[str]:
   for name in ('correctness', 'probability'):
     part = found[name]
     half = part['split_half']
-    shared = ', '.join(f'{half[g]:.2f} of {g}' for g in reliability.GROUPS)
+    shared = ', '.join(f'{half[g]:.2f} of {g}' for g in scores.GROUPS)
     text += [
         scores.sentence(f'memorization by {name}', part),
         f'  split-half Spearman correlation {half["spearman"]:.4f}, of all '

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import attacks, metrics
+from rum_jax.rows import CONTROLS
 from rum_jax.types import Array
 
 
@@ -126,7 +127,7 @@ def differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
   by_name = {(r['method'], r['variant']): r for r in rows}
   out = []
   for method in dict.fromkeys(r['method'] for r in rows):
-    for control in ('vanilla', 'matched', 'shuffle'):
+    for control in CONTROLS:
       pair = [by_name.get((method, v)) for v in ('rum_f', control)]
       if all(pair):
         out.append({'method': method, 'minus': control, **{

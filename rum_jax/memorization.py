@@ -101,9 +101,12 @@ def seen(model: Model, num_train: int, variables: Variables, subset: Array,
     dataset: all N + n examples.
   """
   logits = training.predict(model, variables, dataset.image).logits
-  right = logits.argmax(-1) == dataset.label
+  # The largest of NaN is class 0: a model that diverged is right about nobody.
+  fine = jnp.isfinite(logits).all(-1)
+  right = fine & (logits.argmax(-1) == dataset.label)
   p = jax.nn.softmax(logits[:num_train])
   p = p[jnp.arange(num_train), dataset.label[:num_train]]
+  p = jnp.where(fine[:num_train], p, 0)
   return Seen(right[:num_train], membership(subset, num_train),
               jnp.round(p * LEVELS).astype(jnp.uint16), right[num_train:])
 

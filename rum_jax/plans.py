@@ -94,7 +94,7 @@ def pair(first: Draw, second: Draw, *, fresh: bool = True) -> Draw:
     period = jax.eval_shape(second, key_second, split).index.shape[0]
     if steps and not period:
       raise ValueError('Expected examples to pair with, found none.')
-    rounds = num_steps(steps, max(period, 1))
+    rounds = max(num_steps(steps, max(period, 1)), 1)
     keys = (jax.random.split(key_second, rounds) if fresh
             else jnp.stack([key_second] * rounds))
     drawn = jax.vmap(second, in_axes=(0, None))(keys, split)

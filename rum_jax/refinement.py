@@ -18,6 +18,7 @@ import pathlib
 import numpy as np
 
 from rum_jax import trees
+from rum_jax.scores import GROUPS
 from rum_jax.types import Split
 
 Groups = tuple[np.ndarray, ...]
@@ -41,7 +42,7 @@ def ranked(scores: np.ndarray, seed: int) -> np.ndarray:
   if not np.isfinite(scores).all():
     row = int(np.flatnonzero(~np.isfinite(scores))[0])
     raise ValueError(f'Expected finite scores, found {scores[row]} at row '
-                     f'{row}; more models may be needed.')
+                     f'{row}.')
   tie = np.random.default_rng(seed).permutation(len(scores))
   return np.lexsort((tie, scores)).astype(np.int32)
 
@@ -104,13 +105,27 @@ def load_groups(path: str) -> Groups:
   """
   try:
     named = json.loads(pathlib.Path(path).read_text())
-    return tuple(np.asarray(named[name], np.int32)
-                 for name in ('low', 'medium', 'high'))
+    return tuple(as_rows(named[name]) for name in GROUPS)
   except OSError as error:
     raise OSError(f'Cannot read groups={path}: {error.strerror}.') from error
   except (ValueError, KeyError, TypeError) as error:
     raise ValueError(f'Expected groups={path} to be a JSON object that lists '
                      f'rows as low, medium and high: {error}.') from error
+
+
+def as_rows(values: Sequence[int]) -> np.ndarray:
+  """A list of rows, as JSON has it, as an array.
+
+  Raises:
+    TypeError: naming the first value that is not a whole number.
+    ValueError: naming the first value that no row can have.
+  """
+  for value in values:
+    if type(value) is not int:
+      raise TypeError(f'{value!r} is not a whole number')
+    if not 0 <= value < 2**31:
+      raise ValueError(f'{value} is not a row')
+  return np.asarray(values, np.int32)
 
 
 def retain_remaining(groups: Groups, num_examples: int

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, stats
 
+
 Choose = Callable[[np.ndarray, int, int], Sequence[np.ndarray]]
-GROUPS = ('low', 'medium', 'high')
 
 
 class Reliability(NamedTuple):
@@ -76,7 +76,8 @@ def spearman_brown(correlation: float) -> float:
   return 2 * correlation / (1 + correlation)
 
 
-def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose
+def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose,
+             choose_second: Choose | None = None
              ) -> tuple[float, float, float]:
   """Share of the low, medium and high groups that two estimates both choose.
 
@@ -87,6 +88,7 @@ def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose
     choose: `(scores, size, seed)` to the three groups, ties broken by seed:
       `refinement.by_score`. Each estimate has a seed of its own, so that what
       ties decide counts as chance.
+    choose_second: likewise for `second`, where it is chosen in another way.
 
   Returns:
     Shares, over the examples that both have a score for; NaN where three groups
@@ -95,8 +97,8 @@ def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose
   both = np.isfinite(first) & np.isfinite(second)
   if 3 * size > both.sum():
     return (math.nan,) * 3
-  chosen = zip(*(choose(x[both], size, seed)
-                 for seed, x in enumerate((first, second))))
+  chosen = zip(choose(first[both], size, 0),
+               (choose_second or choose)(second[both], size, 1))
   low, medium, high = (len(np.intersect1d(a, b)) / size for a, b in chosen)
   return low, medium, high
 

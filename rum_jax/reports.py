@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import textwrap
 from typing import Any
 
-from rum_jax import report_page
+from rum_jax import report_details, report_page
 from rum_jax.findings import findings
 from rum_jax.report_page import Line, section
 from rum_jax.rows import best, by_method, called, direction, duration, GROUPS
-from rum_jax.rows import interval, listed, losses, MEANINGS, name, Row, shown
+from rum_jax.rows import interval, losses, mean_score, MEANINGS
+from rum_jax.rows import measure, name, Row, shown
 
 __all__ = ['findings', 'page', 'table']
 
@@ -114,11 +115,11 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
           'marks their mean with its 95 % confidence interval; the bands are '
           'those of doing nothing and of another oracle.')),
       section('What was forgotten', _group_table(results), drawn(
-          'memorization_histogram', 'Memorization of all training examples; '
-          'in colour, the three groups of the forget set.'), drawn(
+          'memorization_histogram', f'{measure(results).capitalize()} of all '
+          'training examples; in colour, the groups of the forget set.'), drawn(
           'examples', 'Examples of each group, from its first to its last '
           'row, with the label that was trained on, what it truly is where '
-          'that label was made wrong, and the memorization.')),
+          f'that label was made wrong, and the {measure(results)}.')),
       section('Closeness by memorization', drawn(
           'tow_by_group', 'ToW with one group alone as the forget set: how '
           'close each method comes on low, medium and high memorization.'),
@@ -130,7 +131,7 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
           'cost', 'Seconds of each method over those of retraining; '
           'compilation is left out, and so is the tuning of each method.')),
       section('Paired differences', _difference_table(results)),
-      section('How it was made', *_making(results)))
+      section('How it was made', *report_details.details(results)))
 
 
 def _what_was_run(results: Mapping[str, Any]) -> str:
@@ -144,8 +145,8 @@ def _what_was_run(results: Mapping[str, Any]) -> str:
           f'({recipe["network"]}) trained on {count["train"]:,} examples of '
           f'{recipe["dataset"]}{made}, and made to forget {sum(sizes):,} of '
           f'them: {sizes[0]:,} of low, {sizes[1]:,} of medium and '
-          f'{sizes[2]:,} of high memorization. Each method of unlearning is '
-          f'held, seed by seed, against retraining without them; '
+          f'{sizes[2]:,} of high {measure(results)}. Each method of unlearning '
+          f'is held, seed by seed, against retraining without them; '
           f'{count["held_out"]:,} {recipe["held_out"]} examples are held out.')
 
 
@@ -177,14 +178,14 @@ def _main_table(results: Mapping[str, Any]) -> str:
 def _group_table(results: Mapping[str, Any]) -> str:
   lines = [
       Line((group, f'{about["size"]:,}', f'{about["corrupted"]:,}',
-            shown(about['mean_memorization']), _entanglement(about['es']),
+            shown(mean_score(about)), _entanglement(about['es']),
             shown(*interval(results['oracle']['groups'][group]))))
       for group, about in results['groups'].items()]
   return report_page.table(
       'The groups of the forget set. ES, the entanglement score, is the spread '
       'of a group and of the retain set over the distance of their means, in '
       'the features of the original model: high means hard to tell apart.',
-      ('', 'Examples', 'Wrong labels', 'Mean memorization', 'ES',
+      ('', 'Examples', 'Wrong labels', f'Mean {measure(results)}', 'ES',
        'Oracle’s accuracy'), [('', lines)])
 
 
@@ -202,8 +203,7 @@ def _accuracy_table(results: Mapping[str, Any]) -> str:
 
 
 def _entanglement(score: Mapping[str, Any]) -> str:
-  mean, ci95 = interval(score)
-  return f'{mean:,.0f} ± {ci95:,.0f}'.replace('nan', '–')
+  return '{:,.0f} ± {:,.0f}'.format(*interval(score)).replace('nan', '–')
 
 
 def _difference_table(results: Mapping[str, Any]) -> str:
@@ -219,32 +219,3 @@ def _difference_table(results: Mapping[str, Any]) -> str:
                 verdicts[direction(interval(gap['tow']))]))
           for gap in results['differences'] if gap['method'] == method])
        for method in methods])
-
-
-def _making(results: Mapping[str, Any]) -> Iterable[str]:
-  made = dict(results['environment'])
-  versions = made.pop('versions')
-  kept = {'data hash': results['data_hash'], 'seeds': listed(
-      [str(x) for x in results['seeds']]), **made, **versions}
-  lines = [Line((name(row), _setting(row['setting']),
-                 ' + '.join(map(str, row['steps'])),
-                 duration(row['compile_seconds'])))
-           for row in results['rows'] if row['setting']]
-  yield report_page.folded('Hyper-parameters of each row', report_page.table(
-      'One line a stage, or one for all where they are the same.',
-      ('', 'Setting', 'Steps', 'Seconds to compile'), [('', lines)], 'words'))
-  yield report_page.folded(
-      'Recipe', report_page.terms(_plain(results['recipe'])))
-  yield report_page.folded('Environment', report_page.terms(_plain(kept)))
-
-
-def _setting(stages: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-  lines = [f'{called(method)}: ' * (method != 'identity') + (', '.join(
-      f'{key} {value}' for key, value in values.items()) or 'do nothing')
-           for method, values in stages]
-  return '\n'.join(lines if len(set(lines)) > 1 else lines[:1])
-
-
-def _plain(things: Mapping[str, Any]) -> dict[str, str]:
-  return {key.replace('_', ' '): '–' if value in (None, '') else str(value)
-          for key, value in things.items()}

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from rum_jax import metrics
+from rum_jax.scores import GROUPS as GROUPS
 
 Row = Mapping[str, Any]
 Entry = tuple[str, Row | None]
-GROUPS = ('low', 'medium', 'high')
 CONTROLS = ('vanilla', 'matched', 'shuffle')
 VARIANTS = (*CONTROLS, 'rum_f')
 NAMES = {
@@ -55,6 +55,18 @@ MEANINGS = {
 def called(key: str) -> str:
   """What people call a method or a variant."""
   return NAMES.get(key, key)
+
+
+def measure(results: Mapping[str, Any]) -> str:
+  """What the groups were chosen by: `memorization`, or that by a proxy."""
+  name = results['recipe'].get('refine_by', 'memorization')
+  return f'memorization by {name.replace("_", " ")}'.removesuffix(
+      ' by memorization')
+
+
+def mean_score(group: Mapping[str, Any]) -> float | None:
+  """Mean of what the groups were chosen by; older files have one kind only."""
+  return group.get('mean_score', group['mean_memorization'])
 
 
 def name(row: Row) -> str:

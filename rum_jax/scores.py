@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import pathlib
 from typing import Any, NamedTuple
 import zipfile
 
 import numpy as np
+
+GROUPS = ('low', 'medium', 'high')
 
 
 class Memorization(NamedTuple):
@@ -42,6 +45,11 @@ def save(path: pathlib.Path, scores: Memorization, row: np.ndarray,
   if probability is not None:
     for name in ('score', 'standard_error'):
       arrays[f'probability_{name}'] = getattr(probability, name)
+  write(path, arrays)
+
+
+def write(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
+  """Writes arrays by name as `.npz`, all of them or nothing."""
   partial = path.with_name(f'.partial-{path.name}')
   np.savez(partial, **arrays)
   partial.rename(path)

@@ -28,11 +28,6 @@ def take(tree: PyTree, index: Any) -> PyTree:
   return jax.tree.map(lambda x: x[index], tree)
 
 
-def stack(trees: Sequence[PyTree]) -> PyTree:
-  """Stacks equal pytrees along a new leading axis."""
-  return jax.tree.map(lambda *xs: jnp.stack(xs), *trees)
-
-
 def concatenate(trees: Sequence[PyTree]) -> PyTree:
   """Concatenates equal pytrees along their leading axis (host arrays)."""
   return jax.tree.map(lambda *xs: np.concatenate(xs), *trees)

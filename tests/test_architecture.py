@@ -11,17 +11,20 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {
     'types': 0, 'trees': 0,
     'datasets': 1, 'models': 1, 'plans': 1, 'losses': 1, 'metrics': 1,
-    'augmentation': 1, 'checkpoints': 1, 'scores': 1, 'segments': 1,
+    'augmentation': 1, 'checkpoints': 1, 'distances': 1, 'scores': 1,
+    'segments': 1,
     'objectives': 1, 'optimizers': 1,
     'training': 2, 'seeds': 2, 'batch_norm': 2, 'gradients': 2, 'modules': 2,
     'fisher': 2,
     'algorithms': 3, 'memorization': 3, 'entanglement': 3, 'attacks': 3,
     'audits': 3, 'reliability': 3, 'influence_pairs': 3,
-    'published_scores': 3,
+    'published_scores': 3, 'separation': 3, 'transport': 3,
+    'learning_events': 3, 'proxies': 3,
     'rum': 4, 'refinement': 4, 'evaluation': 4, 'testing': 4, 'rows': 4,
-    'ensembles': 4,
-    'findings': 4, 'palette': 4, 'plots': 4, 'report_page': 4, 'reports': 4,
-    'markdown': 4, '__init__': 5}
+    'ensembles': 4, 'difficulty': 4, 'proxy_report': 4,
+    'findings': 4, 'palette': 4, 'plots': 4, 'report_page': 4,
+    'report_details': 4, 'reports': 4, 'markdown': 4, 'partitions': 4,
+    '__init__': 5}
 # What may be imported in one place only; 'rum_jax.models' covers its files.
 WALLS = {
     'flax': 'rum_jax.models', 'tensorflow_datasets': 'rum_jax.datasets',

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hypothesis
+from hypothesis import strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rum_jax import entanglement
-from rum_jax.entanglement import entanglement_score
+from rum_jax.entanglement import entanglement_score, entanglement_scores
 from rum_jax.types import Split
 
 
@@ -101,11 +103,143 @@ def test_equal_means_are_infinitely_entangled():
   assert entanglement_score(features, split) == np.inf
 
 
+  # Padding puts the second candidate, of one example, beside one of two.
+  scores = entanglement_scores(
+      features, np.array([[0, 1], [2, 2]]), weight=np.array([[1, 1], [1, 0]]))
+  assert scores[0] == np.inf and np.isfinite(scores[1])
+
+
+CANDIDATES = np.stack([np.arange(60, 80), np.arange(5, 25), np.arange(20),
+                       np.arange(99, 79, -1)])
+SOME = np.concatenate([np.arange(70), np.arange(90, 95)])
+BATCHED = {False: entanglement_scores, True: entanglement.midpoint_scores}
+
+
+def loop(features, candidates, retain, midpoint) -> np.ndarray:
+  """What the batch should give: one candidate after the other, in float64."""
+  rows = np.arange(len(features)) if retain is None else retain
+  return np.array([
+      formula(features, Split(c, np.setdiff1d(rows, c)), midpoint)
+      for c in candidates])
+
+
+@pytest.mark.parametrize('midpoint', [False, True])
+@pytest.mark.parametrize('retain', [None, SOME])
+def test_many_candidates_are_each_the_formula(float64, midpoint, retain):
+  features = features_of(offset=10.0)
+  got = BATCHED[midpoint](jnp.asarray(features), CANDIDATES, retain)
+  np.testing.assert_allclose(
+      got, loop(features, CANDIDATES, retain, midpoint), rtol=1e-12)
+
+
+def test_candidates_of_other_sizes_are_padded(float64):
+  features = features_of()
+  sizes = [20, 1, 7, 13]
+  weight = np.arange(20) < np.array(sizes)[:, None]
+  padded = np.where(weight, CANDIDATES, 0)  # Row 0 many times, never counted.
+  ragged = [c[:n] for c, n in zip(CANDIDATES, sizes)]
+  got = entanglement_scores(jnp.asarray(features), padded, weight=weight)
+  np.testing.assert_allclose(
+      got, loop(features, ragged, None, False), rtol=1e-12)
+
+
+@pytest.mark.parametrize('offset', [1e3, 1e4, -3e4])
+@pytest.mark.parametrize('retain', [None, SOME])
+def test_an_offset_costs_many_candidates_no_precision(offset, retain):
+  # On the very same stored numbers, whose spread is 0.05 and so 12 units in the
+  # last place of 30,000. A mean of 100 numbers is off by 100 · 2⁻²⁴ of their
+  # spread, so ‖μ_R − μ_F‖ by √ES times that.
+  rng = np.random.default_rng(3)
+  features = rng.normal(offset, 0.05, (100, 5)).astype(np.float32)
+  want = loop(features, CANDIDATES, retain, False)
+  got = np.asarray(entanglement_scores(
+      jnp.asarray(features), CANDIDATES, retain))
+  assert got.dtype == np.float32
+  assert (np.abs(got / want - 1) < 100 * 2.0**-24 * (1 + np.sqrt(want))).all()
+
+
+def test_tight_sets_far_apart_keep_the_digits_that_are_promised():
+  rng = np.random.default_rng(4)
+  features = rng.normal(0, 1, (100, 5)).astype(np.float32)
+  features[CANDIDATES[0]] += 100
+  want = formula(features, Split(CANDIDATES[0], np.setdiff1d(
+      np.arange(100), CANDIDATES[0])))
+  (got,) = entanglement_scores(jnp.asarray(features), CANDIDATES[:1])
+  assert want < 1e-3
+  np.testing.assert_allclose(got, want, rtol=1e-6 * (1 + 1 / want))
+
+
+def test_batches_over_seeds_and_under_jit_and_vmap(float64):
+  features = jnp.stack([jnp.asarray(features_of(s)) for s in range(6)])
+  want = np.stack([loop(x, CANDIDATES, None, False)
+                   for x in np.asarray(features)])
+  nested = features.reshape(2, 3, 100, 5)
+  for got in (entanglement_scores(features, CANDIDATES),
+              entanglement_scores(nested, CANDIDATES).reshape(6, -1),
+              jax.jit(entanglement_scores)(features, CANDIDATES),
+              jax.vmap(entanglement_scores, in_axes=(0, None))(
+                  features, jnp.asarray(CANDIDATES))):
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+  own = jnp.stack([jnp.asarray(CANDIDATES + 0) if s % 2 else
+                   jnp.asarray(CANDIDATES[::-1] + 0) for s in range(6)])
+  got = jax.vmap(entanglement_scores)(features, own)
+  np.testing.assert_allclose(got[0], want[0, ::-1], rtol=1e-12)
+  np.testing.assert_allclose(got[1], want[1], rtol=1e-12)
+
+
+def test_nothing_to_retain_is_nan():
+  score = entanglement_scores(jnp.eye(4), np.array([[0, 1]]), np.array([1]))
+  assert np.isnan(score).all()
+
+
+def orthogonal(rng, size: int) -> np.ndarray:
+  return np.linalg.qr(rng.normal(size=(size, size)))[0]
+
+
+@hypothesis.given(st.integers(0, 2**31), st.floats(1e-3, 1e3),
+                  st.floats(-1e3, 1e3))
+@hypothesis.settings(max_examples=20)
+def test_turning_moving_and_scaling_the_features_changes_nothing(
+    seed, scale, shift):
+  rng = np.random.default_rng(seed)
+  with jax.enable_x64(True):
+    x = rng.normal(size=(100, 5))
+    moved = scale * x @ orthogonal(rng, 5) + shift * rng.normal(size=5)
+    before, after = (entanglement_scores(jnp.asarray(f), CANDIDATES)
+                     for f in (x, moved))
+    one = entanglement_score(jnp.asarray(moved), SPLIT)
+  # At worst 1e3 is added to numbers of 1e-3: six digits of sixteen are lost.
+  np.testing.assert_allclose(after, before, rtol=1e-7)
+  np.testing.assert_allclose(
+      one, formula(x, SPLIT), rtol=1e-7)
+
+
+@pytest.mark.parametrize('forget, retain, weight, message', [
+    ([1, 2], None, None, r'forget of shape \[G, F\], found \(2,\)'),
+    (np.zeros((2, 0), int), None, None, r'found \(2, 0\)'),
+    ([[1, 2]], None, [1, 0], r'weight \(2,\) to have .* forget \(1, 2\)'),
+    ([[1.0, 2.0]], None, None, 'whole numbers, found float64 in forget'),
+    ([[1, 2]], [True], None, 'whole numbers, found bool in retain'),
+    ([[1, 9]], None, None, r'rows in \[0, 9\), found 1..9 in forget'),
+    ([[1, 2]], [-1, 3], None, r'rows in \[0, 9\), found -1..3 in retain'),
+    ([[0, 1], [4, 4]], None, None, 'found row 4 in number 1'),
+    ([[3, 3, 3]], None, [[1, 1, 0]], 'found row 3 in number 0')])
+def test_many_candidates_refuse(forget, retain, weight, message):
+  features = jnp.zeros((9, 2))
+  arrays = [None if x is None else np.array(x)
+            for x in (forget, retain, weight)]
+  for function in BATCHED.values():
+    with pytest.raises(ValueError, match=message):
+      function(features, *arrays)
+
+
 def test_centroid_distance(float64):
   x = features_of(offset=3.0)
   want = np.sqrt(((x - x.mean(0))**2).sum(1))
   np.testing.assert_allclose(
       entanglement.centroid_distance(jnp.asarray(x)), want, rtol=1e-13)
+  both = entanglement.centroid_distance(jnp.asarray([x, 2 * x]))
+  np.testing.assert_allclose(both, [want, 2 * want], rtol=1e-13)
 
 
 def test_principal_plane_is_that_of_the_svd(float64):

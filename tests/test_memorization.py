@@ -230,6 +230,15 @@ def test_a_model_of_a_subset_says_what_it_saw(linear, float64):
   assert seen.level.dtype == np.uint16
 
 
+def test_a_model_that_diverged_is_right_about_nobody(linear):
+  model, variables = linear
+  broken = jax.tree.map(lambda x: x * jnp.nan, variables)
+  data = Dataset(jnp.zeros((5, 2, 1, 1), jnp.uint8), jnp.zeros(5, int))
+  seen = memorization.seen(model, 3, broken, jnp.asarray([1]), data)
+  assert not seen.correct.any() and not seen.held_out.any()
+  assert not seen.level.any()
+
+
 @hypothesis.given(st.integers(0, 5), st.integers(1, 20), st.integers(0, 99))
 def test_unpack_undoes_pack(models, examples, seed):
   some = np.random.default_rng(seed).random((models, examples)) < 0.5

@@ -130,6 +130,14 @@ def test_grey_images_are_drawn():
   assert svg.count('data:image/png') == 6
 
 
+def test_histogram_says_what_it_shows_and_cuts_nothing_off():
+  score = np.linspace(-0.2, 40, 100)
+  svg = plots.memorization_histogram(score, np.full(100, -1), 'by loss')
+  said = texts(svg)
+  assert 'by loss' in said and {'0', '40'} <= set(said)
+  assert 'memorization' in texts(draw('memorization_histogram'))
+
+
 def test_many_points_stay_small():
   rng = np.random.default_rng(0)
   n = 50_000

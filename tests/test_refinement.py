@@ -178,3 +178,12 @@ def test_all_policies_agree_on_a_single_stage():
 def test_stages_refuse(groups, message):
   with pytest.raises(ValueError, match=message):
     refinement.stages(groups, 6)
+
+
+@pytest.mark.parametrize(('values', 'message'), [
+    ([1, 1.5], '1.5 is not a whole number'), ([True], 'True is not a whole'),
+    ([[1]], r'\[1\] is not a whole number'), (['a'], "'a' is not a whole"),
+    ([-1], '-1 is not a row'), ([9999999999], '9999999999 is not a row')])
+def test_what_is_no_row_is_named(values, message):
+  with pytest.raises((TypeError, ValueError), match=message):
+    refinement.as_rows(values)

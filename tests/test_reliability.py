@@ -57,6 +57,15 @@ def test_overlaps_by_hand():
   assert reliability.overlaps(first, second, 2, choose) == (0.5, 0.5, 1.0)
   assert np.isnan(reliability.overlaps(first, second, 3, choose)).all()
 
+  def by_median(scores, size, seed):
+    return refinement.by_score(scores, size, middle=None, seed=seed)
+
+  # Medium is {2 3} by the distance to 0.5, {3 6} by that to the median, 0.035.
+  lower = np.array([0.0, 0.01, 0.3, 0.035, 0.9, 1.0, 0.03, 0.5])
+  assert reliability.overlaps(first, lower, 2, choose) == (1.0, 1.0, 1.0)
+  assert reliability.overlaps(first, lower, 2, choose, by_median) == (
+      1.0, 0.5, 1.0)
+
 
 def test_what_ties_decide_is_chance():
   # 900 of 1,000 examples have a score of 0: two draws of 90 of them share 9

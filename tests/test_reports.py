@@ -314,6 +314,21 @@ def test_page_escapes_what_it_is_given():
   assert report_page.words('a < b ± 1') == 'a &lt; b\xa0±\xa01'
 
 
+def test_page_names_the_proxy_that_the_groups_were_chosen_by():
+  results = make_results()
+  assert 'by memorization' not in reports.page(results, {}).lower().replace(
+      'closeness by memorization', '')
+  results['recipe']['refine_by'] = 'held_out_retraining'
+  about = {**results['groups']['low'], 'mean_memorization': None,
+           'mean_score': 1.25}
+  results['groups'] = dict.fromkeys(rows.GROUPS, about)
+  text = reports.page(results, {'memorization_histogram': '<svg></svg>'})
+  for said in ('48 of high memorization by held out retraining.',
+               'Mean memorization by held out retraining',
+               'Memorization by held out retraining of all', '<td>1.250</td>'):
+    assert said in text
+
+
 def test_page_says_what_was_run_and_how():
   text = reports.page(make_results(), {})
   for said in ('3 networks (mlp) trained on 1,438 examples of digits, 3 of '
@@ -321,3 +336,15 @@ def test_page_says_what_was_run_and_how():
                '359 test examples are held out', 'learning_rate 0.05',
                'abc123', '0.10.2'):
     assert said in text
+
+
+def test_page_shows_what_methods_report_of_themselves():
+  results = make_results()
+  plain = reports.page(results, {})
+  assert 'report of themselves' not in plain
+  by_name = {(r['method'], r['variant']): r for r in results['rows']}
+  by_name['salun', 'vanilla']['probes'] = [{'density Dense_0 kernel': 0.4321}]
+  by_name['rum', 'rum']['probes'] = [{}, {'sparsity': 0.25}, {}]
+  shown = reports.page(results, {})
+  assert 'What the methods report of themselves' in shown
+  assert 'density Dense_0 kernel 0.432' in shown and 'sparsity 0.25' in shown

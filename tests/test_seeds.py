@@ -68,8 +68,8 @@ def arguments(runs: int = RUNS):
 
 
 def in_a_loop(fn, keys, x, shared):
-  return trees.stack([
-      jax.jit(fn)(key, trees.take(x, i), shared) for i, key in enumerate(keys)])
+  return jax.tree.map(lambda *xs: jnp.stack(xs), *(
+      jax.jit(fn)(key, trees.take(x, i), shared) for i, key in enumerate(keys)))
 
 
 @pytest.mark.parametrize('chunk, vectorise', [

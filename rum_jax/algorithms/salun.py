@@ -81,8 +81,9 @@ def salun(
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     if released:
+      key, key_mask = jax.random.split(key)
       gradient = released_gradient(
-          key, model, variables, dataset, split, tx, batch_size)
+          key_mask, model, variables, dataset, split, tx, batch_size)
     else:
       gradient = forget_gradient(model, variables, dataset, split, batch_size)
     mask = saliency_mask(

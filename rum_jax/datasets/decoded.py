@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pathlib
+import secrets
 
 import numpy as np
 
@@ -101,7 +102,7 @@ def _write(place: pathlib.Path, identity: str, source: Source) -> None:
   header = json.dumps({
       'fingerprint': identity, 'sha256': _digest(source), 'name': source.name,
       'num_train': source.num_train, 'classes': source.classes})
-  partial = place.with_name(f'.{place.name}.{os.getpid()}.partial')
+  partial = place.with_name(f'.{place.name}.{secrets.token_hex(8)}.partial')
   with contextlib.suppress(OSError):
     for left in place.parent.glob(f'.{place.name}.*.partial'):
       left.unlink()  # Of a process that was killed.

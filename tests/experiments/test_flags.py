@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments import recipes, stages
+from experiments import estimation, recipes, stages
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize(('flags', 'code', 'message'), [
     ('--corrupt=1.5', 1, 'Expected corrupt=1.5 in [0, 1].'),
-    ('--chunk=0', 1, 'Expected chunk=0 to be at least 1.'),
+    ('--chunk=0', 1, 'Expected chunk=0 to be auto or a whole number'),
     ('--corrupt=much', 2, '--corrupt=much'),
     ('--bogus=1', 2, "Unknown command line flag 'bogus'"),
     ('extra', 2, "Expected flags only, found 'extra'."),
@@ -64,7 +64,9 @@ def test_one_clear_line(run, folder, tmp_path, flags, code, message):
     ({'momentum': -1.0}, 'Expected momentum=-1.0 in [0, 1].'),
     ({'seeds': 0}, 'Expected seeds=0 to be at least 1.'),
     ({'models': 1}, 'Expected models=1 to be at least 2.'),
-    ({'network': 'vit'}, 'Expected network=vit to be one of mlp, cnn.'),
+    ({'refine_by': 'magic'}, 'Expected refine_by=magic to be one of '
+     'memorization, confidence, '),
+    ({'network': 'vit'}, 'Expected network=vit to be one of mlp, cnn, resnet9'),
     ({'methods': 'magic'}, 'Expected methods=magic to be one of '),
     ({'forget': 3000}, 'Expected forget=3000 to leave a retain set of at '
      'least one batch, batch_size=64, of the 1438 training examples.'),
@@ -87,12 +89,12 @@ def test_name_and_value_are_said(folder, tmp_path, fields, message):
   with pytest.raises((ValueError, OSError)) as error:
     setup = stages.prepare(
         recipes.Recipe(**fields), tmp_path, str(folder), None)
-    stages.estimate(setup)
+    estimation.estimate(setup)
   assert message in str(error.value)
 
 
 def test_help_explains_every_flag(run):
   text = run('rum', '--help').stdout
   for name in ('seeds', 'models', 'methods', 'chunk', 'workdir', 'data_dir',
-               'corrupt', 'network', 'scores', 'groups'):
+               'corrupt', 'network', 'scores', 'groups', 'refine_by'):
     assert f'--{name}:' in text

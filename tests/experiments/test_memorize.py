@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments import memorize, recipes, stages
+from experiments import estimation, memorize, recipes, stages
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ def test_runs_that_do_not_fit_are_refused(
 def test_a_range_begins_where_a_segment_does(tmp_path):
   setup = stages.prepare(recipes.Recipe(), tmp_path, 'data', None)
   with pytest.raises(ValueError, match='first_model=100 to be a multiple of'):
-    stages.ensemble(setup, 100)
+    estimation.ensemble(setup, 100)
 
 
 def test_scores_of_others_are_used_where_their_order_is_proven(
@@ -121,9 +121,9 @@ def test_scores_of_others_are_used_where_their_order_is_proven(
     np.savez(path, tr_mem=score, tr_labels=label[order])
     mine = setup._replace(recipe=recipes.Recipe(scores=str(path)))
     if order[0] == 0:
-      got = stages.estimate(mine)
+      got = estimation.estimate(mine)
       np.testing.assert_array_equal(got.score, score[setup.source.row[:1438]])
       assert 'order verified' in capsys.readouterr().out
     else:
       with pytest.raises(ValueError, match='labels differ, first in row'):
-        stages.estimate(mine)
+        estimation.estimate(mine)

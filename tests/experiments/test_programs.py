@@ -85,3 +85,11 @@ def test_chunks_change_nothing():
   for chunk in (1, 2, 5):
     part, _ = programs.Programs(chunk).run('f', fn, (0, None), x, y)
     np.testing.assert_array_equal(part, whole)
+
+
+def test_programs_of_other_trees_are_other_programs():
+  mine = programs.Programs()
+  a, _ = mine.run('f', lambda x: x['a'] + 1, (0,), {'a': jnp.zeros(3)})
+  b, _ = mine.run('f', lambda x: x['b'] + 2, (0,), {'b': jnp.zeros(3)})
+  np.testing.assert_array_equal(a, 1)
+  np.testing.assert_array_equal(b, 2)

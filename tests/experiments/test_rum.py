@@ -31,8 +31,13 @@ def figures(workdir: pathlib.Path) -> dict:
 
 
 def artefacts(workdir: pathlib.Path) -> set[pathlib.Path]:
-  return {p.parent for p in workdir.rglob('manifest.json')
-          if not p.parent.name.startswith('.')}
+  """Finished ones; folders that are being written come and go."""
+  found = set()
+  for folder, folders, files in os.walk(workdir):
+    folders[:] = [name for name in folders if not name.startswith('.')]
+    if 'manifest.json' in files:
+      found.add(pathlib.Path(folder))
+  return found
 
 
 def test_it_writes_what_the_readme_says(finished):

@@ -114,10 +114,11 @@ def test_names_shapes_and_count_are_those_of_pytorch(name):
   assert sum(x.size for x in jax.tree.leaves(params)) == golden['parameters']
 
 
-@pytest.mark.parametrize('name, features', [
-    ('resnet18', 512), ('resnet50', 2048), ('resnet18_imagenet', 512),
-    ('vgg16', 256), ('vgg16_lth', 512), ('resnet9', 128)])
-@pytest.mark.parametrize('side', [32, 64])
+@pytest.mark.parametrize('name, features, side', [
+    ('resnet18', 512, 64), ('resnet50', 2048, 32),
+    ('resnet18_imagenet', 512, 32), ('resnet18_imagenet', 512, 64),
+    ('vgg16', 256, 32), ('vgg16', 256, 64), ('vgg16_lth', 512, 64),
+    ('resnet9', 128, 32), ('resnet9', 128, 64)])
 def test_logits_and_features(name, features, side):
   model = models.from_linen(WHOLE[name](7), (side, side, 3))
   variables = jax.eval_shape(model.init, jax.random.key(0))
@@ -185,9 +186,9 @@ def test_frozen_and_held(plain, name):
 
 
 def test_a_start_like_pytorchs():
-  model = models.from_linen(models.resnet18(10, (16, 16, 16, 16)), (32, 32, 3))
+  model = models.from_linen(models.ResNet(10, (1, 1), (16, 16)), (8, 8, 3))
   params, stats = model.init(jax.random.key(0))
-  block = params['layer2_1']['conv1']
+  block = params['layer2_0']['conv2']
   np.testing.assert_allclose(
       block['conv']['kernel'].std(), (2 / (9 * 16))**0.5, rtol=0.1)
   np.testing.assert_array_equal(block['norm']['scale'], 1)

@@ -1,0 +1,79 @@
+"""Asks what makes unlearning hard: memorization, entanglement, or both.
+
+  python -m experiments.difficulty
+  python -m experiments.difficulty --methods=all
+
+Makes every method forget a set of low, of medium and of high memorization, and
+one of low, of medium and of high entanglement (by the embedding of the first
+original, measured over all), each judged against an oracle of its own. Writes
+`difficulty.json` and a figure for each factor, and says in plain words whether
+the paper's two statements hold here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import cli, estimation, jobs, recipes, results, stages
+from rum_jax import difficulty, entanglement, partitions, plots
+from rum_jax import refinement
+
+
+def by_entanglement(setup: stages.Setup, size: int) -> refinement.Groups:
+  """Three sets of about `size` examples of low, middling and high ES."""
+  n = setup.source.num_train
+  features = jnp.asarray(stages.originals(setup).arrays['features'])[:, :n]
+  score = np.asarray(entanglement.centroid_distance(features[0]))
+  parts = partitions.cut(score, n // size, seed=3)
+  return partitions.by_measured_score(features, parts).groups
+
+
+def judged(setup: stages.Setup, rows: np.ndarray, scores: np.ndarray
+           ) -> dict[str, Any]:
+  """All methods with one forget set, as `results.json` has it."""
+  settings = recipes.tuned(setup.recipe)['methods']
+  retain = refinement.stages((rows,), setup.source.num_train)[0].retain
+  models = stages.references(setup, retain)
+  todo = [jobs.job_of(setup, (rows,), method, 'vanilla',
+                      settings[method]['vanilla'])
+          for method in setup.recipe.method_names]
+  done = [(job, jobs.unlearn(setup, job, models.original)) for job in todo]
+  return results.judged(
+      setup, {'forget': rows}, retain, models, done, scores)
+
+
+def main() -> None:
+  """Runs both factors."""
+  recipes.one_of('refine_by', cli.recipe().refine_by, (recipes.MEMORIZATION,))
+  recipes.tuned(cli.recipe())  # Fails now, not after an hour of training.
+  setup = cli.begin()
+  scores = estimation.estimate(setup).score
+  factors = {'memorization': stages.choose(setup, scores)[0],
+             'entanglement': by_entanglement(setup, setup.recipe.forget // 3)}
+  found = {}
+  for factor, groups in factors.items():
+    each = dict(zip(results.GROUPS, (
+        judged(setup, rows, scores) for rows in groups), strict=True))
+    rows = difficulty.by_level(each)
+    said = difficulty.answer(rows, factor)
+    found[factor] = {
+        'levels': {level: x['groups']['forget'] for level, x in each.items()},
+        'oracles': {level: x['oracle'] for level, x in each.items()},
+        'rows': rows, 'answer': said}
+    path = setup.root / f'difficulty_{factor}.svg'
+    path.write_text(plots.tow_by_group({'rows': rows}, factor))
+    print(f'\nBy {factor}:', *(f'- {x}' for x in said), sep='\n')
+  any_level = each['low']
+  results.write(setup.root / 'difficulty.json', {
+      **{k: any_level[k] for k in ('recipe', 'environment', 'data_hash',
+                                   'seeds')}, 'factors': found})
+  print(f'\nWrote {setup.root}/difficulty.json, difficulty_memorization.svg '
+        'and difficulty_entanglement.svg.')
+
+
+if __name__ == '__main__':
+  cli.define(recipes.Recipe())
+  cli.run(main)

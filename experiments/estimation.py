@@ -1,0 +1,96 @@
+"""Memorization, from models on random subsets: made, kept and put together."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import fitting, stages
+from experiments.progress import Progress
+from experiments.stages import Setup
+from rum_jax import checkpoints, ensembles, memorization, published_scores
+from rum_jax import scores, segments
+from rum_jax.checkpoints import Artefact
+from rum_jax.types import Array, Split
+
+SEGMENT = 64  # Models between two saves: seconds on a CPU with small networks.
+
+
+def ensemble_identity(setup: Setup) -> dict[str, Any]:
+  """What decides what a memorization model of a given number says."""
+  return {
+      'data': setup.data_hash, 'holds': 'correctness and probability',
+      'held out': setup.held_out_hash,
+      **setup.recipe.part(*stages.TRAINING, 'subset', 'first_seed')}
+
+
+def segment_place(root: pathlib.Path, identity: dict[str, Any], first: int,
+                  count: int) -> tuple[pathlib.Path, dict[str, Any]]:
+  """Where a segment of models lies, and its identity."""
+  whole = {**identity, 'first': first, 'count': count}
+  return checkpoints.place(root, f'models/{first:05d}', whole), whole
+
+
+def ensemble(setup: Setup, first_model: int = 0) -> ensembles.Ensemble:
+  """Trains `recipe.models` models, the first being number `first_model`."""
+  identity, gathering = ensemble_identity(setup), ensembles.Gathering()
+  todo = segments.segments(first_model, setup.recipe.models, SEGMENT)
+  progress = Progress('memorization', len(todo))
+  for first, count in todo:
+    place, whole = segment_place(setup.root, identity, first, count)
+    gathering.add(checkpoints.stage(place, whole, functools.partial(
+        subset_models, setup, place, whole, first, count)).arrays)
+    fitting.forget_states(place)
+    progress.step(f'{first + count - first_model} models')
+  return gathering.ensemble()
+
+
+def subset_models(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
+                  first: int, count: int) -> Artefact:
+  """What `count` models say, each trained on a random subset of its own."""
+  recipe, n = setup.recipe, setup.source.num_train
+
+  @jax.vmap
+  def numbered(number: Array) -> tuple[Array, Array]:
+    key = jax.random.fold_in(jax.random.key(recipe.first_seed), number)
+    key_subset, key_fit = jax.random.split(key)
+    return key_fit, memorization.random_subset(key_subset, n, recipe.subset)
+
+  key, subset = numbered(first + jnp.arange(count))
+  nobody = jnp.zeros((count, 0), jnp.int32)
+  run, notes = stages.fitted(setup, 'subset models', place, identity, key,
+                      Split(nobody, subset), split_axis=0)
+  lost = np.flatnonzero(~np.isfinite(np.asarray(run.loss)).all(axis=1))
+  if len(lost):
+    print(f'Warning: {len(lost)} models of memorization diverged, the first of '
+          f'them number {first + lost[0]}; they count as wrong about all.',
+          file=sys.stderr)
+  seen, _ = setup.programs.run(
+      'seen', functools.partial(memorization.seen, setup.model, n),
+      (0, 0, None), run.state.variables, subset, setup.dataset)
+  return Artefact(ensembles.condensed(seen), notes=notes)
+
+
+def estimate(setup: Setup, models: ensembles.Ensemble | None = None
+             ) -> scores.Memorization:
+  """Memorization of the training examples, from models or from a file."""
+  n, path, probability = setup.source.num_train, setup.recipe.scores, None
+  if path and published_scores.recognises(path):
+    row = setup.source.row[:n]
+    found = published_scores.read(path, setup.true_label[:n], row=row)
+    print(f'{path}: {found.kind}; order {found.order}.')
+    estimated = scores.Memorization(found.score, *np.full((3, n), np.nan))
+  elif path:
+    estimated = scores.load(path, n, setup.data_hash)
+  else:
+    estimated, probability = ensembles.estimates(
+        models or ensemble(setup), n).values()
+  scores.save(setup.root / 'memorization.npz', estimated, setup.source.row[:n],
+              setup.data_hash, probability)
+  return estimated

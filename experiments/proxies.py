@@ -1,0 +1,203 @@
+"""Proxies of memorization: what a probe sees of S runs, and a closer look.
+
+The runs train on everything, as the originals do, with random numbers of their
+own; a proxy is the mean over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import estimation, fitting, recipes, results, stages
+from experiments.stages import Setup
+import rum_jax
+from rum_jax import checkpoints, learning_events, proxies, proxy_report
+from rum_jax import scores, segments, training
+from rum_jax.checkpoints import Artefact
+from rum_jax.types import Dataset, Split, Variables
+
+_WHEN = {'el2n': 'early', 'grand': 'early', 'held_out_retraining': 'final'}
+_RATE = 0.1  # Learning rate of held-out retraining: the follow-up.
+
+
+class Scored(NamedTuple):
+  """One proxy: scores `[S, N]` of all runs, and the seconds of one run."""
+
+  runs: np.ndarray
+  seconds: float
+
+
+def names_of(recipe: recipes.Recipe, names: Sequence[str]) -> Sequence[str]:
+  """The proxies of a flag; all are those that the recipe has the data for."""
+  for name in set(names) - {'all'}:
+    recipes.one_of('proxy', name, ('all', *recipes.PROXIES))
+  if 'all' not in names:
+    return names
+  apart = recipe.validation or recipe.held_out == 'validation'
+  if not apart:
+    print('Without held_out_retraining, which takes examples set apart, such '
+          'as --validation=0.1.')
+  return recipes.PROXIES if apart else recipes.PROXIES[:-1]
+
+
+def scored(setup: Setup, names: Sequence[str]) -> dict[str, Scored]:
+  """Computes proxies, or finds them in the workdir."""
+  found, epochs = {}, setup.recipe.epochs
+  for name in names:
+    runs = watched(setup, 'curvature' if name == 'curvature' else 'learning')
+    seconds = runs.notes['seconds']
+    if name in _WHEN:
+      share = _early(setup) / epochs if _WHEN[name] == 'early' else 1
+      look = looked(setup, name, runs)
+      runs, seconds = look, share * seconds + look.notes['seconds']
+    found[name] = Scored(runs.arrays[name], seconds / setup.recipe.seeds)
+  return found
+
+
+def _early(setup: Setup) -> int:
+  """The epoch after which training is early: a tenth of it."""
+  return max(1, setup.recipe.epochs // 10)
+
+
+def _training_part(setup: Setup, dataset: Dataset) -> Dataset:
+  return Dataset(*(x[:setup.source.num_train] for x in dataset))
+
+
+def _observer(setup: Setup, probe: str) -> fitting.Observer:
+  """Keeps a history and the early variables, or the sum of curvatures."""
+  n, model, early = setup.source.num_train, setup.model, _early(setup)
+
+  def learn(kept, state, dataset):
+    history, variables = kept
+    look = learning_events.probe(model, _training_part(setup, dataset))
+    return (learning_events.observe(history, look(state.variables)),
+            jax.tree.map(lambda a, b: jnp.where(state.epoch == early, b, a),
+                         variables, state.variables))
+
+  def curve(kept, state, dataset):
+    return kept + proxies.curvature(
+        model, state.variables, _training_part(setup, dataset))
+
+  if probe == 'curvature':
+    return fitting.Observer(lambda _: jnp.zeros((n,)), curve)
+  return fitting.Observer(lambda v: (learning_events.begin(n), v), learn)
+
+
+def watched(setup: Setup, probe: str) -> Artefact:
+  """Scores of S runs under a probe: `learning` or `curvature`."""
+  rows = setup.source.train
+  identity = {**stages.training_identity(setup, rows), 'probe': probe,
+              'early': _early(setup)}
+  folder = checkpoints.place(setup.root, f'proxies/{probe}', identity)
+
+  def compute() -> Artefact:
+    split = Split(jnp.zeros((0,), jnp.int32), jnp.asarray(rows))
+    run, notes = stages.fitted(
+        setup, f'probed {probe}', folder, identity,
+        stages.keys(setup, 'proxies'), split, observer=_observer(setup, probe))
+    if probe == 'curvature':
+      found, tree = {probe: run.seen / setup.recipe.epochs}, None
+    else:
+      history, early = run.seen
+      found = jax.vmap(learning_events.scores)(history)
+      tree = jax.tree.map(np.asarray, {
+          'early': early._asdict(), 'final': run.state.variables._asdict()})
+    return Artefact(jax.tree.map(np.asarray, found), tree, notes)
+
+  artefact = checkpoints.stage(folder, identity, compute)
+  fitting.forget_states(folder)
+  return artefact
+
+
+def looked(setup: Setup, name: str, runs: Artefact) -> Artefact:
+  """Scores of S runs from their early or their final variables."""
+  model, recipe = setup.model, setup.recipe
+  held_out = name == 'held_out_retraining'
+  identity = {'runs': runs.digest, 'look': name, 'learning_rate': _RATE}
+
+  def look(key, variables, data, apart):
+    if held_out:
+      tx = rum_jax.sgd(_RATE, momentum=recipe.momentum,
+                       weight_decay=recipe.weight_decay)
+      return proxies.held_out_retraining(
+          model, tx, batch_size=recipe.batch_size)(key, variables, data, apart)
+    if name == 'grand':
+      return proxies.grand(model, variables, data)
+    logits = training.predict(model, variables, data.image).logits
+    return proxies.el2n(logits, data.label)
+
+  def compute() -> Artefact:
+    data = _training_part(setup, setup.dataset)
+    apart = jax.tree.map(jnp.asarray, setup.validation()) if held_out else data
+    variables = Variables(**jax.tree.map(jnp.asarray, runs.tree[_WHEN[name]]))
+    found, notes = setup.programs.run(
+        name, look, (0, 0, None, None), stages.keys(setup, name), variables,
+        data, apart)
+    return Artefact({name: np.asarray(found)}, notes=notes)
+
+  return checkpoints.stage(
+      checkpoints.place(setup.root, f'proxies/{name}', identity), identity,
+      compute)
+
+
+def mean(setup: Setup, name: str, runs: np.ndarray) -> np.ndarray:
+  """`[S, N]` to `[N]`; a run that diverged is named and left out."""
+  fine = np.isfinite(runs).all(axis=1)
+  if not fine.all():
+    seeds = setup.recipe.first_seed + np.flatnonzero(~fine)
+    warnings.warn(f'{name} leaves out what diverged: seeds {seeds.tolist()}.',
+                  stacklevel=2)
+  if not fine.any():
+    raise ValueError(f'Expected a run of {name} not to diverge with '
+                     f'learning_rate={setup.recipe.learning_rate}.')
+  return runs[fine].mean(axis=0)
+
+
+def difficulty(setup: Setup) -> np.ndarray:
+  """`[N]`, what the recipe refines by: memorization or a proxy of it."""
+  name = setup.recipe.refine_by
+  if name == recipes.MEMORIZATION:
+    return estimation.estimate(setup).score
+  return mean(setup, name, scored(setup, [name])[name].runs)
+
+
+def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
+  """Writes `proxies.npz` and `proxies.json`; returns the latter."""
+  n, truth = setup.source.num_train, None
+  known = setup.root / 'memorization.npz'
+  if setup.recipe.scores:
+    truth = estimation.estimate(setup).score
+  elif known.exists():
+    truth = scores.load(str(known), n, setup.data_hash).score
+  found = scored(setup, names)
+  means = {name: mean(setup, name, x.runs) for name, x in found.items()}
+  scores.write(setup.root / 'proxies.npz', {
+      **means, 'row': setup.source.row[:n], 'data_hash': setup.data_hash})
+  whole = estimate_seconds(setup)
+  about = {
+      'runs': setup.recipe.seeds, 'models': setup.recipe.models,
+      'estimate_seconds': whole, 'group_size': setup.recipe.forget // 3,
+      'proxies': {name: {
+          **proxy_report.compared(truth, means[name], x.runs,
+                                  setup.recipe.forget // 3),
+          'seconds': x.seconds, 'share': whole and x.seconds / whole}
+                  for name, x in found.items()}}
+  results.write(setup.root / 'proxies.json', about)
+  return about
+
+
+def estimate_seconds(setup: Setup) -> float | None:
+  """What the models of the estimate took, where all are in the workdir."""
+  identity, seconds = estimation.ensemble_identity(setup), 0.0
+  for part in segments.segments(0, setup.recipe.models, estimation.SEGMENT):
+    place, whole = estimation.segment_place(setup.root, identity, *part)
+    if not place.exists():
+      return None
+    seconds += checkpoints.load(place, whole).notes['seconds']
+  return seconds

@@ -1,0 +1,18 @@
+"""Pictures of a run, as SVG to stand inside a page, light or dark.
+
+`results` is what `results.json` holds; its figures may be NaN or `None`.
+"""
+
+from __future__ import annotations
+
+from rum_jax.plots.closeness import cost
+from rum_jax.plots.closeness import tow_by_group
+from rum_jax.plots.closeness import tow_by_method
+from rum_jax.plots.forget_set import embedding
+from rum_jax.plots.forget_set import examples
+from rum_jax.plots.forget_set import memorization_histogram
+
+__all__ = [
+    'cost', 'embedding', 'examples', 'memorization_histogram', 'tow_by_group',
+    'tow_by_method',
+]

@@ -1,0 +1,140 @@
+"""The smaller binaries, run as a user does: what they leave, and refuse."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+
+from experiments import assembly, recipes, unlearn
+
+pytestmark = pytest.mark.slow
+SMALL = ('--seeds=2', '--epochs=2', '--batch_size=128')
+
+
+@pytest.fixture(scope='module')
+def forget(tmp_path_factory):
+  path = tmp_path_factory.mktemp('rows') / 'forget.json'
+  path.write_text(json.dumps(list(range(40, 80))))
+  return path
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  """Shared, so that originals and oracles are trained once."""
+  return tmp_path_factory.mktemp('unlearn')
+
+
+@pytest.mark.parametrize(('method', 'setting', 'steps'), [
+    ('ssd', 'alpha=2.0', 0),
+    ('scrub', 'learning_rate=0.01,epochs=2,msteps=1', 23),
+    ('tests.experiments.own_method:patient',
+     'learning_rate=0.1,patience=3,share=0.25', 6 * 11)])
+def test_unlearn_runs_any_method_on_any_rows(
+    run, workdir, forget, method, setting, steps):
+  process = run('unlearn', *SMALL, f'--workdir={workdir}', f'--rows={forget}',
+                f'--method={method}', f'--setting={setting}')
+  assert process.returncode == 0, process.stderr
+  found = json.loads((workdir / 'results.json').read_text())
+  assert found['groups']['forget']['size'] == 40
+  *references, row = found['rows']
+  assert [x['variant'] for x in references] == ['reference'] * 2
+  assert row['method'] == method and sum(row['steps']) == steps
+  assert 0 <= row['tow']['mean'] <= 1 and len(row['tow']['values']) == 2
+  # What it says of the models is where they are.
+  place = process.stdout.strip().splitlines()[-1].split()[-1].rstrip('.')
+  folder = pathlib.Path(place)
+  assert folder.name == 'tree' and folder.is_dir()
+
+
+def test_unlearn_says_what_is_wrong_in_one_line(run, workdir, forget):
+  process = run('unlearn', *SMALL, f'--workdir={workdir}', f'--rows={forget}',
+                '--method=ssd', '--setting=alpha=-1')
+  assert process.returncode == 1
+  assert process.stderr == 'Error: Expected alpha=-1 in (0, inf).\n'
+
+
+@pytest.mark.parametrize(('method', 'setting', 'message'), [
+    ('ssd', 'beta=1', 'method=ssd has no hyper-parameter beta.'),
+    ('ssd', 'alpha=x', 'Expected setting=alpha=x to read name=value'),
+    ('ssd', 'learning_rate=1', 'has no hyper-parameter learning_rate.'),
+    ('scrub', 'model=1', 'method=scrub has no hyper-parameter model.'),
+    ('tests.experiments.own_method:patient', 'share=2.0',
+     'Expected share=2.0 in [0, 1].'),
+    ('magic', 'alpha=1', 'Expected method=magic to be one of'),
+    ('nowhere:f', 'alpha=1', 'Cannot import method=nowhere:f'),
+    ('tests.experiments.own_method:NOTHING', 'alpha=1', 'to be callable'),
+])
+def test_bad_methods_and_settings_are_named(linear, method, setting, message):
+  recipe = recipes.Recipe()
+  with pytest.raises(ValueError) as error:
+    assembly.build(recipe, linear[0], method,
+                   unlearn.parse_setting(recipe, method, setting))
+  assert message in str(error.value)
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    (None, 'Cannot read rows='), ('{', 'to be a JSON list of rows'),
+    ('["a"]', 'to be a JSON list of rows'),
+    ('[1.5]', 'to be a JSON list of rows')])
+def test_bad_files_of_rows_are_named(tmp_path, text, message):
+  path = tmp_path / 'rows.json'
+  if text is not None:
+    path.write_text(text)
+  with pytest.raises((ValueError, OSError)) as error:
+    unlearn.read_rows(str(path))
+  assert message in str(error.value) and str(path) in str(error.value)
+
+
+def test_tune_writes_settings_that_the_main_job_reads(run, tmp_path):
+  settings = tmp_path / 'settings.json'
+  flags = (*SMALL, '--models=40', '--methods=finetune',
+           f'--settings={settings}')
+  process = run('tune', *flags, '--budget=2', f'--workdir={tmp_path / "tune"}')
+  assert process.returncode == 0, process.stderr
+  found = json.loads(settings.read_text())
+  assert set(found['methods']['finetune']) == {
+      'vanilla', 'matched', 'shuffle', 'rum_f'}
+  how = found['searched']['finetune']
+  assert how['settings tried for each variant'] == 2
+  assert how['recipe']['held_out'] == 'validation'
+  assert how['command'].startswith('python -m experiments.tune')
+  again = run('rum', *flags, f'--workdir={tmp_path / "rum"}')
+  assert again.returncode == 0, again.stderr
+  rows = json.loads((tmp_path / 'rum' / 'results.json').read_text())['rows']
+  # Full RUM is chosen among four algorithms: of one, there is none.
+  assert {r['method'] for r in rows} == {
+      'do_nothing', 'another_oracle', 'finetune'}
+  settings.write_text('{}')
+  broken = run('rum', *flags, f'--workdir={tmp_path / "rum"}')
+  assert broken.returncode == 1 and 'what experiments.tune writes' in (
+      broken.stderr)
+
+
+def test_report_writes_the_page_again(run, finished):
+  workdir, _ = finished
+  page = (workdir / 'report.html').read_text()
+  (workdir / 'report.html').unlink()
+  process = run('report', f'--workdir={workdir}')
+  assert process.returncode == 0, process.stderr
+  assert (workdir / 'report.html').read_text() == page
+  assert 'Expected --workdir' in run('report').stderr
+
+
+def test_train_says_how_good_the_originals_are(run, workdir):
+  process = run('train', *SMALL, f'--workdir={workdir}')
+  assert process.returncode == 0, process.stderr
+  training, test = process.stdout.splitlines()[-2:]
+  assert training.startswith('training') and test.startswith('test')
+  assert all(0 < float(x.split()[2]) <= 1 for x in (training, test))
+
+
+def test_benchmark_prices_algorithms(run, tmp_path):
+  path = tmp_path / 'speed.json'
+  process = run('benchmark', '--suite=algorithms', '--networks=mlp',
+                '--methods=finetune,ssd', '--repeats=1', f'--json={path}')
+  assert process.returncode == 0, process.stderr
+  figures = json.loads(path.read_text())['figures']
+  assert [x['method'] for x in figures] == ['finetune', 'ssd']
+  assert all(x['of_its_passes'] > 0 for x in figures)

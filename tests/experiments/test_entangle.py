@@ -1,0 +1,70 @@
+"""The entanglement tables: on what the main job left."""
+
+import json
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import entangle, results
+from tests.experiments.conftest import TINY
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize('kind', entangle.KINDS)
+def test_every_kind_of_partition_is_cut(kind):
+  rng = np.random.default_rng(0)
+  features = jnp.asarray(rng.normal(size=(150, 4)))
+  labels = np.repeat([0, 1, 2], 50)
+  one, again = (entangle.parts_of(kind, 3, features, labels, 5)
+                for _ in range(2))
+  assert one.shape == (3, 48 if kind == 'class' else 50)
+  assert len(np.unique(one)) == one.size and (one == again).all()
+
+
+def test_the_released_groups_are_known_for_15_and_100_parts_only():
+  rng = np.random.default_rng(0)
+  features, scores = jnp.asarray(rng.normal(size=(60, 4))), rng.uniform(size=60)
+  for count, kinds in ((15, ['by_entanglement', 'released']),
+                       (5, ['by_entanglement'])):
+    parts = entangle.parts_of('distance', count, features, None, 0)
+    sets, of_seed = entangle.one_seed(features, parts, scores)
+    assert list(sets) == kinds and len(of_seed['es']) == count
+    np.testing.assert_allclose(
+        [f['memorization'] for f in sets['by_entanglement']],
+        [scores[parts[i]].mean() for (i,) in of_seed['picks']])
+
+
+def test_it_prints_and_writes_every_table(finished, run, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished[0], workdir)
+  process = run('entangle', *TINY, f'--workdir={workdir}')
+  assert process.returncode == 0, process.stderr
+  found = json.loads((workdir / 'entanglement.json').read_text())
+  tables = [k for k, v in found.items() if isinstance(v, dict) and 'low' in v]
+  assert tables == ['by_entanglement', 'released', 'by_memorization']
+  for kind in tables:
+    assert list(found[kind]) == list(results.GROUPS)
+    assert kind.replace('_', ' ') in process.stdout
+    for figures in found[kind].values():
+      assert {len(f['values']) for f in figures.values()} == {2}
+      assert min(figures['es']['values']) > 0
+  low, medium, high = (
+      found['by_entanglement'][g]['es']['values'] for g in results.GROUPS)
+  for seed, of_seed in enumerate(found['seeds']):
+    scores = sorted(of_seed['es'])
+    assert len(scores) == found['parts']
+    # The printed groups are those of lowest, middle and highest ES, measured
+    # again in single precision.
+    middle = scores[(len(scores) - 1) // 2]
+    for got, want in ((low, scores[0]), (medium, middle), (high, scores[-1])):
+      assert abs(got[seed] / want - 1) < 1e-3
+
+
+def test_a_partition_that_does_not_exist_is_named(run, tmp_path):
+  process = run('entangle', '--partition=luck', f'--workdir={tmp_path}')
+  assert process.returncode == 2
+  (line,) = process.stderr.strip().splitlines()
+  assert line.startswith('Error: ') and '--partition=luck' in line
