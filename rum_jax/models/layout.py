@@ -27,14 +27,14 @@ def interleaved(grid: Sequence[Sequence[Array]]) -> Array:
   """What `[[x[:, i::n, j::n] for j in range(n)] for i in range(n)]` took apart.
 
   Args:
-    grid: n×n arrays `[C, H, W, B]`.
+    grid: n×n arrays with the image's axes in the middle, `[..., H, W, ...]`.
 
   Returns:
-    `[C, n·H, n·W, B]`.
+    `[..., n·H, n·W, ...]`.
   """
   y = jnp.stack([jnp.stack(row, 3) for row in grid], 2)
-  channels, rows, n, columns, _, batch = y.shape
-  return y.reshape(channels, n * rows, n * columns, batch)
+  first, rows, n, columns, _, last = y.shape
+  return y.reshape(first, n * rows, n * columns, last)
 
 
 def in_platform_layout(function: Callable[..., PyTree], x: Array, *args: Array
