@@ -2,12 +2,15 @@
 
   pip install -e '.[bench]'
   python -m experiments.benchmark --suite=training --json=speed.json
+  python -m experiments.benchmark --networks=cnn,resnet9 --image=32
+  python -m experiments.benchmark --suite=layers
   python -m experiments.benchmark --suite=algorithms
 
-`training`: a training step against PyTorch, alone and under seeds. PyTorch runs
-channels-last, with one thread and with one a core, and the faster of the two
-counts; ours runs on one device a core. `algorithms`: every algorithm against
-the forward and backward passes that it must make.
+`training`: a training step against PyTorch, alone, under seeds and pass by
+pass, and the memory of both. PyTorch runs channels-last, with one thread and
+with one a core, and the faster of the two counts; ours runs on one device a
+core. `layers`: each layer against XLA's own form and PyTorch's. `algorithms`:
+every algorithm against the forward and backward passes that it must make.
 
 Both sides of a ratio are measured in turn, since machines are noisy; what is
 printed are medians. Compilation is timed apart.
@@ -15,115 +18,168 @@ printed are medians. Compilation is timed apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import dataclasses
 import functools
+import os
 import pathlib
+import subprocess
+import sys
+from typing import Any
 
 from absl import flags
 import jax
+from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import cli, costs, recipes, results, stages, timing
+from experiments import (
+    assembly, cli, costs, layer_speed, recipes, results, stages, timing)
 import rum_jax
-from rum_jax import plans
-from rum_jax.types import Split
+from rum_jax import objectives, plans
+from rum_jax import training as rum_training
+from rum_jax.types import Dataset, Split
 
 SUITE = flags.DEFINE_enum(
-    'suite', 'training', ['training', 'algorithms'], 'What to measure.')
+    'suite', 'training', ['training', 'layers', 'algorithms'],
+    'What to measure.')
 NETWORKS = flags.DEFINE_list('networks', 'mlp,cnn', 'Networks to measure.')
+IMAGE = flags.DEFINE_integer(
+    'image', 0, 'Train on random images so high and wide, of three channels, '
+    'four batches of them; 0 for the data set.', lower_bound=0)
 REPEATS = flags.DEFINE_integer(
     'repeats', 7, 'How often both sides are measured.', lower_bound=1)
 JSON = flags.DEFINE_string('json', '', 'File for the figures.')
+ALONE = flags.DEFINE_bool('alone', False, 'Run our side once, to measure.')
 _EPOCHS = 4
 
 
-def torch_epochs(setup: stages.Setup, network: str) -> Callable[[int], None]:
-  """The same steps in PyTorch, with so many threads."""
-  recipes.one_of('networks', network, ('mlp', 'cnn'))
+def prepare(network: str) -> stages.Setup:
+  """The data set, or random images in its place."""
+  recipe = dataclasses.replace(cli.recipe(), network=network)
+  setup = stages.prepare(recipe, pathlib.Path(), cli.FLAGS.data_dir, None)
+  if not IMAGE.value:
+    return setup
+  count, rng = 4 * recipe.batch_size, np.random.default_rng(0)
+  source = setup.source._replace(num_train=count, dataset=Dataset(
+      rng.integers(0, 256, (count, IMAGE.value, IMAGE.value, 3), np.uint8),
+      rng.integers(0, 10, count, np.int32)))
+  return setup._replace(
+      source=source, dataset=jax.tree.map(jnp.asarray, source.dataset),
+      model=assembly.build_model(recipe, source))
+
+
+def under_seeds(setup: stages.Setup, count: int) -> tuple[timing.Call, float]:
+  """Whole runs of so many seeds, and the seconds of their compilation."""
+  rows, recipe = jnp.asarray(setup.source.train), setup.recipe
+  train = rum_jax.retrain(
+      setup.model, rum_jax.sgd(
+          recipe.learning_rate, momentum=recipe.momentum,
+          weight_decay=recipe.weight_decay),
+      epochs=_EPOCHS, batch_size=recipe.batch_size)
+  fn = rum_jax.over_seeds(lambda key, data, part: train(key, None, data, part),
+                          in_axes=(0, None, None))
+  return timing.compiled(fn, jax.random.split(jax.random.key(0), count),
+                         setup.dataset, Split(rows[:0], rows))
+
+
+def one_pass(setup: stages.Setup, kind: str) -> timing.Call:
+  """Forward alone, or with the gradient, over all examples in the loop."""
+  key, rows = jax.random.key(0), jnp.asarray(setup.source.train)
+  objective, tx = objectives.supervised(setup.model), rum_jax.sgd(1e-3)
+  step = rum_training.make_step(objective, tx)
+  draw = plans.over_retain(setup.recipe.batch_size)
+
+  def move(carry: Any, row: Any) -> tuple[Any, jax.Array]:
+    batch = rum_training.gather(setup.dataset, row, row.progress, 0)
+    if kind == 'gradient':  # What plain SGD adds is nothing beside it.
+      return step(*carry, batch, key)
+    loss, stats = objective(*carry[0], batch, key)
+    return (carry[0]._replace(stats=stats), carry[1]), loss
+
+  def run(key: jax.Array) -> Any:
+    variables, plan = setup.model.init(key), draw(key, Split(rows[:0], rows))
+    return lax.scan(lambda carry, _: lax.scan(move, carry, plan), (
+        variables, tx.init(variables.params)), length=_EPOCHS)
+
+  return timing.compiled(run, key)[0]
+
+
+def training(setup: stages.Setup, network: str) -> list[dict[str, Any]]:
+  """Microseconds of a model-step: pass by pass, alone, and under seeds."""
+  recipes.one_of('networks', network, ('mlp', 'cnn', 'resnet9'))
   try:
     import torch
-    from torch import nn
+    from experiments import torch_side
   except ImportError as error:
     raise ValueError("The benchmark needs PyTorch: pip install '.[bench]'."
                      ) from error
-  recipe, data = setup.recipe, setup.source.dataset
-  channels, classes = data.image.shape[-1], len(setup.source.classes)
-  if network == 'mlp':
-    sizes, parts = (data.image[0].size, 128, 64), [nn.Flatten()]
-    for a, b in zip(sizes, sizes[1:]):
-      parts += [nn.Linear(a, b), nn.ReLU()]
-  else:
-    parts, sizes = [], (channels, 16, 32, 64)
-    for a, b in zip(sizes, sizes[1:]):
-      parts += [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b),
-                nn.ReLU(), nn.MaxPool2d(2)]
-    parts[-1:] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-  layout = torch.channels_last
-  net = nn.Sequential(*parts, nn.Linear(sizes[-1], classes)).to(
-      memory_format=layout)
-  tx = torch.optim.SGD(net.parameters(), recipe.learning_rate,
-                       momentum=recipe.momentum,
-                       weight_decay=recipe.weight_decay)
-  image = torch.from_numpy(np.array(
-      data.image[:setup.source.num_train].transpose(0, 3, 1, 2))).to(
-          memory_format=layout)
-  label = torch.from_numpy(data.label[:setup.source.num_train]).long()
+  batch, rows = setup.recipe.batch_size, setup.source.train
+  image, label = (x[rows] for x in setup.source.dataset)
+  theirs, flops = torch_side.passes(network, image, label, batch, _EPOCHS)
+  steps = _EPOCHS * plans.num_steps(len(rows), batch)
 
-  def run(threads: int) -> None:
-    torch.set_num_threads(threads)
-    for _ in range(_EPOCHS):
-      order = torch.randperm(len(label))
-      for rows in order.split(recipe.batch_size):
-        batch = (image[rows].float() / 255).contiguous(memory_format=layout)
-        tx.zero_grad(set_to_none=True)
-        nn.functional.cross_entropy(net(batch), label[rows]).backward()
-        tx.step()
+  def threaded(kind: str, count: int) -> None:
+    torch.set_num_threads(count)
+    theirs[kind]()
 
-  return run
-
-
-def training(setup: stages.Setup, network: str) -> list[dict[str, float]]:
-  """Microseconds of a model-step, ours alone and under seeds, and PyTorch's."""
-  rows, theirs = setup.source.train, torch_epochs(setup, network)
-  steps = _EPOCHS * plans.num_steps(len(rows), setup.recipe.batch_size)
-  train = rum_jax.retrain(
-      setup.model, rum_jax.sgd(
-          setup.recipe.learning_rate, momentum=setup.recipe.momentum,
-          weight_decay=setup.recipe.weight_decay),
-      epochs=_EPOCHS, batch_size=setup.recipe.batch_size)
-  split = Split(rows[:0], rows)
-  found = []
-  for count in (1, 8, 32):
-    fn = rum_jax.over_seeds(lambda key, data, part: train(
-        key, None, data, part), in_axes=(0, None, None))
-    ours, compilation = timing.compiled(
-        fn, jax.random.split(jax.random.key(0), count), setup.dataset,
-        jax.tree.map(jnp.asarray, split))
-    threads = {1, jax.device_count()}
+  def compare(what: str, ours: timing.Call, kind: str, *threads: int,
+              models: int = 1) -> dict[str, Any]:
     mine, *others = timing.medians(
-        [ours, *(functools.partial(theirs, n) for n in threads)],
+        [ours, *(functools.partial(threaded, kind, n) for n in threads)],
         REPEATS.value)
-    other = min(others)
-    found.append({
-        'network': network, 'seeds': count, 'compile_seconds': compilation,
-        'microseconds': 1e6 * mine / count / steps,
-        'torch_microseconds': 1e6 * other / steps,
-        'times_as_fast': other / (mine / count)})
-    print('{network:4} {seeds:3} seeds: {microseconds:7.0f} µs a model-step, '
-          'PyTorch {torch_microseconds:7.0f} µs: {times_as_fast:5.1f} times as '
-          'fast; compiled in {compile_seconds:.1f} s'.format(**found[-1]))
+    row = {'network': network, 'image': image.shape[1], 'batch': batch,
+           'what': what, 'microseconds': 1e6 * mine / models / steps,
+           'torch_microseconds': 1e6 * min(others) / steps,
+           'times_as_fast': min(others) / (mine / models)}
+    print('{network:7} {what:19} {microseconds:9.0f} µs a model-step, PyTorch '
+          '{torch_microseconds:9.0f} µs: {times_as_fast:5.2f} times as fast'
+          .format(**row), flush=True)
+    return row
+
+  found = [compare(f'{kind}, one core', one_pass(setup, kind), kind, 1)
+           for kind in ('forward', 'gradient')]
+  ours, _ = under_seeds(setup, 1)
+  found.append(compare('step, one core', ours, 'step', 1))
+  x = jnp.ones((2048, 2048))
+  product = timing.medians([timing.compiled(jnp.matmul, x, x)[0]], 5)[0]
+  share = flops * product / (
+      2 * 2048**3 * steps * 1e-6 * found[-1]['microseconds'])
+  mine, other = peaks(network, image, batch)
+  print(f'  {share:.0%} of the speed of one large product; at most {mine:.0f} '
+        f'MiB, PyTorch {other:.0f}')
+  found[-1] |= {'share_of_peak': share, 'mebibytes': mine,
+                'torch_mebibytes': other}
+  for count in (1, 8) if IMAGE.value else (1, 8, 32):
+    ours, seconds = under_seeds(setup, count)
+    found.append(compare(
+        f'{count} seeds', ours, 'step', *{1, jax.device_count()}, models=count
+    ) | {'compile_seconds': seconds})
+  return found
+
+
+def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
+  """MiB that our process, and PyTorch's, held at most in a whole run."""
+  code = ('import numpy as np; from experiments import torch_side; '
+          f'torch_side.passes("{network}", np.zeros({image.shape}, np.uint8), '
+          f'np.zeros({len(image)}), {batch}, 1)')
+  found = []
+  for command in (['-m', 'experiments.benchmark', *sys.argv[1:], '--alone',
+                   f'--networks={network}'], ['-c', code]):
+    child = subprocess.Popen([sys.executable, *command])
+    found.append(os.wait4(child.pid, 0)[2].ru_maxrss / 1024)
   return found
 
 
 def main() -> None:
   """Measures the suite and prints it."""
-  found = []
-  for network in NETWORKS.value:
-    recipe = dataclasses.replace(cli.recipe(), network=network)
-    setup = stages.prepare(recipe, pathlib.Path(), cli.FLAGS.data_dir, None)
-    found += (training(setup, network) if SUITE.value == 'training' else
+  found, suite = [], SUITE.value
+  if suite == 'layers':
+    found = layer_speed.measure(REPEATS.value)
+  for network in NETWORKS.value if suite != 'layers' else ():
+    setup = prepare(network)
+    if ALONE.value:
+      return under_seeds(setup, 1)[0]()
+    found += (training(setup, network) if suite == 'training' else
               costs.measure(setup, network, REPEATS.value))
   if JSON.value:
     results.write(pathlib.Path(JSON.value), {

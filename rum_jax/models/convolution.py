@@ -7,15 +7,24 @@ channels, every sum, copy and product then runs along whole vectors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import math
+
 import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax.models.layout import turned
+from rum_jax.models import winograd
+from rum_jax.models.layout import interleaved, turned
 from rum_jax.types import Array
 
 _DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
+
+# Measured on a CPU with 512 KiB of second-level cache a core.
+_FEW = 36  # Terms of a sum that are fewer than a product is worth.
+_MANY = 36  # Pixels from which on Winograd's form pays.
+_CACHED = 2**19  # Numbers in a block of patches.
 
 # Rows above and below, columns left and right, that padding adds.
 Margins = tuple[tuple[int, int], tuple[int, int]]
@@ -42,13 +51,18 @@ def lax_convolution(x: Array, kernel: Array, stride: int = 1,
 
 def patch_convolution(x: Array, kernel: Array, stride: int = 1,
                       padded: bool = True) -> Array:
-  """The same by one product of matrices, without `lax.conv_general_dilated`."""
+  """The same by products of matrices, without `lax.conv_general_dilated`."""
   pixels, taps = x.shape[1] * x.shape[2], kernel.shape[0] * kernel.shape[1]
   x, margins = turned(x), _margins(kernel, padded)
   if taps == 1:
     return turned(_multiply_points(x, kernel, stride))
-  multiply = _multiply_whole if pixels < taps else _multiply_patches
-  return turned(multiply(x, kernel, stride, margins))
+  if pixels < taps:
+    return turned(_multiply_whole(x, kernel, stride, margins))
+  if taps * len(x) <= _FEW:
+    return turned(_sum_taps(x, kernel, stride, margins))
+  if kernel.shape[:2] == (3, 3) and stride == 1 and pixels >= _MANY:
+    return turned(winograd.multiply(x, kernel, margins))
+  return turned(_multiply_patches(x, kernel, stride, margins))
 
 
 def _margins(kernel: Array, padded: bool) -> Margins:
@@ -60,16 +74,6 @@ def _multiply_points(x: Array, kernel: Array, stride: int) -> Array:
   """1×1: nothing to copy."""
   x = x[:, ::stride, ::stride]
   return (kernel[0, 0].T @ x.reshape(len(x), -1)).reshape(-1, *x.shape[1:])
-
-
-def _patches(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
-  """`[C, H, W, B]` to `[height, width, C, H', W', B]` shifted copies, flat."""
-  height, width = kernel.shape[:2]
-  x = jnp.pad(x, ((0, 0), *margins, (0, 0)))
-  rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
-  return jnp.concatenate([
-      x[:, i:i + rows:stride, j:j + columns:stride]
-      for i in range(height) for j in range(width)])
 
 
 def _multiply_whole(x: Array, kernel: Array, stride: int, margins: Margins
@@ -96,53 +100,122 @@ def _hits(length: int, taps: int, stride: int, margin: tuple[int, int]
   return (source == target + tap - margin[0]).astype(np.int8)
 
 
+def _padded(x: Array, margins: Margins) -> Array:
+  """With so many zeros around, or less of it where there are fewer than 0."""
+  return lax.pad(x, jnp.zeros((), x.dtype), (
+      (0, 0, 0), *((*margin, 0) for margin in margins), (0, 0, 0)))
+
+
+def _taps(x: Array, kernel: Array, stride: int) -> list[Array]:
+  """`[C, H, W, B]` as each tap of a kernel sees it, `[C, H', W', B]`."""
+  height, width = kernel.shape[:2]
+  rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
+  return [x[:, i:i + rows:stride, j:j + columns:stride]
+          for i in range(height) for j in range(width)]
+
+
+def _sum(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
+  """One fused sum: cheaper than a product where it has few terms."""
+  taps = _taps(_padded(x, margins), kernel, stride)
+  flat = kernel.reshape(len(taps), -1, kernel.shape[-1], 1, 1, 1)
+  return sum(tap[c] * flat[t, c]
+             for t, tap in enumerate(taps) for c in range(len(x)))
+
+
+def _blocks(x: Array, kernel: Array, stride: int, margins: Margins
+            ) -> tuple[Array, int, Callable[[Array], Array]]:
+  """Rows of outputs a few at a time, so that their patches stay in the cache.
+
+  Returns:
+    The first row of each block, how many rows it has, and the function from
+    the former to its patches `[height · width · C, rows, W', B]`.
+  """
+  x = _padded(x, margins)
+  count = (x.shape[1] - kernel.shape[0]) // stride + 1
+  width = (x.shape[2] - kernel.shape[1]) // stride + 1
+  row = math.prod(kernel.shape[:3]) * width * x.shape[3]
+  rows = max(r for r in range(1, count + 1)
+             if count % r == 0 and (r == 1 or r * row <= _CACHED))
+  reach = (rows - 1) * stride + kernel.shape[0]
+
+  def patches(first: Array) -> Array:
+    seen = lax.dynamic_slice_in_dim(x, first * stride, reach, 1)
+    return jnp.concatenate(_taps(seen, kernel, stride))
+
+  return np.arange(0, count, rows), rows, patches
+
+
 def _multiply(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
-  columns = _patches(x, kernel, stride, margins)
+  first, _, patches = _blocks(x, kernel, stride, margins)
   flat = kernel.reshape(-1, kernel.shape[-1])
-  out = flat.T @ columns.reshape(flat.shape[0], -1)
-  return out.reshape(-1, *columns.shape[1:])
+
+  def block(first: Array) -> Array:
+    columns = patches(first)
+    out = flat.T @ columns.reshape(len(columns), -1)
+    return out.reshape(-1, *columns.shape[1:])
+
+  if len(first) == 1:
+    return block(first[0])
+  out = jnp.moveaxis(lax.map(block, first), 0, 1)
+  return out.reshape(len(out), -1, *out.shape[3:])
 
 
-def _multiply_forward(x: Array, kernel: Array, stride: int, margins: Margins):
-  return _multiply(x, kernel, stride, margins), (x, kernel)
+def _save(function: Callable[..., Array]) -> Callable:
+  def forward(x: Array, kernel: Array, stride: int, margins: Margins):
+    return function(x, kernel, stride, margins), (x, kernel)
+  return forward
 
 
-def _multiply_backward(stride: int, margins: Margins, saved, cotangent: Array):
+def _backward(stride: int, margins: Margins, saved, cotangent: Array):
   x, kernel = saved
-  height, width, channels, features = kernel.shape
-  columns = _patches(x, kernel, stride, margins)
-  dkernel = (columns.reshape(height * width * channels, -1)
-             @ cotangent.reshape(features, -1).T)
-  if stride == 1 and features <= channels:
-    flipped = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    rest = tuple((k - 1 - low, k - 1 - high) for k, (low, high) in zip(
-        kernel.shape, margins))
-    dx = _multiply(cotangent, flipped, 1, rest)
-  else:
-    dx = _scatter(cotangent, kernel, stride, margins, x.shape[1:3])
-  return dx, dkernel.reshape(kernel.shape)
+  return (_input_gradient(cotangent, kernel, stride, margins, x.shape[1:3]),
+          _kernel_gradient(x, kernel, stride, margins, cotangent))
 
 
-def _scatter(cotangent: Array, kernel: Array, stride: int, margins: Margins,
-             shape: tuple[int, ...]) -> Array:
-  """Adds what every tap sends back to the input, `[C, *shape, B]`."""
-  height, width, channels, features = kernel.shape
-  parts = (kernel.reshape(-1, features) @ cotangent.reshape(features, -1)
-           ).reshape(height, width, channels, *cotangent.shape[1:])
-  spread = [(0, 0, 0)] * 3
-  for taps, length, count, margin in zip(
-      (height, width), shape, cotangent.shape[1:3], margins):
-    low = taps - 1 - margin[0]
-    whole = length + taps - 1
-    used = (count - 1) * stride + 1
-    spread.append((low, whole - low - used, stride - 1))
-  parts = lax.pad(parts, jnp.zeros((), parts.dtype), (*spread, (0, 0, 0)))
-  rows, columns = shape
-  return sum(
-      parts[i, j, :, height - 1 - i:height - 1 - i + rows,
-            width - 1 - j:width - 1 - j + columns]
-      for i in range(height) for j in range(width))
+def _kernel_gradient(x: Array, kernel: Array, stride: int, margins: Margins,
+                     cotangent: Array) -> Array:
+  first, rows, patches = _blocks(x, kernel, stride, margins)
+
+  def block(first: Array) -> Array:
+    columns = patches(first)
+    dy = lax.dynamic_slice_in_dim(cotangent, first, rows, 1)
+    return columns.reshape(len(columns), -1) @ dy.reshape(len(dy), -1).T
+
+  total = block(first[0])
+  if len(first) > 1:
+    total, _ = lax.scan(
+        lambda total, first: (total + block(first), None), total, first[1:])
+  return total.reshape(kernel.shape)
+
+
+def _input_gradient(cotangent: Array, kernel: Array, stride: int,
+                    margins: Margins, shape: tuple[int, ...]) -> Array:
+  """`[C, *shape, B]`: a convolution for each place modulo the stride."""
+  counts = [-(-length // stride) for length in shape]
+
+  def tapped(axis: int, place: int) -> tuple[int, tuple[int, int]]:
+    """The first tap that such inputs meet, and the margins of outputs."""
+    low, taps = margins[axis][0], kernel.shape[axis]
+    first, ahead = (place + low) % stride, (place + low) // stride
+    reach = len(range(first, taps, stride)) - 1
+    end = counts[axis] + ahead - cotangent.shape[axis + 1]
+    return first, (reach - ahead, end)
+
+  def part(i: int, j: int) -> Array:
+    (row, down), (column, right) = tapped(0, i), tapped(1, j)
+    taps = kernel[row::stride, column::stride]
+    if not taps.size:
+      return jnp.zeros((kernel.shape[2], *counts, cotangent.shape[-1]),
+                       kernel.dtype)
+    return _multiply(cotangent, jnp.flip(taps, (0, 1)).swapaxes(2, 3), 1,
+                     (down, right))
+
+  dx = interleaved([[part(i, j) for j in range(stride)]
+                    for i in range(stride)])
+  return dx[:, :shape[0], :shape[1]]
 
 
 _multiply_patches = jax.custom_vjp(_multiply, nondiff_argnums=(2, 3))
-_multiply_patches.defvjp(_multiply_forward, _multiply_backward)
+_multiply_patches.defvjp(_save(_multiply), _backward)
+_sum_taps = jax.custom_vjp(_sum, nondiff_argnums=(2, 3))
+_sum_taps.defvjp(_save(_sum), _backward)

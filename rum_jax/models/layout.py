@@ -8,11 +8,12 @@ transposes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
 
 import jax
 from jax import lax
+import jax.numpy as jnp
 
 from rum_jax.types import Array, PyTree
 
@@ -20,6 +21,20 @@ from rum_jax.types import Array, PyTree
 def turned(x: Array) -> Array:
   """`[B, ..., C]` to `[C, ..., B]` and back."""
   return x.swapaxes(0, -1)
+
+
+def interleaved(grid: Sequence[Sequence[Array]]) -> Array:
+  """What `[[x[:, i::n, j::n] for j in range(n)] for i in range(n)]` took apart.
+
+  Args:
+    grid: n×n arrays with the image's axes in the middle, `[..., H, W, ...]`.
+
+  Returns:
+    `[..., n·H, n·W, ...]`.
+  """
+  y = jnp.stack([jnp.stack(row, 3) for row in grid], 2)
+  first, rows, n, columns, _, last = y.shape
+  return y.reshape(first, n * rows, n * columns, last)
 
 
 def in_platform_layout(function: Callable[..., PyTree], x: Array, *args: Array

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 
+import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax.models.layout import in_platform_layout
+from rum_jax.models.layout import in_platform_layout, interleaved
 from rum_jax.types import Array
 
 
@@ -19,10 +20,38 @@ def max_pool(x: Array) -> Array:
 
   def pool(x: Array, channel: int) -> Array:
     del channel
-    x = jnp.maximum(x[:, ::2], x[:, 1::2])
-    return jnp.maximum(x[:, :, ::2], x[:, :, 1::2])
+    return _pooled(x)
 
   return in_platform_layout(pool, x)
+
+
+def _rows_and_columns(x: Array) -> tuple[Array, Array, Array, Array]:
+  """Upper and lower rows of pairs, then their maxima by column."""
+  upper, lower = x[:, ::2], x[:, 1::2]
+  rows = jnp.maximum(upper, lower)
+  return upper, lower, rows[:, :, ::2], rows[:, :, 1::2]
+
+
+@jax.custom_vjp
+def _pooled(x: Array) -> Array:
+  return jnp.maximum(*_rows_and_columns(x)[2:])
+
+
+def _pool_backward(x: Array, dy: Array) -> tuple[Array]:
+  """Written once, whole: as a sum of padded slices it took twice as long."""
+
+  def share(mine: Array, other: Array) -> Array:
+    return jnp.where(mine > other, 1, jnp.where(mine == other, 0.5, 0))
+
+  upper, lower, left, right = _rows_and_columns(x)
+  columns = dy * share(left, right), dy * share(right, left)
+  return interleaved([
+      [slope * share(mine[:, :, j::2], other[:, :, j::2])
+       for j, slope in enumerate(columns)]
+      for mine, other in ((upper, lower), (lower, upper))]),
+
+
+_pooled.defvjp(lambda x: (_pooled(x), x), _pool_backward)
 
 
 def overlapping_max_pool(x: Array) -> Array:

@@ -54,6 +54,61 @@ def test_patches_convolve_as_xla_does(
   chex.assert_trees_all_close((got, got_grads), (want, grads), **CLOSE)
 
 
+# Shapes for which products of patches, of Winograd's points, and sums are taken.
+FORMS = [(6, 6, 5, 3, 2), (6, 7, 5, 3, 1), (7, 6, 3, 3, 1), (9, 8, 2, 5, 2)]
+
+
+@pytest.mark.parametrize('height, width, channels, size, stride', FORMS)
+@pytest.mark.parametrize('padded, cached', [(True, 1), (False, 10**9)])
+def test_every_form_convolves_in_blocks_and_whole(
+    float64, monkeypatch, height, width, channels, size, stride, padded,
+    cached):
+  monkeypatch.setattr(convolution, '_CACHED', cached)
+  args = normal(0, 3, height, width, channels), normal(
+      1, size, size, channels, 4)
+  got, want = (with_gradients(lambda a, b, fn=fn: fn(a, b, stride, padded),
+                              *args)
+               for fn in (convolution.patch_convolution,
+                          convolution.lax_convolution))
+  chex.assert_trees_all_close(got, want, **CLOSE)
+
+
+def test_a_stride_beyond_the_kernel_leaves_inputs_without_a_gradient(float64):
+  args = normal(0, 2, 9, 9, 5), normal(1, 3, 3, 5, 2)
+  got, want = (with_gradients(lambda a, b, fn=fn: fn(a, b, 4), *args)
+               for fn in (convolution.patch_convolution,
+                          convolution.lax_convolution))
+  chex.assert_trees_all_close(got, want, **CLOSE)
+
+
+@pytest.mark.parametrize('height, width, channels, size, stride', FORMS)
+def test_every_form_can_be_differentiated_twice_and_mapped(
+    float64, height, width, channels, size, stride):
+  x, kernels = normal(0, 2, height, width, channels), normal(
+      1, 2, size, size, channels, 3)
+
+  def curvature(fn):
+    def slope(kernel):
+      return jax.grad(lambda k: (fn(x, k, stride)**3).sum())(kernel)
+    return jax.jit(jax.vmap(jax.grad(lambda k: (slope(k)**2).sum())))(kernels)
+
+  got, want = map(curvature, (convolution.patch_convolution,
+                              convolution.lax_convolution))
+  np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-6)
+
+
+def test_winograd_rounds_like_a_direct_sum(float64):
+  double = normal(0, 4, 8, 8, 32), normal(1, 3, 3, 32, 16)
+  x, kernel = (a.astype(jnp.float32) for a in double)
+  exact = convolution.lax_convolution(
+      x.astype(jnp.float64), kernel.astype(jnp.float64))
+  got = convolution.patch_convolution(x, kernel)
+  # A sum of n terms of size 1 loses √n of a unit in the last place of √n; the
+  # transforms, whose factors add up to 4 on either side, some times as much.
+  assert got.dtype == jnp.float32
+  assert jnp.abs(got - exact).max() < 4 * 9 * 32 * 2.0**-24
+
+
 def test_xlas_convolution_is_the_sum_by_hand(float64):
   x, kernel = normal(0, 1, 4, 5, 2), normal(1, 3, 3, 2, 3)
   padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))

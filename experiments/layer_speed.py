@@ -1,0 +1,85 @@
+"""Each layer, forward and backward, against other ways to compute it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import functools
+from typing import Any
+
+from flax import linen as nn
+import jax
+from jax import lax
+import numpy as np
+
+from experiments import timing
+from rum_jax.models import convolution, layers, pooling
+
+_BATCH, _LOOPS = 64, 2
+# Pixels, channels in and out, size and stride.
+_CONVOLUTIONS = (
+    (32, 3, 16, 3, 1), (16, 16, 32, 3, 1), (8, 64, 64, 3, 1),
+    (16, 32, 64, 3, 2), (16, 32, 64, 1, 1), (16, 32, 64, 5, 2))
+
+
+def _norm(layer: nn.Module, **mode: Any) -> Callable:
+  def apply(x: jax.Array) -> jax.Array:
+    variables = layer.init(jax.random.key(0), x, **mode)
+    return layer.apply(variables, x, **mode, mutable=['batch_stats'])[0]
+  return apply
+
+
+def _cases(torch: Any) -> list[tuple]:
+  """Name, ours, XLA's, PyTorch's, and the shapes of image and weights."""
+  cases = []
+  for pixels, before, after, size, stride in _CONVOLUTIONS:
+    ours, xla = (functools.partial(fn, stride=stride) for fn in (
+        convolution.patch_convolution, convolution.lax_convolution))
+    cases.append((
+        f'{size}×{size} / {stride}, {before} to {after}', ours, xla,
+        functools.partial(torch.conv2d, stride=stride, padding=size // 2),
+        [(_BATCH, pixels, pixels, before), (size, size, before, after)]))
+  for pixels, channels in ((32, 16), (8, 64)):
+    image = [(_BATCH, pixels, pixels, channels)]
+    cases += [
+        (f'max-pool, {channels}', pooling.max_pool,
+         lambda x: nn.max_pool(x, (2, 2), (2, 2)),
+         lambda x: torch.max_pool2d(x, 2), image),
+        (f'batch-norm, {channels}',
+         _norm(layers.BatchNorm(), train=True, mask=None),
+         _norm(nn.BatchNorm(use_running_average=False)),
+         torch.nn.BatchNorm2d(channels), image)]
+  return cases
+
+
+def _compiled(fn: Callable, args: list[np.ndarray], loops: int) -> timing.Call:
+  """Gradients of all arguments, each of which goes on with the next loop."""
+  grad = jax.grad(lambda args: (fn(*args)**2).sum())
+  step = lambda args, _: (
+      jax.tree.map(lambda x, dx: x - 1e-9 * dx, args, grad(args)), None)
+  return timing.compiled(
+      lambda args: lax.scan(step, args, length=loops), args)[0]
+
+
+def measure(repeats: int) -> list[dict[str, Any]]:
+  """One row a layer, all on one core; a loop of one is none."""
+  import torch
+  torch.set_num_threads(1)
+  rng, found = np.random.default_rng(0), []
+  for name, ours, xla, theirs, shapes in _cases(torch):
+    args = [rng.normal(size=s).astype(np.float32) for s in shapes]
+    tensors = [torch.tensor(x).permute(order).contiguous(
+        memory_format=torch.channels_last).requires_grad_()
+               for x, order in zip(args, [(0, 3, 1, 2), (3, 2, 0, 1)])]
+    calls = [_compiled(fn, args, loops) for fn, loops in (
+        (ours, _LOOPS), (xla, _LOOPS), (xla, 1))]
+    calls.append(lambda fn=theirs, x=tensors: torch.autograd.grad(
+        (fn(*x)**2).sum(), x))
+    mine, *others = 1e3 * np.array(timing.medians(calls, repeats)) / (
+        _LOOPS, _LOOPS, 1, 1)
+    found.append({
+        'layer': name, 'pixels': shapes[0][1], 'milliseconds': mine,
+        **{k: x / mine for k, x in zip(('loop', 'once', 'torch'), others)}})
+    print('{layer:20} {pixels:2} pixels: {milliseconds:6.2f} ms; times as fast '
+          'as XLA in a loop {loop:6.2f}, outside {once:5.2f}; as PyTorch '
+          '{torch:5.2f}'.format(**found[-1]), flush=True)
+  return found

@@ -1,0 +1,66 @@
+"""The other side of `benchmark`: the same networks and passes in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class _Residual(nn.Sequential):
+
+  def forward(self, x: torch.Tensor) -> torch.Tensor:
+    return x + super().forward(x)
+
+
+def _unit(before: int, after: int, size: int = 3, stride: int = 1,
+          padding: int = 1) -> list[nn.Module]:
+  return [nn.Conv2d(before, after, size, stride, padding, bias=False),
+          nn.BatchNorm2d(after), nn.ReLU()]
+
+
+def _network(name: str, shape: tuple[int, ...]) -> nn.Module:
+  pool, flat, c = nn.MaxPool2d(2), nn.Flatten(), shape[-1]
+  return nn.Sequential(*{
+      'mlp': lambda: [
+          flat, nn.Linear(int(np.prod(shape)), 128), nn.ReLU(),
+          nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)],
+      'cnn': lambda: [
+          *_unit(c, 16), pool, *_unit(16, 32), pool, *_unit(32, 64),
+          nn.AdaptiveAvgPool2d(1), flat, nn.Linear(64, 10)],
+      'resnet9': lambda: [
+          *_unit(c, 64), *_unit(64, 128, 5, 2, 2),
+          _Residual(*_unit(128, 128), *_unit(128, 128)), *_unit(128, 256),
+          pool, _Residual(*_unit(256, 256), *_unit(256, 256)),
+          *_unit(256, 128, padding=0), nn.AdaptiveMaxPool2d(1), flat,
+          nn.Linear(128, 10, bias=False)],
+  }[name]()).to(memory_format=torch.channels_last)
+
+
+def passes(name: str, image: np.ndarray, label: np.ndarray, batch_size: int,
+           epochs: int) -> tuple[dict[str, Callable[[], None]], float]:
+  """Forward, gradient and step over all images; FLOPs of the last."""
+  net = _network(name, image.shape[1:])
+  tx = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
+  images = torch.tensor(image).permute(0, 3, 1, 2)
+  labels = torch.tensor(label).long()
+
+  def run(kind: str = 'step') -> None:
+    for _ in range(epochs):
+      for rows in torch.randperm(len(labels)).split(batch_size):
+        batch = (images[rows].float() / 255).contiguous(
+            memory_format=torch.channels_last)
+        loss = nn.functional.cross_entropy(net(batch), labels[rows])
+        if kind != 'forward':
+          tx.zero_grad(set_to_none=True)
+          loss.backward()
+        if kind == 'step':
+          tx.step()
+
+  with FlopCounterMode(display=False) as counter:
+    run()
+  return {'forward': lambda: run('forward'), 'gradient': lambda: run(
+      'gradient'), 'step': run}, counter.get_total_flops()
