@@ -54,7 +54,7 @@ def test_patches_convolve_as_xla_does(
   chex.assert_trees_all_close((got, got_grads), (want, grads), **CLOSE)
 
 
-# Shapes for which products of patches, of Winograd's points, and sums are taken.
+# Shapes that take products of patches, of Winograd's points, and sums.
 FORMS = [(6, 6, 5, 3, 2), (6, 7, 5, 3, 1), (7, 6, 3, 3, 1), (9, 8, 2, 5, 2)]
 
 
