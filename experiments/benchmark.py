@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import pathlib
 import subprocess
 import sys
@@ -77,7 +76,8 @@ def under_seeds(setup: stages.Setup, count: int) -> tuple[timing.Call, float]:
           weight_decay=recipe.weight_decay),
       epochs=_EPOCHS, batch_size=recipe.batch_size)
   fn = rum_jax.over_seeds(lambda key, data, part: train(key, None, data, part),
-                          in_axes=(0, None, None))
+                          in_axes=(0, None, None),
+                          devices=jax.devices()[:count])
   return timing.compiled(fn, jax.random.split(jax.random.key(0), count),
                          setup.dataset, Split(rows[:0], rows))
 
@@ -159,15 +159,27 @@ def training(setup: stages.Setup, network: str) -> list[dict[str, Any]]:
 
 def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
   """MiB that our process, and PyTorch's, held at most in a whole run."""
-  code = ('import numpy as np; from experiments import torch_side; '
+  code = ('import numpy as np; from experiments import benchmark, torch_side; '
           f'torch_side.passes("{network}", np.zeros({image.shape}, np.uint8), '
-          f'np.zeros({len(image)}), {batch}, 1)')
+          f'np.zeros({len(image)}), {batch}, 1); benchmark.print_peak()')
   found = []
   for command in (['-m', 'experiments.benchmark', *sys.argv[1:], '--alone',
                    f'--networks={network}'], ['-c', code]):
-    child = subprocess.Popen([sys.executable, *command])
-    found.append(os.wait4(child.pid, 0)[2].ru_maxrss / 1024)
+    printed = subprocess.run([sys.executable, *command], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+    found.append(float(printed.split()[-1]))
   return found
+
+
+def print_peak() -> None:
+  """Prints the MiB that this process has held at most; NaN outside Linux.
+
+  What `resource` tells of a child counts what its parent held when it forked.
+  """
+  status = pathlib.Path('/proc/self/status')
+  lines = status.read_text().splitlines() if status.exists() else []
+  peak = [line.split()[1] for line in lines if line.startswith('VmHWM')]
+  print(int(peak[0]) / 1024 if peak else float('nan'))
 
 
 def main() -> None:
@@ -178,7 +190,8 @@ def main() -> None:
   for network in NETWORKS.value if suite != 'layers' else ():
     setup = prepare(network)
     if ALONE.value:
-      return under_seeds(setup, 1)[0]()
+      under_seeds(setup, 1)[0]()
+      return print_peak()
     found += (training(setup, network) if suite == 'training' else
               costs.measure(setup, network, REPEATS.value))
   if JSON.value:

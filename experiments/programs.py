@@ -89,20 +89,34 @@ class Programs:
     """Runs at a time to try first."""
     if self.chunk is not None:
       return self.chunk
-    stacked = args[in_axes.index(0)]
-    runs = jax.tree.leaves(stacked)[0].shape[0]
-    return -(-runs // jax.device_count())
+    return -(-_num_runs(in_axes, args) // jax.device_count())
 
   def _build(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
              args: Sequence[PyTree], most: int) -> _Program:
     """Compiles for `most` runs at a time, or for as many as fit."""
     begin, chunk = time.perf_counter(), most
     while True:
-      mapped = seeds.over_seeds(fn, chunk=chunk, in_axes=in_axes)
+      mapped = seeds.over_seeds(
+          fn, chunk=chunk, in_axes=in_axes, devices=_devices(in_axes, args))
       program = mapped.lower(*args).compile()
       if chunk == 1 or self.chunk is not None or fits(program):
         return _Program(program, chunk, time.perf_counter() - begin)
       chunk = -(-chunk // 2)
+
+
+def _num_runs(in_axes: Sequence[int | None], args: Sequence[PyTree]) -> int:
+  return jax.tree.leaves(args[in_axes.index(0)])[0].shape[0]
+
+
+def _devices(in_axes: Sequence[int | None], args: Sequence[PyTree]
+             ) -> Sequence[jax.Device]:
+  """No more than there are runs: others would repeat them, and slow them down.
+
+  Under several processes all of them, as each must have a part.
+  """
+  devices = jax.devices()
+  return (devices if jax.process_count() > 1 else
+          devices[:_num_runs(in_axes, args)])
 
 
 def _identity(name: Any, args: Sequence[PyTree]) -> Any:

@@ -24,6 +24,7 @@ _DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 # Measured on a CPU with 512 KiB of second-level cache a core.
 _FEW = 36  # Terms of a sum that are fewer than a product is worth.
 _MANY = 36  # Pixels from which on Winograd's form pays.
+_NARROW = 32  # Channels below which Winograd's form pays only forward.
 _CACHED = 2**19  # Numbers in a block of patches.
 
 # Rows above and below, columns left and right, that padding adds.
@@ -61,6 +62,8 @@ def patch_convolution(x: Array, kernel: Array, stride: int = 1,
   if taps * len(x) <= _FEW:
     return turned(_sum_taps(x, kernel, stride, margins))
   if kernel.shape[:2] == (3, 3) and stride == 1 and pixels >= _MANY:
+    if len(x) < _NARROW:
+      return turned(_multiply_tiles(x, kernel, stride, margins))
     return turned(winograd.multiply(x, kernel, margins))
   return turned(_multiply_patches(x, kernel, stride, margins))
 
@@ -70,10 +73,16 @@ def _margins(kernel: Array, padded: bool) -> Margins:
                for k in kernel.shape[:2])
 
 
+def _transposed(weights: Array) -> Array:
+  """`weights.T`, written out: a product that turns it itself is slower."""
+  return lax.optimization_barrier(weights.T)
+
+
 def _multiply_points(x: Array, kernel: Array, stride: int) -> Array:
   """1×1: nothing to copy."""
   x = x[:, ::stride, ::stride]
-  return (kernel[0, 0].T @ x.reshape(len(x), -1)).reshape(-1, *x.shape[1:])
+  out = _transposed(kernel[0, 0]) @ x.reshape(len(x), -1)
+  return out.reshape(-1, *x.shape[1:])
 
 
 def _multiply_whole(x: Array, kernel: Array, stride: int, margins: Margins
@@ -88,7 +97,8 @@ def _multiply_whole(x: Array, kernel: Array, stride: int, margins: Margins
   matrix = jnp.einsum(
       'tpq,tcf->cpfq', pairs.reshape(height * width, rows * columns, -1),
       kernel.reshape(-1, channels, features))
-  out = matrix.reshape(channels * rows * columns, -1).T @ x.reshape(-1, batch)
+  weights = _transposed(matrix.reshape(channels * rows * columns, -1))
+  out = weights @ x.reshape(-1, batch)
   return out.reshape(features, down.shape[2], right.shape[2], batch)
 
 
@@ -147,17 +157,22 @@ def _blocks(x: Array, kernel: Array, stride: int, margins: Margins
 
 def _multiply(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
   first, _, patches = _blocks(x, kernel, stride, margins)
-  flat = kernel.reshape(-1, kernel.shape[-1])
+  weights = _transposed(kernel.reshape(-1, kernel.shape[-1]))
 
   def block(first: Array) -> Array:
     columns = patches(first)
-    out = flat.T @ columns.reshape(len(columns), -1)
+    out = weights @ columns.reshape(len(columns), -1)
     return out.reshape(-1, *columns.shape[1:])
 
   if len(first) == 1:
     return block(first[0])
   out = jnp.moveaxis(lax.map(block, first), 0, 1)
   return out.reshape(len(out), -1, *out.shape[3:])
+
+
+def _tiles(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
+  del stride  # Is 1.
+  return winograd.multiply(x, kernel, margins)
 
 
 def _save(function: Callable[..., Array]) -> Callable:
@@ -217,5 +232,7 @@ def _input_gradient(cotangent: Array, kernel: Array, stride: int,
 
 _multiply_patches = jax.custom_vjp(_multiply, nondiff_argnums=(2, 3))
 _multiply_patches.defvjp(_save(_multiply), _backward)
+_multiply_tiles = jax.custom_vjp(_tiles, nondiff_argnums=(2, 3))
+_multiply_tiles.defvjp(_save(_tiles), _backward)
 _sum_taps = jax.custom_vjp(_sum, nondiff_argnums=(2, 3))
 _sum_taps.defvjp(_save(_sum), _backward)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import jax
+from jax import lax
 import jax.numpy as jnp
 
 from rum_jax.models.layout import interleaved
@@ -56,7 +57,9 @@ def _both(transform: Callable, grid: Grid) -> Grid:
 
 
 def _flat(grid: Grid) -> Grid:
-  return [[x.reshape(len(x), -1) for x in row] for row in grid]
+  """As matrices, written out: fused into products they are computed often."""
+  return lax.optimization_barrier(
+      [[x.reshape(len(x), -1) for x in row] for row in grid])
 
 
 def _counts(shape: Sequence[int], margins: Margins) -> tuple[int, int]:

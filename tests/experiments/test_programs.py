@@ -17,8 +17,8 @@ def seeds(monkeypatch):
   """A map over runs that needs 100 bytes a run, and notes what it is asked."""
   asked = []
 
-  def over_seeds(fn, *, chunk, in_axes):
-    del fn, in_axes
+  def over_seeds(fn, *, chunk, in_axes, devices):
+    del fn, in_axes, devices
     asked.append(chunk)
 
     def program(*args):
