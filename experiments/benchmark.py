@@ -7,10 +7,11 @@
   python -m experiments.benchmark --suite=algorithms
 
 `training`: a training step against PyTorch, alone, under seeds and pass by
-pass, and the memory of both. PyTorch runs channels-last, with one thread and
-with one a core, and the faster of the two counts; ours runs on one device a
-core. `layers`: each layer against XLA's own form and PyTorch's. `algorithms`:
-every algorithm against the forward and backward passes that it must make.
+pass, and the memory of both. PyTorch runs channels-last. `one core`: one device
+of ours and one thread of theirs. Seeds: ours on as many devices as there are
+seeds and cores, and the faster of one thread and one a core. `layers`: each
+layer against XLA's own form and PyTorch's. `algorithms`: every algorithm
+against the forward and backward passes that it must make.
 
 Both sides of a ratio are measured in turn, since machines are noisy; what is
 printed are medians. Compilation is timed apart.
@@ -32,9 +33,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import (
-    assembly, cli, costs, layer_speed, recipes, results, stages, timing)
+    assembly, cli, costs, layer_speed, memory, recipes, results, stages,
+    timing)
 import rum_jax
-from rum_jax import objectives, plans
+from rum_jax import checkpoints, objectives, plans
 from rum_jax import training as rum_training
 from rum_jax.types import Dataset, Split
 
@@ -90,16 +92,21 @@ def one_pass(setup: stages.Setup, kind: str) -> timing.Call:
   draw = plans.over_retain(setup.recipe.batch_size)
 
   def move(carry: Any, row: Any) -> tuple[Any, jax.Array]:
+    variables, opt_state, total = carry
+    # Of no effect; without it a loop whose results do not differ runs once.
+    row = row._replace(index=row.index + jnp.where(total > jnp.inf, 1, 0))
     batch = rum_training.gather(setup.dataset, row, jnp.zeros(()), 0)
     if kind == 'gradient':  # What plain SGD adds is nothing beside it.
-      return step(*carry, batch, key)
-    loss, stats = objective(*carry[0], batch, key)
-    return (carry[0]._replace(stats=stats), carry[1]), loss
+      (variables, opt_state), loss = step(variables, opt_state, batch, key)
+    else:
+      loss, stats = objective(*variables, batch, key)
+      variables = variables._replace(stats=stats)
+    return (variables, opt_state, total + loss), None
 
   def run(key: jax.Array) -> Any:
     variables, plan = setup.model.init(key), draw(key, Split(rows[:0], rows))
     return lax.scan(lambda carry, _: lax.scan(move, carry, plan), (
-        variables, tx.init(variables.params)), length=_EPOCHS)
+        variables, tx.init(variables.params), jnp.zeros(())), length=_EPOCHS)
 
   return timing.compiled(run, key)[0]
 
@@ -115,7 +122,8 @@ def training(setup: stages.Setup, network: str) -> list[dict[str, Any]]:
                      ) from error
   batch, rows = setup.recipe.batch_size, setup.source.train
   image, label = (x[rows] for x in setup.source.dataset)
-  theirs, flops = torch_side.passes(network, image, label, batch, _EPOCHS)
+  theirs, flops = torch_side.passes(
+      network, image, label, len(setup.source.classes), batch, _EPOCHS)
   steps = _EPOCHS * plans.num_steps(len(rows), batch)
 
   def threaded(kind: str, count: int) -> None:
@@ -140,15 +148,7 @@ def training(setup: stages.Setup, network: str) -> list[dict[str, Any]]:
            for kind in ('forward', 'gradient')]
   ours, _ = under_seeds(setup, 1)
   found.append(compare('step, one core', ours, 'step', 1))
-  x = jnp.ones((2048, 2048))
-  product = timing.medians([timing.compiled(jnp.matmul, x, x)[0]], 5)[0]
-  share = flops * product / (
-      2 * 2048**3 * steps * 1e-6 * found[-1]['microseconds'])
-  mine, other = peaks(network, image, batch)
-  print(f'  {share:.0%} of the speed of one large product; at most {mine:.0f} '
-        f'MiB, PyTorch {other:.0f}')
-  found[-1] |= {'share_of_peak': share, 'mebibytes': mine,
-                'torch_mebibytes': other}
+  found[-1] |= resources(found[-1], flops / steps, image)
   for count in (1, 8) if IMAGE.value else (1, 8, 32):
     ours, seconds = under_seeds(setup, count)
     found.append(compare(
@@ -157,11 +157,23 @@ def training(setup: stages.Setup, network: str) -> list[dict[str, Any]]:
   return found
 
 
+def resources(row: dict[str, Any], flops: float, image: np.ndarray
+              ) -> dict[str, float]:
+  """Share of the machine's peak that a step reaches, and peak memory."""
+  x = jnp.ones((2048, 2048))
+  product = timing.medians([timing.compiled(jnp.matmul, x, x)[0]], 5)[0]
+  share = flops * product / (2 * 2048**3 * 1e-6 * row['microseconds'])
+  mine, other = peaks(row['network'], image, row['batch'])
+  print(f'  {share:.0%} of the speed of one large product; at most {mine:.0f} '
+        f'MiB, PyTorch {other:.0f}')
+  return {'share_of_peak': share, 'mebibytes': mine, 'torch_mebibytes': other}
+
+
 def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
   """MiB that our process, and PyTorch's, held at most in a whole run."""
-  code = ('import numpy as np; from experiments import benchmark, torch_side; '
+  code = ('import numpy as np; from experiments import memory, torch_side; '
           f'torch_side.passes("{network}", np.zeros({image.shape}, np.uint8), '
-          f'np.zeros({len(image)}), {batch}, 1); benchmark.print_peak()')
+          f'np.zeros({len(image)}), 10, {batch}, 1); memory.print_peak()')
   found = []
   for command in (['-m', 'experiments.benchmark', *sys.argv[1:], '--alone',
                    f'--networks={network}'], ['-c', code]):
@@ -169,17 +181,6 @@ def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
                              stdout=subprocess.PIPE).stdout
     found.append(float(printed.split()[-1]))
   return found
-
-
-def print_peak() -> None:
-  """Prints the MiB that this process has held at most; NaN outside Linux.
-
-  What `resource` tells of a child counts what its parent held when it forked.
-  """
-  status = pathlib.Path('/proc/self/status')
-  lines = status.read_text().splitlines() if status.exists() else []
-  peak = [line.split()[1] for line in lines if line.startswith('VmHWM')]
-  print(int(peak[0]) / 1024 if peak else float('nan'))
 
 
 def main() -> None:
@@ -191,11 +192,11 @@ def main() -> None:
     setup = prepare(network)
     if ALONE.value:
       under_seeds(setup, 1)[0]()
-      return print_peak()
+      return memory.print_peak()
     found += (training(setup, network) if suite == 'training' else
               costs.measure(setup, network, REPEATS.value))
   if JSON.value:
-    results.write(pathlib.Path(JSON.value), {
+    checkpoints.write_json(pathlib.Path(JSON.value), {
         'figures': found, 'environment': results.environment()})
 
 

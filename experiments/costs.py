@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments import assembly, recipes, stages, timing
 import rum_jax
-from rum_jax import gradients, plans, training
+from rum_jax import gradients, plans, search, training
 from rum_jax.types import Split
 
 _ROUNDS = 4  # Passes over the data that a price is measured on.
@@ -113,7 +113,7 @@ def measure(setup: stages.Setup, network: str, repeats: int
   rows = jnp.asarray(np.random.default_rng(0).permutation(n), jnp.int32)
   split, key = Split(rows[:forget], rows[forget:]), jax.random.key(1)
   variables, methods = setup.model.init(key), setup.recipe.method_names
-  settings = [recipes.draw_settings(m, 1, seed=0)[0] for m in methods]
+  settings = [search.draw(*recipes.SPACES[m], 1, 0)[0] for m in methods]
   programs = [timing.compiled(
       assembly.build(setup.recipe, setup.model, method, setting),
       key, variables, setup.dataset, split)

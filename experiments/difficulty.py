@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import cli, estimation, jobs, recipes, results, stages
-from rum_jax import difficulty, entanglement, partitions, plots
-from rum_jax import refinement
+from rum_jax import checkpoints, difficulty, entanglement, partitions
+from rum_jax import plots, refinement
 
 
 def by_entanglement(setup: stages.Setup, size: int) -> refinement.Groups:
@@ -67,7 +67,7 @@ def main() -> None:
     path.write_text(plots.tow_by_group({'rows': rows}, factor))
     print(f'\nBy {factor}:', *(f'- {x}' for x in said), sep='\n')
   any_level = each['low']
-  results.write(setup.root / 'difficulty.json', {
+  checkpoints.write_json(setup.root / 'difficulty.json', {
       **{k: any_level[k] for k in ('recipe', 'environment', 'data_hash',
                                    'seeds')}, 'factors': found})
   print(f'\nWrote {setup.root}/difficulty.json, difficulty_memorization.svg '

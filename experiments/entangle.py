@@ -17,14 +17,13 @@ import dataclasses
 from typing import Any
 
 from absl import flags
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments import cli, estimation, recipes, results, stages
-from rum_jax import entanglement, evaluation, partitions, reliability
-from rum_jax import separation, transport
-from rum_jax.types import Array, Split
+from rum_jax import checkpoints, entangled_sets, entanglement, evaluation
+from rum_jax import partitions
+from rum_jax.types import Array
 
 KINDS = ('distance', 'class', 'neighbours', 'random')
 PARTITION = flags.DEFINE_enum(
@@ -34,8 +33,6 @@ PARTITION = flags.DEFINE_enum(
 PARTS = flags.DEFINE_integer(
     'parts', partitions.COUNT, 'Groups to cut; the paper has 15, and 100 for '
     'Tiny-ImageNet.', lower_bound=3)
-RELEASED = {partitions.COUNT: partitions.RELEASED,
-            partitions.COUNT_TINY: partitions.RELEASED_TINY}
 
 
 def parts_of(kind: str, count: int, features: Array, labels: np.ndarray,
@@ -50,47 +47,6 @@ def parts_of(kind: str, count: int, features: Array, labels: np.ndarray,
   if kind == 'class':
     return partitions.cut_by_class(score, labels, count, seed=seed)
   return partitions.cut(score, count, seed=seed)
-
-
-def measure(features: Array, group: np.ndarray, retain: np.ndarray,
-            scores: np.ndarray) -> dict[str, float]:
-  """All figures of one forget set under one model."""
-  split = Split(group, retain)
-  gamma = separation.median_gamma(jax.random.key(0), features, split)
-  mmd, scaled = (separation.squared_mmd(features, split, gamma=g).unbiased
-                 for g in (1.0, gamma))
-  return {
-      'es': entanglement.entanglement_score(features, split),
-      'es_midpoint': entanglement.entanglement_score(
-          features, split, midpoint=True),
-      'memorization': np.nanmean(scores[group]),
-      'mmd': mmd, 'mmd_median': scaled,
-      'sliced_wasserstein': transport.sliced_wasserstein(
-          jax.random.key(0), features, split),
-      'wasserstein_entanglement': transport.wasserstein_entanglement(
-          features, split),
-      'silhouette_entanglement': separation.silhouette_entanglement(
-          features, split)}
-
-
-def one_seed(features: Array, parts: np.ndarray, scores: np.ndarray
-             ) -> tuple[dict[str, list[dict[str, float]]], dict[str, Any]]:
-  """Of one model: low, medium and high of either kind, and correlations."""
-  kinds = {'by_entanglement': partitions.by_measured_score(features, parts)}
-  if len(parts) in RELEASED:
-    kinds['released'] = partitions.as_released(
-        features, parts, RELEASED[len(parts)])
-  everyone = np.arange(len(features))
-  sets = {kind: [measure(features, g, np.setdiff1d(everyone, g), scores)
-                 for g in chosen.groups] for kind, chosen in kinds.items()}
-  chosen, mean = kinds['by_entanglement'], np.nanmean(scores[parts], axis=1)
-  correlation = reliability.rank_correlation
-  return sets, {
-      'picks': chosen.picks, 'es': chosen.all_scores.tolist(),
-      'memorization': mean.tolist(),
-      'rank_correlation_of_examples': correlation(
-          np.asarray(entanglement.centroid_distance(features)), scores),
-      'rank_correlation_of_groups': correlation(chosen.all_scores, mean)}
 
 
 def summarised(found: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
@@ -122,11 +78,13 @@ def main() -> None:
   parts = [parts_of(PARTITION.value, PARTS.value, x,
                     setup.source.dataset.label[:n], first + s)
            for s, x in enumerate(features)]
-  found = [one_seed(x, p, scores) for x, p in zip(features, parts)]
+  found = [entangled_sets.one_seed(x, p, scores)
+           for x, p in zip(features, parts)]
   tables = {kind: summarised([sets[kind] for sets, _ in found])
             for kind in found[0][0]}
   tables['by_memorization'] = summarised([
-      [measure(x, g, retain, scores) for g in groups] for x in features])
+      [entangled_sets.measure(x, g, retain, scores) for g in groups]
+      for x in features])
   for kind, table in tables.items():
     show(kind.replace('_', ' '), table)
   related = {k: evaluation.summary([of_seed[k] for _, of_seed in found])
@@ -135,7 +93,7 @@ def main() -> None:
   print('\nSpearman correlation with memorization: of the distance of an '
         'example to the mean {0[mean]:.3f} ± {0[ci95]:.3f}, of the ES of a '
         'group {1[mean]:.3f} ± {1[ci95]:.3f}'.format(*related.values()))
-  results.write(setup.root / 'entanglement.json', {
+  checkpoints.write_json(setup.root / 'entanglement.json', {
       'recipe': dataclasses.asdict(setup.recipe),
       'environment': results.environment(), 'data_hash': setup.data_hash,
       'partition': PARTITION.value, 'parts': PARTS.value, **tables, **related,

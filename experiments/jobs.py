@@ -62,15 +62,16 @@ def compile_ahead(setup: Setup, jobs: Sequence[Job], start: Artefact) -> None:
   All of it before the first job runs, whose seconds are then its own.
   """
   variables = Variables(**jax.tree.map(jnp.asarray, start.tree))
-  wanted = {setup.programs.ahead(*call_of(setup, job, variables))
-            for job in jobs if not place(setup, job, start).exists()}
-  if wanted:
-    progress = Progress('compiling', len(wanted))
-    try:
-      for _ in futures.as_completed(wanted):
-        progress.step()
-    finally:
-      setup.programs.cancel()
+  todo = [job for job in jobs if not place(setup, job, start).exists()]
+  try:
+    wanted = {setup.programs.ahead(*call_of(setup, job, variables))
+              for job in todo}
+    progress = Progress('compiling', len(wanted)) if wanted else None
+    for program in futures.as_completed(wanted):
+      program.result()  # Raises what went wrong.
+      progress.step()
+  finally:
+    setup.programs.cancel()
 
 
 def call_of(setup: Setup, job: Job, start: Variables) -> tuple[Any, ...]:
@@ -121,8 +122,10 @@ def unlearn(setup: Setup, job: Job, start: Artefact) -> Artefact:
     notes['steps'] = [x.shape[1] for x in losses]
     notes['probes'] = [_means(info.probes) for info in infos]
     artefact = described(setup, variables, np.concatenate(losses, 1), notes)
-    notes['diverged'] = _diverged(
-        losses, finite(artefact.arrays['logits']), setup.recipe.first_seed)
+    notes['diverged'] = [
+        {'seed': setup.recipe.first_seed + s, 'stage': stage}
+        for s, stage in evaluation.diverged(
+            losses, finite(artefact.arrays['logits']))]
     return artefact
 
   return checkpoints.stage(
@@ -134,19 +137,6 @@ def _means(probes: PyTree) -> dict[str, float]:
   return {jax.tree_util.keystr(path, simple=True, separator=' '):
               float(x.reshape(x.shape[0], -1)[:, -1].mean())
           for path, x in jax.tree.leaves_with_path(probes)}
-
-
-def _diverged(losses: Sequence[np.ndarray], fine: np.ndarray, first_seed: int
-              ) -> list[dict[str, int]]:
-  """Seed and first stage of every run that is not finite.
-
-  A loss is taken before its step, and some methods have none: what the models
-  say in the end tells of the last stage.
-  """
-  broken = np.stack([~np.isfinite(x).all(axis=1) for x in losses], axis=1)
-  broken[:, -1] |= ~fine
-  return [{'seed': first_seed + int(s), 'stage': int(broken[s].argmax())}
-          for s in np.flatnonzero(broken.any(axis=1))]
 
 
 def stacked(refinements: Sequence[Sequence[Split]]) -> tuple[Split, ...]:
@@ -187,7 +177,7 @@ def count_steps(setup: Setup, job: Job) -> int:
     return Artefact({}, notes={'steps': steps})
 
   identity = {
-      'setting': job.setting,
+      'setting': job.setting, 'steps': job.steps,
       'sizes': [tuple(x.shape for x in split) for split in job.splits],
       'source': [assembly.source_hash(method) for method, _ in job.setting],
       **setup.recipe.part('batch_size')}

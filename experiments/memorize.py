@@ -28,7 +28,7 @@ import pathlib
 from absl import flags
 import numpy as np
 
-from experiments import cli, estimation, proxies, recipes, results, stages
+from experiments import cli, estimation, proxies, recipes, stages
 from rum_jax import checkpoints, ensembles, influence_pairs, proxy_report
 from rum_jax import scores, segments
 
@@ -108,7 +108,7 @@ def main() -> None:
   estimated = estimation.estimate(setup, models)
   found = ensembles.report(models, setup.source.num_train,
                            setup.recipe.forget // 3, TARGET.value)
-  results.write(setup.root / 'memorization.json', {
+  checkpoints.write_json(setup.root / 'memorization.json', {
       'first_model': first, 'models': setup.recipe.models,
       'identity': estimation.ensemble_identity(setup), **found})
   print(*ensembles.lines(found), sep='\n')

@@ -68,7 +68,7 @@ class Programs:
     while True:
       program = self._built[identity].result()
       try:
-        placed = jax.block_until_ready(
+        placed = args if jax.process_count() > 1 else jax.block_until_ready(
             jax.device_put(args, program.call.input_shardings[0]))
         begin = time.perf_counter()
         result = jax.block_until_ready(program.call(*placed))
@@ -134,7 +134,7 @@ def fits(program: Any, limit: int | None = None) -> bool:
       nothing, as a CPU does.
   """
   if limit is None:
-    limit = (jax.devices()[0].memory_stats() or {}).get('bytes_limit')
+    limit = (jax.local_devices()[0].memory_stats() or {}).get('bytes_limit')
   needs = program.memory_analysis()
   if limit is None or needs is None:
     return True

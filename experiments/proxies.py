@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import estimation, fitting, recipes, results, stages
+from experiments import estimation, fitting, recipes, stages
 from experiments.stages import Setup
 import rum_jax
 from rum_jax import checkpoints, learning_events, proxies, proxy_report
@@ -188,7 +188,7 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
                                   setup.recipe.forget // 3),
           'seconds': x.seconds, 'share': whole and x.seconds / whole}
                   for name, x in found.items()}}
-  results.write(setup.root / 'proxies.json', about)
+  checkpoints.write_json(setup.root / 'proxies.json', about)
   return about
 
 

@@ -3,8 +3,10 @@
   python -m experiments.readme
 
 Each block `<!-- results:NAME -->` is filled from `results/NAME.json`, which is
-the `results.json` of a run, and the block `<!-- methods -->` from the
-docstrings of the algorithms. A test holds the README to it.
+the `results.json` of a run, the block `<!-- speed -->` from what
+`experiments.benchmark --json=results/speed_….json` wrote, and the block
+`<!-- methods -->` from the docstrings of the algorithms. A test holds the
+README to it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ def filled(text: str) -> str:
     if path.exists():
       block = markdown.section(json.loads(path.read_text()), command)
       text = _replaced(text, f'results:{name}', block)
+  figures = [row for path in sorted((ROOT / 'results').glob('speed_*.json'))
+             for row in json.loads(path.read_text())['figures']]
+  text = _replaced(text, 'speed', markdown.speed(figures))
   return _replaced(text, 'methods', methods())
 
 

@@ -14,7 +14,6 @@ import pathlib
 import shlex
 from typing import Any
 
-import numpy as np
 
 import rum_jax
 from rum_jax import learning_events, models, trees
@@ -22,8 +21,7 @@ from rum_jax import learning_events, models, trees
 TUNED = pathlib.Path(__file__).parent / 'tuned'
 VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
 MAIN = ('finetune', 'l1_sparse', 'neggrad_plus', 'salun')  # The paper's table.
-# What experiments/tune.py searches: fixed values, then (low, high, scale) of
-# the others; the scale `near_one` is logarithmic in 1 - value.
+# What experiments/tune.py searches: fixed values, and the limits of others.
 _RATE = {'learning_rate': (1e-3, 0.5, 'log')}
 _SLOW = {'learning_rate': (1e-4, 0.2, 'log')}
 SPACES = {
@@ -169,25 +167,6 @@ def one_of(name: str, value: str, allowed: Any) -> None:
   if value not in allowed:
     raise ValueError(f'Expected {name}={value} to be one of '
                      f'{", ".join(allowed)}.')
-
-
-def draw_settings(method: str, count: int, seed: int) -> list[dict[str, Any]]:
-  """Settings of a random search, the same for every variant of a method."""
-  fixed, space = SPACES[method]
-  rng = np.random.default_rng(seed)
-  out = []
-  for _ in range(count):
-    drawn = {}
-    for name, (low, high, scale) in space.items():
-      if scale == 'near_one':
-        value = 1 - np.exp(rng.uniform(np.log(1 - high), np.log(1 - low)))
-      elif scale == 'log':
-        value = np.exp(rng.uniform(np.log(low), np.log(high)))
-      else:
-        value = rng.uniform(low, high)
-      drawn[name] = float(f'{value:.4g}')
-    out.append({**fixed, **drawn})
-  return out
 
 
 def tuned(recipe: Recipe) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import dataclasses
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
@@ -17,7 +16,7 @@ import numpy as np
 
 from experiments import jobs, recipes, stages
 from experiments.progress import Progress
-from rum_jax import entanglement, evaluation, metrics
+from rum_jax import checkpoints, entanglement, evaluation, metrics
 from rum_jax.checkpoints import Artefact
 from rum_jax.scores import GROUPS as GROUPS
 from rum_jax.types import Split
@@ -163,32 +162,13 @@ def _commit() -> str | None:
     return None
 
 
-def write(path: pathlib.Path, results: dict[str, Any]) -> None:
-  """Writes JSON, all of it or nothing; NaN becomes null."""
-  partial = path.with_name(f'.{path.name}.partial')
-  partial.write_text(_text(results))
-  partial.rename(path)
-
-
 def stands(root: pathlib.Path, results: dict[str, Any]) -> bool:
   """Whether `root` has these results, and a report that was drawn from them."""
-  written, drawn = root / 'results.json', root / 'report.html'
+  order = [root / name for name in (
+      'results.json', 'figures.npz', 'report.html')]
   try:
-    fresh = drawn.stat().st_mtime_ns >= written.stat().st_mtime_ns
-    return fresh and written.read_text() == _text(results)
+    times = [path.stat().st_mtime_ns for path in order]
+    same = order[0].read_text() == checkpoints.to_json(results)
+    return same and times == sorted(times)
   except FileNotFoundError:
     return False
-
-
-def _text(results: dict[str, Any]) -> str:
-  return json.dumps(_finite(results), indent=1, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-  if isinstance(value, dict):
-    return {k: _finite(v) for k, v in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_finite(v) for v in value]
-  if isinstance(value, float) and not np.isfinite(value):
-    return None
-  return value

@@ -65,13 +65,14 @@ def main() -> None:
   named = dict(zip(results.GROUPS, groups))
   found = results.judged(
       setup, named, retain, models, list(zip(todo, done)), scores)
-  if not results.stands(setup.root, found):
-    results.write(setup.root / 'results.json', found)
+  stood = results.stands(setup.root, found)
+  if not stood:
+    checkpoints.write_json(setup.root / 'results.json', found)
     write_figures(setup, scores, models.original.arrays['features'][0], groups)
     report.write(setup.root)
   print(reports.table(found))
   estimated = setup.recipe.refine_by == recipes.MEMORIZATION
-  print(f'\nWrote {setup.root}/results.json, '
+  print(f'\n{"Found" if stood else "Wrote"} {setup.root}/results.json, '
         f'{"memorization" if estimated else "figures"}.npz and report.html.')
 
 

@@ -22,28 +22,29 @@ def _unit(before: int, after: int, size: int = 3, stride: int = 1,
           nn.BatchNorm2d(after), nn.ReLU()]
 
 
-def _network(name: str, shape: tuple[int, ...]) -> nn.Module:
+def _network(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
   pool, flat, c = nn.MaxPool2d(2), nn.Flatten(), shape[-1]
   return nn.Sequential(*{
       'mlp': lambda: [
           flat, nn.Linear(int(np.prod(shape)), 128), nn.ReLU(),
-          nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)],
+          nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, classes)],
       'cnn': lambda: [
           *_unit(c, 16), pool, *_unit(16, 32), pool, *_unit(32, 64),
-          nn.AdaptiveAvgPool2d(1), flat, nn.Linear(64, 10)],
+          nn.AdaptiveAvgPool2d(1), flat, nn.Linear(64, classes)],
       'resnet9': lambda: [
           *_unit(c, 64), *_unit(64, 128, 5, 2, 2),
           _Residual(*_unit(128, 128), *_unit(128, 128)), *_unit(128, 256),
           pool, _Residual(*_unit(256, 256), *_unit(256, 256)),
           *_unit(256, 128, padding=0), nn.AdaptiveMaxPool2d(1), flat,
-          nn.Linear(128, 10, bias=False)],
+          nn.Linear(128, classes, bias=False)],
   }[name]()).to(memory_format=torch.channels_last)
 
 
-def passes(name: str, image: np.ndarray, label: np.ndarray, batch_size: int,
-           epochs: int) -> tuple[dict[str, Callable[[], None]], float]:
+def passes(name: str, image: np.ndarray, label: np.ndarray, classes: int,
+           batch_size: int, epochs: int
+           ) -> tuple[dict[str, Callable[[], None]], float]:
   """Forward, gradient and step over all images; FLOPs of the last."""
-  net = _network(name, image.shape[1:])
+  net = _network(name, image.shape[1:], classes)
   tx = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
   images = torch.tensor(image).permute(0, 3, 1, 2)
   labels = torch.tensor(label).long()

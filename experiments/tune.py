@@ -29,7 +29,7 @@ import numpy as np
 from experiments import assembly, cli, jobs, proxies, recipes, results
 from experiments import stages
 from experiments.progress import Progress
-from rum_jax import evaluation, metrics, refinement
+from rum_jax import checkpoints, evaluation, metrics, refinement, search
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import Array, Variables
 
@@ -58,10 +58,10 @@ class Judge:
     return np.nan_to_num(np.asarray(metrics.tug_of_war(*gaps)))
 
 
-def search(setup: stages.Setup, job: jobs.Job, start: Variables,
-           judge: Judge) -> tuple[dict[str, Any], float]:
+def best_of(setup: stages.Setup, job: jobs.Job, start: Variables,
+            judge: Judge) -> tuple[dict[str, Any], float]:
   """The best setting of a job's method, and its mean ToW."""
-  tried = recipes.draw_settings(job.method, BUDGET.value, seed=4)
+  tried = search.draw(*recipes.SPACES[job.method], BUDGET.value, 4)
   scored = []
   for setting in tried:
     trial = job._replace(setting=[(job.method, setting)] * len(job.splits))
@@ -79,7 +79,7 @@ def search_methods(setup: stages.Setup, groups: refinement.Groups,
       3 + assembly.takes(method, 'steps') for method in names))
   found = {}
   for method in names:
-    first = recipes.draw_settings(method, 1, seed=4)[0]
+    first = search.draw(*recipes.SPACES[method], 1, 4)[0]
     named = {v: jobs.job_of(setup, groups, method, v, first)
              for v in recipes.VARIANTS}
     if assembly.takes(method, 'steps'):
@@ -89,7 +89,7 @@ def search_methods(setup: stages.Setup, groups: refinement.Groups,
       del named['matched']  # A closed form takes no steps to match.
     found[method] = {}
     for variant, job in named.items():
-      setting, tow = search(setup, job, start, judge)
+      setting, tow = best_of(setup, job, start, judge)
       found[method][variant] = {'setting': setting, 'tow': tow}
       progress.step(f'{method} {variant} ToW {tow:.3f}')
   return found
@@ -150,7 +150,7 @@ def main() -> None:
     kept['rum'], tows = search_rum(setup, groups, start, judge, found)
     kept['searched']['rum'] = {**how, 'sequences tried': len(tows),
                                'tow': max(tows.values())}
-  results.write(path, kept)
+  checkpoints.write_json(path, kept)
   print(f'Wrote {path}.')
 
 

@@ -142,6 +142,37 @@ def stage(folder: pathlib.Path, identity: Any,
   return save(folder, identity, compute())
 
 
+def to_json(value: Any) -> str:
+  """A JSON value as text; NaN and infinities become null."""
+  return json.dumps(_finite(value), indent=1, allow_nan=False)
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes `to_json(value)`, all of it or nothing.
+
+  Args:
+    path: of the file; `.<name>.partial` beside it is used while it is written.
+    value: nested dicts and sequences of numbers and strings.
+
+  Raises:
+    OSError: if it cannot be written.
+    TypeError: if `value` holds something else.
+  """
+  partial = path.with_name(f'.{path.name}.partial')
+  partial.write_text(to_json(value))
+  partial.rename(path)
+
+
+def _finite(value: Any) -> Any:
+  if isinstance(value, dict):
+    return {k: _finite(v) for k, v in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_finite(v) for v in value]
+  if isinstance(value, float) and not np.isfinite(value):
+    return None
+  return value
+
+
 def _set_aside(folder: pathlib.Path) -> pathlib.Path:
   """Renames a folder to the first free `<folder>.damaged<n>`."""
   n = 0

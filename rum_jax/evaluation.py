@@ -134,3 +134,23 @@ def differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             name: summary(np.subtract(*(r[name]['values'] for r in pair)))
             for name in FIGURES[:4]}})
   return out
+
+
+def diverged(losses: Sequence[np.ndarray], finite: np.ndarray
+             ) -> list[tuple[int, int]]:
+  """Run and first stage of every run that is not finite.
+
+  A loss is taken before its step, and some methods have none: what the models
+  say in the end tells of the last stage.
+
+  Args:
+    losses: of each stage, `[S, T]`.
+    finite: `[S]`, whether the outputs of the last stage's models are.
+
+  Returns:
+    `(run, stage)`, both from 0.
+  """
+  broken = np.stack([~np.isfinite(x).all(axis=1) for x in losses], axis=1)
+  broken[:, -1] |= ~finite
+  return [(int(s), int(broken[s].argmax()))
+          for s in np.flatnonzero(broken.any(axis=1))]

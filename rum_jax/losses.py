@@ -16,11 +16,12 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
     labels: `[B]` int32.
 
   Returns:
-    `[B]` nats.
+    `[B]` nats; NaN where there is no such class.
   """
   # A sum over classes, as the gradient of a look-up would be a scatter.
   hit = labels[:, None] == jnp.arange(logits.shape[-1])
   true = jnp.where(hit, logits, 0).sum(axis=-1)
+  true = jnp.where(hit.any(axis=-1), true, jnp.nan)
   return jax.nn.logsumexp(logits, axis=-1) - true
 
 

@@ -58,3 +58,40 @@ def _table(results: Mapping[str, Any]) -> list[str]:
 
 def _cells(values: Sequence[str]) -> str:
   return f'| {" | ".join(values)} |'
+
+
+def speed(figures: Sequence[Mapping[str, Any]]) -> str:
+  """Tables of what a benchmark measured.
+
+  Args:
+    figures: rows of training steps, which have `times_as_fast`, and of
+      algorithms, which have `of_its_passes`; others are left out.
+
+  Returns:
+    Markdown: steps against PyTorch, then algorithms against their passes.
+  """
+  steps = [row for row in figures if 'times_as_fast' in row]
+  works = {(row['method'], row['network']): row
+           for row in figures if 'of_its_passes' in row}
+  networks = list(dict.fromkeys(network for _, network in works))
+  tables = []
+  if steps:
+    tables.append([
+        '| network | images | batch | what | µs a model-step | PyTorch | '
+        'times as fast |', '| --- ' * 7 + '|',
+        *('| {network} | {image}×{image} | {batch} | {what} | '
+          '{microseconds:,.0f} | {torch_microseconds:,.0f} | '
+          '{times_as_fast:.2f} |'.format(**row) for row in steps)])
+  if works:
+    tables.append([
+        '| method | ' + ' | '.join(f'{n}: epochs | of its passes'
+                                   for n in networks) + ' |',
+        '| --- ' * (1 + 2 * len(networks)) + '|',
+        *(f'| `{method}` | ' + ' | '.join(
+            _work(works.get((method, n))) for n in networks) + ' |'
+          for method in dict.fromkeys(m for m, _ in works))])
+  return '\n\n'.join('\n'.join(lines) for lines in tables)
+
+
+def _work(row: Mapping[str, Any] | None) -> str:
+  return f'{row["epochs"]:.1f} | {row["of_its_passes"]:.2f}' if row else ' | '

@@ -126,3 +126,11 @@ def test_differences_are_paired_by_seed():
           one[figure]['values'], factor * np.array(want), atol=1e-15)
   # Both seeds of the first moved alike, so the interval is a point.
   np.testing.assert_allclose(got[0]['tow']['ci95'], 0.0, atol=1e-12)
+
+
+def test_a_model_that_says_nothing_has_diverged_in_the_last_stage():
+  none, some = np.zeros((3, 0)), np.zeros((3, 4))
+  fine = np.array([True, False, True])
+  assert evaluation.diverged([none], fine) == [(1, 0)]
+  some[2, 1] = np.nan
+  assert evaluation.diverged([some, none], fine) == [(1, 1), (2, 0)]

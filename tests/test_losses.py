@@ -32,6 +32,11 @@ def test_cross_entropy_stays_finite_for_large_logits():
       losses.cross_entropy(logits, jnp.array([0, 0])), [0.0, 1e4])
 
 
+def test_a_class_that_does_not_exist_is_not_passed_over():
+  found = losses.cross_entropy(jnp.asarray(LOGITS), jnp.array([-1, 3, 0]))
+  np.testing.assert_array_equal(np.isnan(found), [True, True, False])
+
+
 def test_gradient_of_cross_entropy_is_softmax_minus_one_hot(float64):
   labels = np.array([0, 2, 1])
   grad = jax.grad(lambda x: losses.cross_entropy(x, labels).sum())(LOGITS)

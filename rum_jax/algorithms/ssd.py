@@ -109,10 +109,12 @@ def _total_square(weight: Array, grads: Array) -> Array:
   """`Σ weight_i · grads_i²` of `[B, ...]`.
 
   XLA's CPU code is fast for a plain sum over the first axis, and up to 18 times
-  slower where it fuses what is summed into it; hence the barrier. For the large
-  leaves of convolutions a product is faster still.
+  slower where it fuses what is summed into it; hence the barrier there. For the
+  large leaves of convolutions a product is faster still.
   """
   if grads.ndim > 3:
     return jnp.tensordot(weight, grads**2, 1)
-  weight = weight.reshape(-1, *(1,) * (grads.ndim - 1))
-  return lax.optimization_barrier(weight * grads**2).sum(0)
+  squares = weight.reshape(-1, *(1,) * (grads.ndim - 1)) * grads**2
+  return lax.platform_dependent(
+      squares, cpu=lambda x: lax.optimization_barrier(x).sum(0),
+      default=lambda x: x.sum(0))

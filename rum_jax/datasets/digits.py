@@ -26,8 +26,11 @@ def digits(*, test_share: float = 0.2, seed: int = 0) -> Source:
     Alpaydin and Kaynak, Optical recognition of handwritten digits, 1998.
   """
   # The file alone: to import scikit-learn takes longer than all the rest.
-  place = importlib.util.find_spec('sklearn').submodule_search_locations[0]
-  path = pathlib.Path(place, 'datasets', 'data', 'digits.csv.gz')
+  found = importlib.util.find_spec('sklearn')
+  if found is None:
+    raise ImportError('The digits come with scikit-learn, which is missing.')
+  path = pathlib.Path(
+      found.submodule_search_locations[0], 'datasets/data/digits.csv.gz')
   with gzip.open(path, 'rt') as file:
     table = np.loadtxt(file, delimiter=',')
   images = np.round(table[:, :-1] * (255 / 16)).reshape(-1, 8, 8, 1)

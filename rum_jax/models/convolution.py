@@ -1,4 +1,4 @@
-"""Convolution as one product of matrices, with the batch as the minor axis.
+"""Convolution by products of matrices, with the batch as the minor axis.
 
 XLA's CPU convolution is slow inside a loop and under vmap over weights. A CPU
 multiplies matrices instead, laid out as `[C, H, W, B]`: however few the
@@ -52,7 +52,11 @@ def lax_convolution(x: Array, kernel: Array, stride: int = 1,
 
 def patch_convolution(x: Array, kernel: Array, stride: int = 1,
                       padded: bool = True) -> Array:
-  """The same by products of matrices, without `lax.conv_general_dilated`."""
+  """The same in the form that suits its shape on a CPU.
+
+  One fused sum where it has few terms; products of matrices elsewhere: of
+  points, of the whole image, of patches, or of Winograd's tiles.
+  """
   pixels, taps = x.shape[1] * x.shape[2], kernel.shape[0] * kernel.shape[1]
   x, margins = turned(x), _margins(kernel, padded)
   if taps == 1:

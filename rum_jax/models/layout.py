@@ -1,7 +1,8 @@
 """The layout of images that suits a platform.
 
 A CPU works with the batch as the minor axis, `[C, H, W, B]`; other platforms
-with `[B, H, W, C]` and XLA's own convolution. Both forms compute the same sums.
+with `[B, H, W, C]` and XLA's own convolution. Both give the same but for
+rounding.
 All layers take and return `[B, H, W, C]`; between two of them XLA drops the
 transposes.
 """

@@ -42,7 +42,7 @@ def seeds(monkeypatch):
 
 def limited(monkeypatch, limit):
   device = SimpleNamespace(memory_stats=lambda: {'bytes_limit': limit})
-  monkeypatch.setattr(programs.jax, 'devices', lambda: [device])
+  monkeypatch.setattr(programs.jax, 'local_devices', lambda: [device])
 
 
 @pytest.mark.parametrize(('limit', 'want'), [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments import assembly, jobs, recipes, stages
+from experiments import assembly, recipes, stages
 
 
 @pytest.fixture
@@ -44,15 +44,6 @@ def test_an_edit_of_an_outside_method_is_seen(tmp_path, monkeypatch):
   __import__('linecache').clearcache()
   assert assembly.source_hash('edited_method:method') != first
   assert assembly.source_hash('ssd') == ''
-
-
-def test_a_model_that_says_nothing_has_diverged_in_the_last_stage():
-  none, some = np.zeros((3, 0)), np.zeros((3, 4))
-  fine = np.array([True, False, True])
-  assert jobs._diverged([none], fine, 7) == [{'seed': 8, 'stage': 0}]
-  some[2, 1] = np.nan
-  found = jobs._diverged([some, none], fine, 0)
-  assert found == [{'seed': 1, 'stage': 1}, {'seed': 2, 'stage': 0}]
 
 
 def test_normalisation_is_that_of_the_training_part(prepared):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax.models import convolution, layers
+from rum_jax.models import convolution, layers, pooling
 
 # Double precision: sums of a few hundred terms leave 13 of 16 digits, less what
 # cancels in them.
@@ -55,7 +55,8 @@ def test_patches_convolve_as_xla_does(
 
 
 # Shapes that take products of patches, of Winograd's points, and sums.
-FORMS = [(6, 6, 5, 3, 2), (6, 7, 5, 3, 1), (7, 6, 3, 3, 1), (9, 8, 2, 5, 2)]
+FORMS = [(6, 6, 5, 3, 2), (6, 7, 5, 3, 1), (6, 7, 33, 3, 1), (7, 6, 3, 3, 1),
+         (9, 8, 2, 5, 2)]
 
 
 @pytest.mark.parametrize('height, width, channels, size, stride', FORMS)
@@ -88,13 +89,24 @@ def test_every_form_can_be_differentiated_twice_and_mapped(
       1, 2, size, size, channels, 3)
 
   def curvature(fn):
-    def slope(kernel):
-      return jax.grad(lambda k: (fn(x, k, stride)**3).sum())(kernel)
-    return jax.jit(jax.vmap(jax.grad(lambda k: (slope(k)**2).sum())))(kernels)
+    def slopes(*args):
+      return jax.grad(lambda x, k: (fn(x, k, stride)**3).sum(), (0, 1))(*args)
+
+    def length(*args):
+      return sum((slope**2).sum() for slope in slopes(*args))
+    return jax.jit(jax.vmap(jax.grad(length, (0, 1)), (None, 0)))(x, kernels)
 
   got, want = map(curvature, (convolution.patch_convolution,
                               convolution.lax_convolution))
-  np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-6)
+  chex.assert_trees_all_close(got, want, rtol=1e-9, atol=1e-5)
+
+
+def test_equal_pixels_share_the_gradient_of_max_pool():
+  slope = jax.grad(lambda x: pooling.max_pool(x).sum())
+  x = jnp.zeros((1, 2, 2, 1))
+  np.testing.assert_array_equal(slope(x), np.full(x.shape, 0.25))
+  x = x.at[0, 1].set(2.0)  # The two of the lower row.
+  np.testing.assert_array_equal(slope(x)[0, :, :, 0], [[0, 0], [0.5, 0.5]])
 
 
 def test_winograd_rounds_like_a_direct_sum(float64):

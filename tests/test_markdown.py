@@ -1,0 +1,33 @@
+"""Tables for the README, from figures made up here."""
+
+from rum_jax import markdown
+
+STEP = {'network': 'cnn', 'image': 32, 'batch': 128, 'what': '8 seeds',
+        'microseconds': 38123.4, 'torch_microseconds': 45678.9,
+        'times_as_fast': 1.198}
+
+
+def test_steps_and_algorithms_have_a_table_each():
+  figures = [
+      STEP, {'layer': 'max-pool', 'milliseconds': 1.0},
+      *({'network': n, 'method': m, 'epochs': e, 'of_its_passes': r}
+        for n, m, e, r in (('mlp', 'salun', 9.96, 1.004),
+                           ('mlp', 'ssd', 3.04, 1.21),
+                           ('cnn', 'salun', 10.6, 1.046),
+                           ('cnn', 'ssd', 8.1, 0.634)))]
+  steps, algorithms = markdown.speed(figures).split('\n\n')
+  assert steps.splitlines()[2:] == [
+      '| cnn | 32×32 | 128 | 8 seeds | 38,123 | 45,679 | 1.20 |']
+  assert algorithms.splitlines() == [
+      '| method | mlp: epochs | of its passes | cnn: epochs | of its passes |',
+      '| --- | --- | --- | --- | --- |',
+      '| `salun` | 10.0 | 1.00 | 10.6 | 1.05 |',
+      '| `ssd` | 3.0 | 1.21 | 8.1 | 0.63 |']
+
+
+def test_what_was_not_measured_has_no_table_and_no_figure():
+  assert markdown.speed([]) == ''
+  works = [{'network': n, 'method': m, 'epochs': 1.0, 'of_its_passes': 1.0}
+           for n, m in (('mlp', 'ssd'), ('mlp', 'salun'), ('cnn', 'ssd'))]
+  assert markdown.speed(works).splitlines()[2:] == [
+      '| `ssd` | 1.0 | 1.00 | 1.0 | 1.00 |', '| `salun` | 1.0 | 1.00 |  |  |']
