@@ -7,35 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import results
-from rum_jax import entangled_sets
+from experiments import entangle, results
 from tests.experiments.conftest import TINY
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize('kind', entangled_sets.KINDS)
+@pytest.mark.parametrize('kind', entangle.KINDS)
 def test_every_kind_of_partition_is_cut(kind):
   rng = np.random.default_rng(0)
   features = jnp.asarray(rng.normal(size=(150, 4)))
   labels = np.repeat([0, 1, 2], 50)
-  one, again = (entangled_sets.parts_of(kind, 3, features, labels, 5)
+  one, again = (entangle.parts_of(kind, 3, features, labels, 5)
                 for _ in range(2))
   assert one.shape == (3, 48 if kind == 'class' else 50)
   assert len(np.unique(one)) == one.size and (one == again).all()
-
-
-def test_the_released_groups_are_known_for_15_and_100_parts_only():
-  rng = np.random.default_rng(0)
-  features, scores = jnp.asarray(rng.normal(size=(60, 4))), rng.uniform(size=60)
-  for count, kinds in ((15, ['by_entanglement', 'released']),
-                       (5, ['by_entanglement'])):
-    parts = entangled_sets.parts_of('distance', count, features, None, 0)
-    sets, of_seed = entangled_sets.one_seed(features, parts, scores)
-    assert list(sets) == kinds and len(of_seed['es']) == count
-    np.testing.assert_allclose(
-        [f['memorization'] for f in sets['by_entanglement']],
-        [scores[parts[i]].mean() for (i,) in of_seed['picks']])
 
 
 def test_it_prints_and_writes_every_table(finished, run, tmp_path):
