@@ -20,7 +20,10 @@ from experiments import cli, recipes
 from rum_jax import algorithms, markdown
 
 ROOT = pathlib.Path(__file__).parents[1]
-COMMANDS = {'digits_mlp': 'make rum'}
+COMMANDS = {
+    'digits_mlp': 'make rum',
+    'digits_cnn': 'python -m experiments.rum '
+                  '--flagfile=experiments/flags/digits_cnn.flags'}
 
 
 def filled(text: str) -> str:
