@@ -36,8 +36,7 @@ from experiments import (
     assembly, cli, costs, layer_speed, memory, recipes, results, stages,
     timing)
 import rum_jax
-from rum_jax import checkpoints, objectives, plans
-from rum_jax import training as rum_training
+from rum_jax import checkpoints, objectives, plans, training
 from rum_jax.types import Dataset, Split
 
 SUITE = flags.DEFINE_enum(
@@ -51,7 +50,7 @@ REPEATS = flags.DEFINE_integer(
     'repeats', 7, 'How often both sides are measured.', lower_bound=1)
 JSON = flags.DEFINE_string('json', '', 'File for the figures.')
 ALONE = flags.DEFINE_bool('alone', False, 'Run our side once, to measure.')
-_EPOCHS = 4
+_EPOCHS = costs.ROUNDS
 
 
 def prepare(network: str) -> stages.Setup:
@@ -88,30 +87,27 @@ def one_pass(setup: stages.Setup, kind: str) -> timing.Call:
   """Forward alone, or with the gradient, over all examples in the loop."""
   key, rows = jax.random.key(0), jnp.asarray(setup.source.train)
   objective, tx = objectives.supervised(setup.model), rum_jax.sgd(1e-3)
-  step = rum_training.make_step(objective, tx)
+  step = training.make_step(objective, tx)
   draw = plans.over_retain(setup.recipe.batch_size)
 
   def move(carry: Any, row: Any) -> tuple[Any, jax.Array]:
-    variables, opt_state, total = carry
-    # Of no effect; without it a loop whose results do not differ runs once.
-    row = row._replace(index=row.index + jnp.where(total > jnp.inf, 1, 0))
-    batch = rum_training.gather(setup.dataset, row, jnp.zeros(()), 0)
+    batch = training.gather(setup.dataset, row, jnp.zeros(()), 0)
     if kind == 'gradient':  # What plain SGD adds is nothing beside it.
-      (variables, opt_state), loss = step(variables, opt_state, batch, key)
-    else:
-      loss, stats = objective(*variables, batch, key)
-      variables = variables._replace(stats=stats)
-    return (variables, opt_state, total + loss), None
+      return step(*carry, batch, key)
+    loss, stats = objective(*carry[0], batch, key)
+    return (carry[0]._replace(stats=stats), carry[1]), loss
 
   def run(key: jax.Array) -> Any:
     variables, plan = setup.model.init(key), draw(key, Split(rows[:0], rows))
-    return lax.scan(lambda carry, _: lax.scan(move, carry, plan), (
-        variables, tx.init(variables.params), jnp.zeros(())), length=_EPOCHS)
+    state = variables, tx.init(variables.params)
+    return costs.repeated(lambda zero: lax.scan(
+        move, state, plan._replace(index=plan.index + zero)))
 
   return timing.compiled(run, key)[0]
 
 
-def training(setup: stages.Setup, network: str) -> list[dict[str, Any]]:
+def against_torch(setup: stages.Setup, network: str
+                  ) -> list[dict[str, Any]]:
   """Microseconds of a model-step: pass by pass, alone, and under seeds."""
   recipes.one_of('networks', network, ('mlp', 'cnn', 'resnet9'))
   try:
@@ -193,7 +189,7 @@ def main() -> None:
     if ALONE.value:
       under_seeds(setup, 1)[0]()
       return memory.print_peak()
-    found += (training(setup, network) if suite == 'training' else
+    found += (against_torch(setup, network) if suite == 'training' else
               costs.measure(setup, network, REPEATS.value))
   if JSON.value:
     checkpoints.write_json(pathlib.Path(JSON.value), {

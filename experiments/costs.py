@@ -23,7 +23,7 @@ import rum_jax
 from rum_jax import gradients, plans, search, training
 from rum_jax.types import Split
 
-_ROUNDS = 4  # Passes over the data that a price is measured on.
+ROUNDS = 4  # Passes over the data that a price is measured on.
 _CHUNK = 64  # Of influence: its default.
 
 
@@ -62,23 +62,23 @@ def work(method: str, setting: dict[str, Any], forget: int, retain: int
 
 
 def repeated(once: Callable[[jax.Array], Any]) -> Any:
-  """Runs `once` `_ROUNDS` times in a loop from which nothing can be lifted."""
+  """Runs `once` `ROUNDS` times in a loop from which nothing can be lifted."""
 
   def step(total, _):
     result = once(jnp.where(total > jnp.inf, 1, 0))
     return total + sum(x.sum() for x in jax.tree.leaves(result)), None
 
-  return lax.scan(step, jnp.zeros(()), length=_ROUNDS)[0]
+  return lax.scan(step, jnp.zeros(()), length=ROUNDS)[0]
 
 
 def prices(setup: stages.Setup, rows: jax.Array) -> list[timing.Call]:
-  """Calls that do `_ROUNDS · N` of each kind of work, products `_ROUNDS`."""
+  """Calls that do `ROUNDS · N` of each kind of work, products `ROUNDS`."""
   recipe, model, data = setup.recipe, setup.model, setup.dataset
   key, size = jax.random.key(0), recipe.batch_size
   variables = model.init(key)
   tx = rum_jax.sgd(recipe.learning_rate, momentum=recipe.momentum,
                    weight_decay=recipe.weight_decay)
-  train = rum_jax.retrain(model, tx, epochs=_ROUNDS, batch_size=size)
+  train = rum_jax.retrain(model, tx, epochs=ROUNDS, batch_size=size)
 
   def predict(variables, data):
     return repeated(lambda zero: training.predict(
@@ -120,7 +120,7 @@ def measure(setup: stages.Setup, network: str, repeats: int
               for method, setting in zip(methods, settings)]
   calls, compilations = zip(*programs)
   seconds = timing.medians([*prices(setup, rows), *calls], repeats)
-  each = np.array(seconds[:4]) / (np.array([n, n, n, 1]) * _ROUNDS)
+  each = np.array(seconds[:4]) / (np.array([n, n, n, 1]) * ROUNDS)
   print(f'{network}: {1e6 * each[0]:.1f} µs an example to train on, '
         f'{1e6 * each[1]:.1f} to predict, {1e6 * each[2]:.1f} with a gradient '
         'of its own')
