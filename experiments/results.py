@@ -16,6 +16,7 @@ import numpy as np
 
 from experiments import jobs, recipes, stages
 from experiments.progress import Progress
+import rum_jax
 from rum_jax import checkpoints, entanglement, evaluation, metrics
 from rum_jax.checkpoints import Artefact
 from rum_jax.scores import GROUPS as GROUPS
@@ -140,10 +141,11 @@ def describe_oracle(groups: Named, truth: evaluation.Behaviour,
 
 def environment() -> dict[str, Any]:
   """Versions, device and commit."""
-  names = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'scikit-learn', 'rum-jax')
+  names = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'scikit-learn')
   return {
       'versions': {'python': platform.python_version(),
-                   **{n: importlib.metadata.version(n) for n in names}},
+                   **{n: importlib.metadata.version(n) for n in names},
+                   'rum-jax': rum_jax.__version__},
       'device': jax.devices()[0].device_kind,
       'platform': jax.default_backend(),
       'devices': jax.device_count(),
