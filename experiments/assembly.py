@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import inspect
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import optax
@@ -15,8 +15,8 @@ import optax
 from experiments.recipes import NETWORKS, Recipe, SPACES, one_of
 import rum_jax
 from rum_jax import algorithms, augmentation, batch_norm, datasets, models
-from rum_jax import objectives, plans
-from rum_jax.types import Dataset, Draw, Model, Objective, Unlearner
+from rum_jax import objectives, plans, runs
+from rum_jax.types import Dataset, Model, Unlearner
 
 _FROM_SCRATCH = ('retrain', 'eu_k')  # Fresh layers have no moments to freeze.
 
@@ -84,35 +84,15 @@ def build_model(recipe: Recipe, source: datasets.Source) -> Model:
       mean=mean / 255, std=spread + (spread == 0))
 
 
-class Fit(NamedTuple):
-  """Training from scratch: the arguments of `training.run_epochs`.
-
-  Attributes:
-    objective: supervised, augmented where the recipe says so.
-    tx: SGD under the recipe's schedule.
-    draw: lays the retain set out.
-    epochs: of the whole run.
-    steps: of the whole run.
-    images: examples an epoch.
-  """
-
-  objective: Objective
-  tx: optax.GradientTransformation
-  draw: Draw
-  epochs: int
-  steps: int
-  images: int
-
-
-def fit_of(recipe: Recipe, model: Model, num_examples: int) -> Fit:
+def fit_of(recipe: Recipe, model: Model, num_examples: int) -> runs.Fit:
   """The training recipe, for so many examples."""
   length = plans.num_steps(num_examples, recipe.batch_size)
   tx = rum_jax.sgd(schedule(recipe, length), momentum=recipe.momentum,
                    weight_decay=recipe.weight_decay)
   augment = augmentation.crop_and_flip() if recipe.augment else None
-  return Fit(objectives.supervised(model, augment), tx,
-             plans.over_retain(recipe.batch_size), recipe.epochs,
-             recipe.epochs * length, num_examples)
+  return runs.Fit(objectives.supervised(model, augment), tx,
+                  plans.over_retain(recipe.batch_size), recipe.epochs,
+                  recipe.epochs * length, num_examples)
 
 
 def schedule(recipe: Recipe, length: int) -> optax.Schedule:

@@ -36,7 +36,7 @@ from experiments import (
     assembly, cli, costs, layer_speed, memory, recipes, results, stages,
     timing)
 import rum_jax
-from rum_jax import checkpoints, objectives, plans, training
+from rum_jax import files, objectives, plans, training
 from rum_jax.types import Dataset, Split
 
 SUITE = flags.DEFINE_enum(
@@ -192,7 +192,7 @@ def main() -> None:
     found += (against_torch(setup, network) if suite == 'training' else
               costs.measure(setup, network, REPEATS.value))
   if JSON.value:
-    checkpoints.write_json(pathlib.Path(JSON.value), {
+    files.write_json(pathlib.Path(JSON.value), {
         'figures': found, 'environment': results.environment()})
 
 

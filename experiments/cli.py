@@ -18,7 +18,7 @@ import jax
 
 from experiments import recipes
 from experiments import stages
-from rum_jax import checkpoints
+from rum_jax import checkpoints, hosts
 
 FLAGS = flags.FLAGS
 _DEFINE = {'str': flags.DEFINE_string, 'int': flags.DEFINE_integer,
@@ -36,6 +36,12 @@ def define(default: recipes.Recipe) -> None:
   flags.DEFINE_string(
       'workdir', None, 'Where to write; default runs/<recipe>-<hash>.')
   flags.DEFINE_string('data_dir', 'data', 'Where data sets lie.')
+  flags.DEFINE_string(
+      'coordinator', '', 'HOST:PORT of the first of several processes that do '
+      'this job together in one workdir, or auto where SLURM, MPI, Kubernetes '
+      'or a TPU slice says; empty for a process alone.')
+  flags.DEFINE_integer('processes', None, 'How many they are, if not auto.')
+  flags.DEFINE_integer('process', None, 'Number of this one, the first is 0.')
   flags.DEFINE_bool('traceback', False, 'Show where an error came from.')
   flags.DEFINE_string(
       'compilation_cache', os.path.expanduser('~/.cache/rum_jax'),
@@ -104,6 +110,25 @@ def start_devices() -> None:
   if FLAGS.compilation_cache:
     jax.config.update('jax_compilation_cache_dir', FLAGS.compilation_cache)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+  if FLAGS.coordinator:
+    join()
+
+
+def join() -> None:
+  """Makes one machine of several processes; the first of them prints."""
+  known = FLAGS.coordinator, FLAGS.processes, FLAGS.process
+  if FLAGS.coordinator == 'auto':
+    known = ()
+  elif None in known:
+    raise ValueError(f'Expected coordinator={FLAGS.coordinator} to come with '
+                     'processes and process.')
+  try:
+    jax.distributed.initialize(*known)
+  except (ValueError, RuntimeError) as error:
+    raise ValueError(
+        f'Cannot join coordinator={FLAGS.coordinator}: {error}') from error
+  if not hosts.first():
+    sys.stdout = open(os.devnull, 'w')
 
 
 def _cores() -> int:
@@ -123,6 +148,19 @@ def chunk() -> int | None:
   return int(FLAGS.chunk)
 
 
+def _claim(root: pathlib.Path) -> None:
+  try:
+    root.mkdir(parents=True, exist_ok=True)
+    handle = os.open(root / '.lock', os.O_CREAT | os.O_RDWR)
+  except OSError as error:
+    raise OSError(
+        f'Cannot write to workdir={root}: {error.strerror}.') from error
+  try:
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Till we die.
+  except OSError:
+    raise OSError(f'Another run is using workdir={root}.') from None
+
+
 def begin(prefix: str = '', forgets: bool = True) -> stages.Setup:
   """Claims the workdir that the flags give and loads their recipe's data.
 
@@ -138,16 +176,12 @@ def begin(prefix: str = '', forgets: bool = True) -> stages.Setup:
       pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
       dataclasses.asdict(default)))
   setup = stages.prepare(default, root, FLAGS.data_dir, chunk(), forgets)
-  try:
-    root.mkdir(parents=True, exist_ok=True)
-    handle = os.open(root / '.lock', os.O_CREAT | os.O_RDWR)
-  except OSError as error:
-    raise OSError(
-        f'Cannot write to workdir={root}: {error.strerror}.') from error
-  try:
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Till we die.
-  except OSError:
-    raise OSError(f'Another run is using workdir={root}.') from None
+  if hosts.first():
+    _claim(root)
+  hosts.wait(f'{root} is claimed')
+  if not root.exists():
+    raise OSError(f'Process {jax.process_index()} does not see workdir={root}: '
+                  'all processes must share one.')
   source = setup.source
   print(f'{source.name}: {source.num_train} training and {len(source.test)} '
         f'{default.held_out} examples, {len(setup.corrupted)} training labels '

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import cli, estimation, jobs, recipes, results, stages
-from rum_jax import checkpoints, difficulty, entanglement, partitions
+from rum_jax import difficulty, entanglement, files, partitions
 from rum_jax import plots, refinement
 
 
@@ -63,11 +63,11 @@ def main() -> None:
         'levels': {level: x['groups']['forget'] for level, x in each.items()},
         'oracles': {level: x['oracle'] for level, x in each.items()},
         'rows': rows, 'answer': said}
-    path = setup.root / f'difficulty_{factor}.svg'
-    path.write_text(plots.tow_by_group({'rows': rows}, factor))
+    files.write_text(setup.root / f'difficulty_{factor}.svg',
+                     plots.tow_by_group({'rows': rows}, factor))
     print(f'\nBy {factor}:', *(f'- {x}' for x in said), sep='\n')
   any_level = each['low']
-  checkpoints.write_json(setup.root / 'difficulty.json', {
+  files.write_json(setup.root / 'difficulty.json', {
       **{k: any_level[k] for k in ('recipe', 'environment', 'data_hash',
                                    'seeds')}, 'factors': found})
   print(f'\nWrote {setup.root}/difficulty.json, difficulty_memorization.svg '

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import cli, estimation, recipes, results, stages
-from rum_jax import checkpoints, entangled_sets, entanglement, evaluation
+from rum_jax import entangled_sets, entanglement, evaluation, files
 from rum_jax import partitions
 from rum_jax.types import Array
 
@@ -93,7 +93,7 @@ def main() -> None:
   print('\nSpearman correlation with memorization: of the distance of an '
         'example to the mean {0[mean]:.3f} ± {0[ci95]:.3f}, of the ES of a '
         'group {1[mean]:.3f} ± {1[ci95]:.3f}'.format(*related.values()))
-  checkpoints.write_json(setup.root / 'entanglement.json', {
+  files.write_json(setup.root / 'entanglement.json', {
       'recipe': dataclasses.asdict(setup.recipe),
       'environment': results.environment(), 'data_hash': setup.data_hash,
       'partition': PARTITION.value, 'parts': PARTS.value, **tables, **related,

@@ -29,8 +29,8 @@ from absl import flags
 import numpy as np
 
 from experiments import cli, estimation, proxies, recipes, stages
-from rum_jax import checkpoints, ensembles, influence_pairs, proxy_report
-from rum_jax import scores, segments
+from rum_jax import checkpoints, ensembles, files, influence_pairs
+from rum_jax import proxy_report, scores, segments
 
 FIRST = flags.DEFINE_integer(
     'first_model', 0, 'The first model, a multiple of '
@@ -82,9 +82,10 @@ def write_influence(setup: stages.Setup, models: stages.Ensemble,
   found, chance = (
       influence_pairs.pairs(models.held_out, inside, score, test)
       for inside in (models.inside, influence_pairs.mismatched(models.inside)))
-  np.savez(setup.root / 'influence.npz', **found._asdict(),
-           found_by_chance=chance.found, memorization=score[found.train],
-           train_row=row[found.train], test_row=row[n + found.test])
+  files.write_arrays(setup.root / 'influence.npz', {
+      **found._asdict(), 'found_by_chance': chance.found,
+      'memorization': score[found.train], 'train_row': row[found.train],
+      'test_row': row[n + found.test]})
   print(f'{found.found} pairs of high influence, {chance.found} among models '
         'that are mismatched.')
 
@@ -108,7 +109,7 @@ def main() -> None:
   estimated = estimation.estimate(setup, models)
   found = ensembles.report(models, setup.source.num_train,
                            setup.recipe.forget // 3, TARGET.value)
-  checkpoints.write_json(setup.root / 'memorization.json', {
+  files.write_json(setup.root / 'memorization.json', {
       'first_model': first, 'models': setup.recipe.models,
       'identity': estimation.ensemble_identity(setup), **found})
   print(*ensembles.lines(found), sep='\n')

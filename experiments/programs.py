@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rum_jax import seeds
+from rum_jax import hosts, seeds
 from rum_jax.types import PyTree
 
 _SHARE = 0.9  # Of a device's memory that a program may plan to use.
@@ -35,7 +35,9 @@ class Programs:
 
   def __init__(self, chunk: int | None = None):
     self.chunk = chunk
-    self._pool = futures.ThreadPoolExecutor(os.cpu_count() or 1)
+    # Several processes must meet in the same order.
+    self._pool = futures.ThreadPoolExecutor(
+        1 if jax.process_count() > 1 else os.cpu_count())
     self._built: dict[Any, futures.Future[_Program]] = {}
     self._used: set[Any] = set()
 
@@ -68,13 +70,14 @@ class Programs:
     while True:
       program = self._built[identity].result()
       try:
-        placed = args if jax.process_count() > 1 else jax.block_until_ready(
-            jax.device_put(args, program.call.input_shardings[0]))
+        placed = jax.block_until_ready(
+            hosts.place(args, program.call.input_shardings[0]))
         begin = time.perf_counter()
         result = jax.block_until_ready(program.call(*placed))
         break
       except jax.errors.JaxRuntimeError as error:
-        if 'RESOURCE_EXHAUSTED' not in str(error) or program.chunk == 1:
+        if ('RESOURCE_EXHAUSTED' not in str(error) or program.chunk == 1
+            or jax.process_count() > 1):  # The others would wait for ever.
           raise
         print(f'{name}: {program.chunk} runs at a time do not fit in memory, '
               'trying half.', file=sys.stderr)

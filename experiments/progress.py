@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TextIO
 
+from rum_jax import hosts
+
 
 class Progress:
   """A line on the terminal: stage, bar, done of total, time left."""
@@ -13,6 +15,7 @@ class Progress:
   def __init__(self, name: str, total: int, done: int = 0,
                stream: TextIO | None = None):
     self._name, self._total, self._stream = name, total, stream or sys.stderr
+    self._silent = not hosts.first()
     self._begun, self._done, self._first = time.monotonic(), done, done
     self._written = self._begun
     self._show('')
@@ -32,6 +35,8 @@ class Progress:
     when = f'{spent:5.1f} s' if ended else f'{left:4.0f} s left'
     text = (f'{self._name:<14} {bar} {self._done:>4}/{self._total:<4} '
             f'{when:<11} {figure}')
+    if self._silent:
+      return
     if self._stream.isatty():
       self._stream.write(f'\r\033[K{text}' + ('\n' if ended else ''))
     elif ended or time.monotonic() - self._written > 10:

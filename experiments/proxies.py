@@ -17,8 +17,8 @@ import numpy as np
 from experiments import estimation, fitting, recipes, stages
 from experiments.stages import Setup
 import rum_jax
-from rum_jax import checkpoints, learning_events, proxies, proxy_report
-from rum_jax import scores, segments, training
+from rum_jax import checkpoints, files, learning_events, observers, proxies
+from rum_jax import proxy_report, scores, segments, training
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import Dataset, Split, Variables
 
@@ -69,45 +69,27 @@ def _training_part(setup: Setup, dataset: Dataset) -> Dataset:
   return Dataset(*(x[:setup.source.num_train] for x in dataset))
 
 
-def _observer(setup: Setup, probe: str) -> fitting.Observer:
-  """Keeps a history and the early variables, or the sum of curvatures."""
-  n, model, early = setup.source.num_train, setup.model, _early(setup)
-
-  def learn(kept, state, dataset):
-    history, variables = kept
-    look = learning_events.probe(model, _training_part(setup, dataset))
-    return (learning_events.observe(history, look(state.variables)),
-            jax.tree.map(lambda a, b: jnp.where(state.epoch == early, b, a),
-                         variables, state.variables))
-
-  def curve(kept, state, dataset):
-    return kept + proxies.curvature(
-        model, state.variables, _training_part(setup, dataset))
-
-  if probe == 'curvature':
-    return fitting.Observer(lambda _: jnp.zeros((n,)), curve)
-  return fitting.Observer(lambda v: (learning_events.begin(n), v), learn)
-
-
 def watched(setup: Setup, probe: str) -> Artefact:
   """Scores of S runs under a probe: `learning` or `curvature`."""
-  rows = setup.source.train
+  rows, n, early = setup.source.train, setup.source.num_train, _early(setup)
+  observer = (observers.curvature(setup.model, n) if probe == 'curvature' else
+              observers.learning(setup.model, n, early))
   identity = {**stages.training_identity(setup, rows), 'probe': probe,
-              'early': _early(setup)}
+              'early': early}
   folder = checkpoints.place(setup.root, f'proxies/{probe}', identity)
 
   def compute() -> Artefact:
     split = Split(jnp.zeros((0,), jnp.int32), jnp.asarray(rows))
     run, notes = stages.fitted(
         setup, f'probed {probe}', folder, identity,
-        stages.keys(setup, 'proxies'), split, observer=_observer(setup, probe))
+        stages.keys(setup, 'proxies'), split, observer=observer)
     if probe == 'curvature':
       found, tree = {probe: run.seen / setup.recipe.epochs}, None
     else:
-      history, early = run.seen
+      history, before = run.seen
       found = jax.vmap(learning_events.scores)(history)
       tree = jax.tree.map(np.asarray, {
-          'early': early._asdict(), 'final': run.state.variables._asdict()})
+          'early': before._asdict(), 'final': run.state.variables._asdict()})
     return Artefact(jax.tree.map(np.asarray, found), tree, notes)
 
   artefact = checkpoints.stage(folder, identity, compute)
@@ -177,7 +159,7 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
     truth = scores.load(str(known), n, setup.data_hash).score
   found = scored(setup, names)
   means = {name: mean(setup, name, x.runs) for name, x in found.items()}
-  scores.write(setup.root / 'proxies.npz', {
+  files.write_arrays(setup.root / 'proxies.npz', {
       **means, 'row': setup.source.row[:n], 'data_hash': setup.data_hash})
   whole = estimate_seconds(setup)
   about = {
@@ -188,7 +170,7 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
                                   setup.recipe.forget // 3),
           'seconds': x.seconds, 'share': whole and x.seconds / whole}
                   for name, x in found.items()}}
-  checkpoints.write_json(setup.root / 'proxies.json', about)
+  files.write_json(setup.root / 'proxies.json', about)
   return about
 
 

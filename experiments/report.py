@@ -15,7 +15,7 @@ import zipfile
 import numpy as np
 
 from experiments import cli, recipes
-from rum_jax import plots, reports, rows
+from rum_jax import files, plots, reports, rows
 
 _RESULTS = ('recipe', 'environment', 'data_hash', 'seeds', 'examples',
             'corrupted', 'groups', 'oracle', 'rows', 'differences')
@@ -46,9 +46,7 @@ def write(root: pathlib.Path) -> None:
       'tow_by_group': plots.tow_by_group(results),
       'embedding': plots.embedding(arrays['plane'], group),
       'cost': plots.cost(results)}
-  partial = root / '.report.html.partial'
-  partial.write_text(reports.page(results, pictures), encoding='utf-8')
-  partial.rename(root / 'report.html')
+  files.write_text(root / 'report.html', reports.page(results, pictures))
 
 
 def _read_results(path: pathlib.Path) -> dict[str, Any]:

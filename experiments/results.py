@@ -17,7 +17,7 @@ import numpy as np
 from experiments import jobs, recipes, stages
 from experiments.progress import Progress
 import rum_jax
-from rum_jax import checkpoints, entanglement, evaluation, metrics
+from rum_jax import checkpoints, entanglement, evaluation, files, metrics
 from rum_jax.checkpoints import Artefact
 from rum_jax.scores import GROUPS as GROUPS
 from rum_jax.types import Split
@@ -170,7 +170,7 @@ def stands(root: pathlib.Path, results: dict[str, Any]) -> bool:
       'results.json', 'figures.npz', 'report.html')]
   try:
     times = [path.stat().st_mtime_ns for path in order]
-    same = order[0].read_text() == checkpoints.to_json(results)
+    same = order[0].read_text() == files.to_json(results)
     return same and times == sorted(times)
   except FileNotFoundError:
     return False

@@ -17,7 +17,8 @@ import numpy as np
 
 from experiments import cli, jobs, proxies, recipes, report, results, stages
 from experiments.progress import Progress
-from rum_jax import checkpoints, entanglement, refinement, reports
+from rum_jax import checkpoints, entanglement, files, hosts, refinement
+from rum_jax import reports
 
 
 def unlearn_all(setup: stages.Setup, todo: list[jobs.Job],
@@ -45,12 +46,13 @@ def write_figures(setup: stages.Setup, scores: np.ndarray,
     group[rows] = g
   shown = np.stack([rows[np.linspace(0, len(rows) - 1, count).astype(int)]
                     for rows in groups])
-  np.savez(
-      setup.root / 'figures.npz', score=scores, group=group,
-      plane=entanglement.principal_plane(features[:source.num_train]),
-      image=source.dataset.image[shown], label=source.dataset.label[shown],
-      true_label=setup.true_label[shown], shown=shown,
-      classes=np.asarray(source.classes))
+  files.write_arrays(setup.root / 'figures.npz', {
+      'score': scores, 'group': group,
+      'plane': entanglement.principal_plane(features[:source.num_train]),
+      'image': source.dataset.image[shown],
+      'label': source.dataset.label[shown],
+      'true_label': setup.true_label[shown], 'shown': shown,
+      'classes': np.asarray(source.classes)})
 
 
 def main() -> None:
@@ -66,8 +68,8 @@ def main() -> None:
   found = results.judged(
       setup, named, retain, models, list(zip(todo, done)), scores)
   stood = results.stands(setup.root, found)
-  if not stood:
-    checkpoints.write_json(setup.root / 'results.json', found)
+  if not stood and hosts.first():
+    files.write_json(setup.root / 'results.json', found)
     write_figures(setup, scores, models.original.arrays['features'][0], groups)
     report.write(setup.root)
   print(reports.table(found))

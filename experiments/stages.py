@@ -16,8 +16,7 @@ import numpy as np
 from experiments import assembly, fitting, recipes
 from experiments.programs import Programs
 from rum_jax import checkpoints, datasets, ensembles
-from rum_jax import refinement
-from rum_jax import training, trees
+from rum_jax import refinement, runs, training, trees
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import (
     Array, Dataset, Model, Split, Variables)
@@ -127,8 +126,8 @@ def finite(logits: np.ndarray) -> np.ndarray:
 def fitted(setup: Setup, name: str, folder: pathlib.Path,
            identity: dict[str, Any], key: Array, split: Split,
            split_axis: int | None = None,
-           observer: fitting.Observer = fitting.BLIND
-           ) -> tuple[fitting.Run, dict[str, float]]:
+           observer: runs.Observer = runs.BLIND
+           ) -> tuple[runs.Run, dict[str, float]]:
   """Trains a model for each key on the retain set, in segments."""
   fit = assembly.fit_of(setup.recipe, setup.model, split.retain.shape[-1])
   watch = fitting.watcher(setup.model, setup.dataset, setup.source.test,

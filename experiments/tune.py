@@ -29,7 +29,7 @@ import numpy as np
 from experiments import assembly, cli, jobs, proxies, recipes, results
 from experiments import stages
 from experiments.progress import Progress
-from rum_jax import checkpoints, evaluation, metrics, refinement, search
+from rum_jax import evaluation, files, metrics, refinement, search
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import Array, Variables
 
@@ -150,7 +150,7 @@ def main() -> None:
     kept['rum'], tows = search_rum(setup, groups, start, judge, found)
     kept['searched']['rum'] = {**how, 'sequences tried': len(tows),
                                'tow': max(tows.values())}
-  checkpoints.write_json(path, kept)
+  files.write_json(path, kept)
   print(f'Wrote {path}.')
 
 

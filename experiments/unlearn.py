@@ -20,7 +20,7 @@ from absl import flags
 import numpy as np
 
 from experiments import assembly, cli, jobs, recipes, results, stages
-from rum_jax import checkpoints, refinement, reports
+from rum_jax import files, refinement, reports
 
 METHOD = flags.DEFINE_string(
     'method', 'salun', 'Name of an algorithm, or package.module:factory.')
@@ -74,7 +74,7 @@ def main() -> None:
   done = jobs.unlearn(setup, job, models.original)
   found = results.judged(
       setup, {'forget': groups[0]}, retain, models, [(job, done)])
-  checkpoints.write_json(setup.root / 'results.json', found)
+  files.write_json(setup.root / 'results.json', found)
   print(reports.table(found))
   print(f'\nWrote {setup.root}/results.json; the models are in '
         f'{jobs.place(setup, job, models.original)}/tree.')

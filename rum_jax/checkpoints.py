@@ -18,9 +18,11 @@ import shutil
 from typing import Any, NamedTuple
 import warnings
 
+import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from rum_jax import hosts
 from rum_jax.types import PyTree
 
 _MANIFEST = 'manifest.json'
@@ -33,7 +35,7 @@ class Artefact(NamedTuple):
     arrays: name to NumPy array.
     tree: pytree of nested dicts of arrays, or `None`.
     notes: JSON values, such as seconds.
-    digest: hash of the contents, `''` before it is saved.
+    digest: hash of arrays and tree, `''` before it is saved.
   """
 
   arrays: Mapping[str, np.ndarray]
@@ -67,24 +69,30 @@ def place(root: pathlib.Path, name: str, identity: Any) -> pathlib.Path:
 
 
 def save(folder: pathlib.Path, identity: Any, artefact: Artefact) -> Artefact:
-  """Writes an artefact, all of it or nothing; returns it with its digest."""
+  """Writes an artefact, all of it or nothing; returns it with its digest.
+
+  Of several processes that do one job the first writes, and all must call this.
+  """
   partial = folder.with_name(f'.{folder.name}.partial')
-  shutil.rmtree(partial, ignore_errors=True)
-  partial.mkdir(parents=True)
-  np.savez(partial / 'arrays.npz', **artefact.arrays)
+  if hosts.first():
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    np.savez(partial / 'arrays.npz', **artefact.arrays)
+  hosts.wait(f'{partial} is made')
   if artefact.tree is not None:
     ocp.save((partial / 'tree').absolute(), artefact.tree)
-  files = _hash_files(partial)
-  written = artefact._replace(digest=digest(files))
-  manifest = {'identity': identity, 'notes': artefact.notes, 'files': files}
-  (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1))
-  for path in partial.rglob('*'):
-    _sync(path)
-  if folder.exists():
-    _set_aside(folder)
-  partial.rename(folder)
-  _sync(folder.parent)
-  return written
+  if hosts.first():
+    files = _hash_files(partial)
+    manifest = {'identity': identity, 'notes': artefact.notes, 'files': files}
+    (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    for path in partial.rglob('*'):
+      _sync(path)
+    if folder.exists():
+      _set_aside(folder)
+    partial.rename(folder)
+    _sync(folder.parent)
+  hosts.wait(f'{folder} is written')
+  return _digested(artefact)
 
 
 def load(folder: pathlib.Path, identity: Any) -> Artefact:
@@ -111,8 +119,9 @@ def load(folder: pathlib.Path, identity: Any) -> Artefact:
   with np.load(folder / 'arrays.npz', allow_pickle=False) as file:
     arrays = dict(file)
   tree = folder / 'tree'
-  loaded = ocp.load(tree.absolute()) if tree.exists() else None
-  return Artefact(arrays, loaded, notes, digest(recorded))
+  with _alone():
+    loaded = ocp.load(tree.absolute()) if tree.exists() else None
+  return _digested(Artefact(arrays, loaded, notes))
 
 
 def stage(folder: pathlib.Path, identity: Any,
@@ -120,7 +129,9 @@ def stage(folder: pathlib.Path, identity: Any,
   """Loads the artefact of this identity, or computes and saves it.
 
   A damaged one is named in a warning and set aside as `<folder>.damaged<n>`,
-  never used and never deleted.
+  never used and never deleted. Of several processes that do one job all compute,
+  the first writes, and the others read what it wrote: `folder` must be seen by
+  all of them.
 
   Args:
     folder: where it lies, from `place`.
@@ -131,46 +142,31 @@ def stage(folder: pathlib.Path, identity: Any,
   Returns:
     The artefact, with its digest.
   """
+  artefact = _whole(folder, identity) if hosts.first() else None
+  if hosts.agree(artefact is None):
+    return save(folder, identity, compute())
+  return load(folder, identity) if artefact is None else artefact
+
+
+def _whole(folder: pathlib.Path, identity: Any) -> Artefact | None:
+  """What `load` finds, if anything; what is damaged is set aside."""
   try:
     return load(folder, identity)
   except FileNotFoundError:
-    pass
+    return None
   except DamagedError as error:
     aside = _set_aside(folder)
     warnings.warn(f'{error} Set aside as {aside.name}; computed again.',
-                  stacklevel=2)
-  return save(folder, identity, compute())
-
-
-def to_json(value: Any) -> str:
-  """A JSON value as text; NaN and infinities become null."""
-  return json.dumps(_finite(value), indent=1, allow_nan=False)
-
-
-def write_json(path: pathlib.Path, value: Any) -> None:
-  """Writes `to_json(value)`, all of it or nothing.
-
-  Args:
-    path: of the file; `.<name>.partial` beside it is used while it is written.
-    value: nested dicts and sequences of numbers and strings.
-
-  Raises:
-    OSError: if it cannot be written.
-    TypeError: if `value` holds something else.
-  """
-  partial = path.with_name(f'.{path.name}.partial')
-  partial.write_text(to_json(value))
-  partial.rename(path)
-
-
-def _finite(value: Any) -> Any:
-  if isinstance(value, dict):
-    return {k: _finite(v) for k, v in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_finite(v) for v in value]
-  if isinstance(value, float) and not np.isfinite(value):
+                  stacklevel=3)
     return None
-  return value
+
+
+def _alone() -> ocp.Context:
+  """Lets Orbax read without the other processes."""
+  me = jax.process_index()
+  return ocp.Context(multiprocessing_options=ocp.options.MultiprocessingOptions(
+      primary_host=me, active_processes={me},
+      barrier_sync_key_prefix=f'process {me} '))
 
 
 def _set_aside(folder: pathlib.Path) -> pathlib.Path:
@@ -179,6 +175,14 @@ def _set_aside(folder: pathlib.Path) -> pathlib.Path:
   while (aside := folder.with_name(f'{folder.name}.damaged{n}')).exists():
     n += 1
   return folder.rename(aside)
+
+
+def _digested(artefact: Artefact) -> Artefact:
+  found = {name: array_digest(np.asarray(x))
+           for name, x in artefact.arrays.items()}
+  tree = {jax.tree_util.keystr(path): array_digest(np.asarray(x))
+          for path, x in jax.tree.leaves_with_path(artefact.tree)}
+  return artefact._replace(digest=digest({'arrays': found, 'tree': tree}))
 
 
 def _hash_files(folder: pathlib.Path) -> dict[str, str]:

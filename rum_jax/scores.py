@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import pathlib
 from typing import Any, NamedTuple
 import zipfile
 
 import numpy as np
+
+from rum_jax import files
 
 GROUPS = ('low', 'medium', 'high')
 
@@ -45,14 +46,7 @@ def save(path: pathlib.Path, scores: Memorization, row: np.ndarray,
   if probability is not None:
     for name in ('score', 'standard_error'):
       arrays[f'probability_{name}'] = getattr(probability, name)
-  write(path, arrays)
-
-
-def write(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
-  """Writes arrays by name as `.npz`, all of them or nothing."""
-  partial = path.with_name(f'.partial-{path.name}')
-  np.savez(partial, **arrays)
-  partial.rename(path)
+  files.write_arrays(path, arrays)
 
 
 def load(path: str, num_examples: int, data_hash: str) -> Memorization:

@@ -12,10 +12,10 @@ FLOORS = {
     'types': 0, 'trees': 0,
     'datasets': 1, 'models': 1, 'plans': 1, 'losses': 1, 'metrics': 1,
     'augmentation': 1, 'checkpoints': 1, 'distances': 1, 'scores': 1,
-    'segments': 1, 'search': 1,
+    'segments': 1, 'search': 1, 'hosts': 1, 'files': 1,
     'objectives': 1, 'optimizers': 1,
     'training': 2, 'seeds': 2, 'batch_norm': 2, 'gradients': 2, 'modules': 2,
-    'fisher': 2,
+    'fisher': 2, 'runs': 2,
     'algorithms': 3, 'memorization': 3, 'entanglement': 3, 'attacks': 3,
     'audits': 3, 'reliability': 3, 'influence_pairs': 3,
     'published_scores': 3, 'separation': 3, 'transport': 3,
@@ -24,7 +24,7 @@ FLOORS = {
     'ensembles': 4, 'difficulty': 4, 'proxy_report': 4,
     'findings': 4, 'palette': 4, 'plots': 4, 'report_page': 4,
     'report_details': 4, 'reports': 4, 'markdown': 4, 'partitions': 4,
-    'entangled_sets': 4,
+    'entangled_sets': 4, 'observers': 4,
     '__init__': 5}
 # What may be imported in one place only; 'rum_jax.models' covers its files.
 WALLS = {

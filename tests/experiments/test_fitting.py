@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import assembly, fitting, recipes, stages
+from rum_jax import runs
 from rum_jax.types import Split
 
 RECIPE = recipes.Recipe(network='cnn', epochs=7, batch_size=128, models=2)
@@ -27,13 +28,13 @@ def train(setup, monkeypatch):
   """`(folder, seconds of a segment, seconds between saves) -> run`."""
 
   def start(folder, call=0.0, save=1e9, watch=lambda variables: 'fine',
-            observer=fitting.BLIND):
+            observer=runs.BLIND):
     monkeypatch.setattr(fitting, '_CALL', call)
     monkeypatch.setattr(fitting, '_SAVE', save)
     monkeypatch.setattr(fitting, '_WORTH', 0)
     rows = jnp.arange(300)
     return fitting.train(
-        'models' if observer is fitting.BLIND else 'observed',
+        'models' if observer is runs.BLIND else 'observed',
         folder / 'models', {'of': 'a test'},
         assembly.fit_of(RECIPE, setup.model, len(rows)), setup.model,
         setup.programs, jax.random.split(jax.random.key(0), 2), setup.dataset,
@@ -77,7 +78,7 @@ def test_what_an_observer_keeps_survives_a_kill(train, tmp_path):
   def bias(variables):
     return jax.tree.leaves(variables.params)[0].mean()
 
-  observer = fitting.Observer(
+  observer = runs.Observer(
       lambda variables: (jnp.zeros((7,)), bias(variables)),
       lambda kept, state, dataset: (
           kept[0].at[state.epoch - 1].set(bias(state.variables)), kept[1]))

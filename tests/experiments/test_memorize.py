@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import socket
+import subprocess
 
 import numpy as np
 import pytest
 
 from experiments import estimation, memorize, recipes, stages
+from tests.experiments import conftest
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +86,30 @@ def test_models_are_added_to_a_finished_run(whole, parts, run, tmp_path):
              f'--workdir={workdir}').returncode == 0
   assert {p: p.stat().st_mtime_ns for p in before} == before
   assert results(workdir) == results(whole[0])
+
+
+def test_two_processes_write_what_one_does(parts, command, tmp_path):
+  with socket.socket() as server:
+    server.bind(('localhost', 0))
+    port = server.getsockname()[1]
+  together = [subprocess.Popen(
+      command('memorize', *TINY, '--models=64', f'--workdir={tmp_path}',
+              f'--coordinator=localhost:{port}', '--processes=2',
+              f'--process={process}'),
+      cwd=conftest.ROOT, text=True, stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE) for process in range(2)]
+  (first, _), (other, noise) = (p.communicate(timeout=600) for p in together)
+  assert [p.returncode for p in together] == [0, 0], noise
+  assert 'models' in first and 'models' not in other + noise
+  assert results(tmp_path) == results(parts[0])
+
+
+def test_a_process_without_a_number_is_refused(run):
+  process = run('memorize', '--coordinator=localhost:1', '--processes=2')
+  assert process.returncode == 1
+  assert process.stderr.splitlines()[-1] == (
+      'Error: Expected coordinator=localhost:1 to come with processes and '
+      'process.')
 
 
 @pytest.mark.parametrize(('fields', 'folders', 'message'), [
