@@ -16,7 +16,7 @@ from experiments.recipes import NETWORKS, Recipe, SPACES, one_of
 import rum_jax
 from rum_jax import algorithms, augmentation, batch_norm, datasets, models
 from rum_jax import objectives, plans, runs
-from rum_jax.types import Dataset, Model, Unlearner
+from rum_jax.types import Array, Dataset, Model, Unlearner, Variables
 
 _FROM_SCRATCH = ('retrain', 'eu_k')  # Fresh layers have no moments to freeze.
 
@@ -73,15 +73,29 @@ def _whole(name: str, data_dir: str) -> datasets.Source:
 
 def build_model(recipe: Recipe, source: datasets.Source) -> Model:
   """The network of a recipe, with the data set's own normalisation."""
+  return models.from_linen(*_network(recipe, source), **_normal(source))
+
+
+def hidden_layers(recipe: Recipe, source: datasets.Source
+                  ) -> Callable[[Variables, Array], list[Array]]:
+  """What the layers of that network say of images."""
+  return models.hidden_layers(*_network(recipe, source), **_normal(source))
+
+
+def _network(recipe: Recipe, source: datasets.Source) -> tuple[Any, ...]:
+  module = NETWORKS[recipe.network](len(source.classes))
+  return module, source.dataset.image.shape[1:]
+
+
+def _normal(source: datasets.Source) -> dict[str, np.ndarray]:
+  """Mean and deviation of each channel of the training images."""
   image, level = source.dataset.image[source.train], np.arange(256)
   # By counts of each level: float64 copies of large sets would fill memory.
   counts = np.stack([np.bincount(image[..., c].ravel(), minlength=256)
                      for c in range(image.shape[-1])]) / image[..., 0].size
   mean = counts @ level
   spread = np.sqrt(np.maximum(counts @ level**2 - mean**2, 0)) / 255
-  return models.from_linen(
-      NETWORKS[recipe.network](len(source.classes)), image.shape[1:],
-      mean=mean / 255, std=spread + (spread == 0))
+  return {'mean': mean / 255, 'std': spread + (spread == 0)}
 
 
 def fit_of(recipe: Recipe, model: Model, num_examples: int) -> runs.Fit:

@@ -31,8 +31,8 @@ def by_entanglement(setup: stages.Setup, size: int) -> refinement.Groups:
   return partitions.by_measured_score(features, parts).groups
 
 
-def judged(setup: stages.Setup, rows: np.ndarray, scores: np.ndarray
-           ) -> dict[str, Any]:
+def judged(setup: stages.Setup, rows: np.ndarray,
+           scores: np.ndarray | None) -> dict[str, Any]:
   """All methods with one forget set, as `results.json` has it."""
   settings = recipes.tuned(setup.recipe)['methods']
   retain = refinement.stages((rows,), setup.source.num_train)[0].retain

@@ -163,10 +163,11 @@ def _whole(folder: pathlib.Path, identity: Any) -> Artefact | None:
 
 def _alone() -> ocp.Context:
   """Lets Orbax read without the other processes."""
-  me = jax.process_index()
-  return ocp.Context(multiprocessing_options=ocp.options.MultiprocessingOptions(
-      primary_host=me, active_processes={me},
-      barrier_sync_key_prefix=f'process {me} '))
+  me, context = jax.process_index(), ocp.Context()
+  context.multiprocessing.primary_host = me
+  context.multiprocessing.active_processes = {me}
+  context.multiprocessing.barrier_sync_key_prefix = f'process {me} '
+  return context
 
 
 def _set_aside(folder: pathlib.Path) -> pathlib.Path:

@@ -21,7 +21,7 @@ FLOORS = {
     'published_scores': 3, 'separation': 3, 'transport': 3,
     'learning_events': 3, 'proxies': 3,
     'rum': 4, 'refinement': 4, 'evaluation': 4, 'testing': 4, 'rows': 4,
-    'ensembles': 4, 'difficulty': 4, 'proxy_report': 4,
+    'ensembles': 4, 'difficulty': 4, 'sensitivity': 4, 'proxy_report': 4,
     'findings': 4, 'palette': 4, 'plots': 4, 'report_page': 4,
     'report_details': 4, 'reports': 4, 'markdown': 4, 'partitions': 4,
     'entangled_sets': 4, 'observers': 4,

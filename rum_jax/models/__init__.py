@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rum_jax.models.linen import from_linen
+from rum_jax.models.linen import hidden_layers
 from rum_jax.models.resnet import ResNet
 from rum_jax.models.resnet import resnet18
 from rum_jax.models.resnet import resnet50
@@ -16,5 +17,5 @@ from rum_jax.models.weights import read_safetensors
 
 __all__ = [
     'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'from_linen', 'from_torch',
-    'read_safetensors', 'resnet18', 'resnet50', 'vgg16',
+    'hidden_layers', 'read_safetensors', 'resnet18', 'resnet50', 'vgg16',
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import functools
 
 from flax import linen as nn
@@ -36,16 +36,7 @@ def from_linen(
     ValueError: if an `std` is not positive, or there is neither one value nor
       one a channel.
   """
-  for name, value in (('mean', mean), ('std', std)):
-    if len(value) not in (1, image_shape[-1]):
-      raise ValueError(f'Expected {name}={tuple(value)} to hold 1 or '
-                       f'{image_shape[-1]} values, one a channel.')
-  centre, spread = jnp.asarray(mean), jnp.asarray(std)
-  if not (spread > 0).all():
-    raise ValueError(f'Expected std={tuple(std)} to be positive.')
-
-  def normalise(images: Array) -> Array:
-    return (images.astype(float) / 255 - centre) / spread
+  normalise = _normaliser(image_shape, mean, std)
 
   def init(key: Key) -> Variables:
     blank = jnp.zeros((1, *image_shape), jnp.uint8)
@@ -66,3 +57,55 @@ def from_linen(
     return outputs, new.get('batch_stats', variables.stats)
 
   return Model(jax.jit(init), apply)
+
+
+def hidden_layers(
+    module: nn.Module,
+    image_shape: Sequence[int],
+    *,
+    mean: Sequence[float] = (0.0,),
+    std: Sequence[float] = (1.0,),
+) -> Callable[[Variables, Array], list[Array]]:
+  """What the layers of a network say of images, not only the last ones.
+
+  Args:
+    module: as for `from_linen`, and so the others.
+    image_shape: `(H, W, C)`.
+    mean: of every channel.
+    std: likewise.
+
+  Returns:
+    `(variables, images)` to `[B, D]` of each of the module's own layers in the
+    order in which they are called, while not training; feature maps are
+    averaged over their pixels.
+  """
+  normalise = _normaliser(image_shape, mean, std)
+
+  def look(variables: Variables, images: Array) -> list[Array]:
+    tree = {'params': variables.params, 'batch_stats': variables.stats}
+    _, state = module.apply(
+        tree, normalise(images), train=False, mask=None,
+        capture_intermediates=lambda _, method: method == '__call__')
+    seen = [x['__call__'] if isinstance(x, dict) else x
+            for name, x in state['intermediates'].items() if name != '__call__']
+    first = [jax.tree.leaves(x)[0] for x in seen]
+    return [x.mean(range(1, x.ndim - 1)) for x in first]
+
+  return look
+
+
+def _normaliser(image_shape: Sequence[int], mean: Sequence[float],
+                std: Sequence[float]) -> Callable[[Array], Array]:
+  """uint8 images to what a module takes; refuses what does not fit them."""
+  for name, value in (('mean', mean), ('std', std)):
+    if len(value) not in (1, image_shape[-1]):
+      raise ValueError(f'Expected {name}={tuple(value)} to hold 1 or '
+                       f'{image_shape[-1]} values, one a channel.')
+  centre, spread = jnp.asarray(mean), jnp.asarray(std)
+  if not (spread > 0).all():
+    raise ValueError(f'Expected std={tuple(std)} to be positive.')
+
+  def normalise(images: Array) -> Array:
+    return (images.astype(float) / 255 - centre) / spread
+
+  return normalise

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from rum_jax.plots.choices import sensitivity_of_entanglement
 from rum_jax.plots.closeness import cost
 from rum_jax.plots.closeness import tow_by_group
 from rum_jax.plots.closeness import tow_by_method
@@ -13,6 +14,6 @@ from rum_jax.plots.forget_set import examples
 from rum_jax.plots.forget_set import memorization_histogram
 
 __all__ = [
-    'cost', 'embedding', 'examples', 'memorization_histogram', 'tow_by_group',
-    'tow_by_method',
+    'cost', 'embedding', 'examples', 'memorization_histogram',
+    'sensitivity_of_entanglement', 'tow_by_group', 'tow_by_method',
 ]
