@@ -30,7 +30,7 @@ import numpy as np
 
 from experiments import cli, estimation, proxies, recipes, stages
 from rum_jax import checkpoints, ensembles, files, influence_pairs
-from rum_jax import proxy_report, scores, segments
+from rum_jax import plots, proxy_report, scores, segments
 
 FIRST = flags.DEFINE_integer(
     'first_model', 0, 'The first model, a multiple of '
@@ -39,8 +39,8 @@ MERGE = flags.DEFINE_list(
     'merge', [], 'Workdirs of finished runs whose ranges of models follow each '
     'other: joins them instead of training.')
 INFLUENCE = flags.DEFINE_bool(
-    'influence', False, 'Write influence.npz, too: pairs of training and '
-    'held-out examples of high influence.')
+    'influence', False, 'Write influence.npz and influence.svg, too: pairs of '
+    'training and held-out examples of high influence.')
 PROXY = flags.DEFINE_list(
     'proxy', [], 'Proxies of memorization to compute in place of an estimate: '
     f'all, or some of {", ".join(recipes.PROXIES)}.')
@@ -86,6 +86,12 @@ def write_influence(setup: stages.Setup, models: stages.Ensemble,
       **found._asdict(), 'found_by_chance': chance.found,
       'memorization': score[found.train], 'train_row': row[found.train],
       'test_row': row[n + found.test]})
+  if len(found.train):
+    pair = np.stack([found.train, n + found.test], axis=1)[:12]
+    data = setup.source.dataset
+    files.write_text(setup.root / 'influence.svg', plots.influence(
+        data.image[pair], data.label[pair], setup.source.classes,
+        found.influence[:12], found.standard_error[:12]))
   print(f'{found.found} pairs of high influence, {chance.found} among models '
         'that are mismatched.')
 

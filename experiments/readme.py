@@ -2,11 +2,12 @@
 
   python -m experiments.readme
 
-Each block `<!-- results:NAME -->` is filled from `results/NAME.json`, which is
-the `results.json` of a run, the block `<!-- speed -->` from what
-`experiments.benchmark --json=results/speed_….json` wrote, and the block
-`<!-- methods -->` from the docstrings of the algorithms. A test holds the
-README to it.
+Blocks of `README.md` and `results/README.md` are filled from `results/`: each
+`<!-- results:NAME -->` from `NAME.json`, the `results.json` of a run;
+`<!-- difficulty:NAME -->` and the like from `difficulty_NAME.json`; and
+`<!-- speed -->` from what `experiments.benchmark --json=results/speed_….json`
+wrote. `<!-- methods -->` is of the docstrings of the algorithms. A test holds
+both files to it.
 """
 
 from __future__ import annotations
@@ -20,19 +21,32 @@ from experiments import cli, recipes
 from rum_jax import algorithms, markdown
 
 ROOT = pathlib.Path(__file__).parents[1]
+PAGES = ('README.md', 'results/README.md')
+_RUM, _FLAGS = 'python -m experiments.rum', '--flagfile=experiments/flags'
 COMMANDS = {
     'digits_mlp': 'make rum',
-    'digits_cnn': 'python -m experiments.rum '
-                  '--flagfile=experiments/flags/digits_cnn.flags'}
+    'digits_cnn': f'{_RUM} {_FLAGS}/digits_cnn.flags',
+    'digits_mlp_all': f'{_RUM} --methods=all',
+    'cifar10_small': f'{_RUM} {_FLAGS}/cifar10_small.flags'}
+OTHERS = {
+    'difficulty': (markdown.answers, 'python -m experiments.difficulty'),
+    'sensitivity': (markdown.answers, 'python -m experiments.sensitivity'),
+    'entanglement': (markdown.entanglement, 'python -m experiments.entangle'),
+    'proxies': (markdown.proxies,
+                'python -m experiments.memorize --proxy=all --validation=0.1')}
 
 
 def filled(text: str) -> str:
-  """The README with its blocks made anew."""
+  """A page with its blocks made anew."""
   for name, command in COMMANDS.items():
     path = ROOT / 'results' / f'{name}.json'
     if path.exists():
       block = markdown.section(json.loads(path.read_text()), command)
       text = _replaced(text, f'results:{name}', block)
+  for kind, (written, command) in OTHERS.items():
+    for path in (ROOT / 'results').glob(f'{kind}_*.json'):
+      block = written(json.loads(path.read_text()), command)
+      text = _replaced(text, path.stem.replace('_', ':', 1), block)
   figures = [row for path in sorted((ROOT / 'results').glob('speed_*.json'))
              for row in json.loads(path.read_text())['figures']]
   text = _replaced(text, 'speed', markdown.speed(figures))
@@ -57,10 +71,11 @@ def _replaced(text: str, name: str, block: str) -> str:
 
 
 def main() -> None:
-  """Fills the README."""
-  path = ROOT / 'README.md'
-  path.write_text(filled(path.read_text()))
-  print(f'Wrote {path}.')
+  """Fills both pages."""
+  for name in PAGES:
+    path = ROOT / name
+    path.write_text(filled(path.read_text()))
+    print(f'Wrote {path}.')
 
 
 if __name__ == '__main__':

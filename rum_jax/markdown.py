@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rum_jax import proxy_report
 from rum_jax.findings import findings
 from rum_jax.rows import GROUPS, best, by_method, called, duration, interval
 from rum_jax.rows import name, shown
@@ -78,10 +79,12 @@ def speed(figures: Sequence[Mapping[str, Any]]) -> str:
   if steps:
     tables.append([
         '| network | images | batch | what | µs a model-step | PyTorch | '
-        'times as fast |', '| --- ' * 7 + '|',
+        'times as fast | MiB | PyTorch |', '| --- ' * 9 + '|',
         *('| {network} | {image}×{image} | {batch} | {what} | '
           '{microseconds:,.0f} | {torch_microseconds:,.0f} | '
-          '{times_as_fast:.2f} |'.format(**row) for row in steps)])
+          '{times_as_fast:.2f} |'.format(**row) + ''.join(
+              f' {row[x]:.0f} |' if x in row else '  |'
+              for x in ('mebibytes', 'torch_mebibytes')) for row in steps)])
   if works:
     tables.append([
         '| method | ' + ' | '.join(f'{n}: epochs | of its passes'
@@ -95,3 +98,58 @@ def speed(figures: Sequence[Mapping[str, Any]]) -> str:
 
 def _work(row: Mapping[str, Any] | None) -> str:
   return f'{row["epochs"]:.1f} | {row["of_its_passes"]:.2f}' if row else ' | '
+
+
+def answers(found: Mapping[str, Any], command: str) -> str:
+  """What an experiment says in plain words.
+
+  Args:
+    found: what `difficulty.json` or `sensitivity.json` holds.
+    command: that made it.
+
+  Returns:
+    Markdown: a list, of each factor where there are some.
+  """
+  lists = {'': found['answer']} if 'answer' in found else {
+      f'By {factor}:': x['answer'] for factor, x in found['factors'].items()}
+  lines = [f'`{command}`: {found["recipe"]["seeds"]} seeds, jax '
+           f'{found["environment"]["versions"]["jax"]}.']
+  for heading, said in lists.items():
+    lines += [*filter(None, ['', heading]), '', *(f'* {x}' for x in said)]
+  return '\n'.join(lines)
+
+
+def entanglement(found: Mapping[str, Any], command: str) -> str:
+  """The sets that were measured, of each kind, as a table.
+
+  Args:
+    found: what `entanglement.json` holds.
+    command: that made it.
+  """
+  lines = [f'`{command}`: {found["recipe"]["seeds"]} seeds, jax '
+           f'{found["environment"]["versions"]["jax"]}.', '',
+           _cells(('sets', 'level', 'ES', 'memorization', 'MMD²')),
+           _cells(['---'] * 5)]
+  for kind in ('by_entanglement', 'released', 'by_memorization'):
+    for level, figures in found.get(kind, {}).items():
+      es, memorized, mmd = (
+          interval(figures[x]) for x in ('es', 'memorization', 'mmd_median'))
+      lines.append(_cells((
+          kind.replace('_', ' '), level, f'{es.mean:.1f} ± {es.ci95:.1f}',
+          shown(*memorized), f'{mmd.mean:.4f} ± {mmd.ci95:.4f}')))
+  of_examples, of_groups = (shown(*interval(found[
+      f'rank_correlation_of_{x}'])) for x in ('examples', 'groups'))
+  return '\n'.join([*lines, '', (
+      'Spearman correlation with memorization: of the distance of an example '
+      f'to the mean {of_examples}, of the ES of a group {of_groups}.')])
+
+
+def proxies(found: Mapping[str, Any], command: str) -> str:
+  """How well proxies of memorization agree with it, as a table.
+
+  Args:
+    found: what `proxies.json` holds.
+    command: that made it.
+  """
+  *table, caption = proxy_report.lines(found)
+  return '\n'.join([f'`{command}`', '', '```', *table, '```', '', caption])

@@ -47,9 +47,12 @@ def test_readme_method_keeps_the_contract():
   exec(compile(own + check, 'README.md', 'exec'), {})
 
 
-def test_readme_tables_are_those_of_the_results():
-  text = (ROOT / 'README.md').read_text()
-  assert readme.filled(text) == text
-  for name in readme.COMMANDS:
-    assert (ROOT / 'results' / f'{name}.json').exists()
-    assert f'<!-- results:{name} -->' in text
+def test_pages_show_what_the_results_hold():
+  pages = [(ROOT / name).read_text() for name in readme.PAGES]
+  assert [readme.filled(page) for page in pages] == pages
+  for path in (ROOT / 'results').glob('*.json'):
+    kind, _, rest = path.stem.partition('_')
+    block = (kind if kind == 'speed' else
+             f'{kind}:{rest}' if kind in readme.OTHERS else
+             f'results:{path.stem}')
+    assert any(f'<!-- {block} -->' in page for page in pages), block

@@ -9,7 +9,8 @@ STEP = {'network': 'cnn', 'image': 32, 'batch': 128, 'what': '8 seeds',
 
 def test_steps_and_algorithms_have_a_table_each():
   figures = [
-      STEP, {'layer': 'max-pool', 'milliseconds': 1.0},
+      STEP, {**STEP, 'mebibytes': 410.2, 'torch_mebibytes': 398.6},
+      {'layer': 'max-pool', 'milliseconds': 1.0},
       *({'network': n, 'method': m, 'epochs': e, 'of_its_passes': r}
         for n, m, e, r in (('mlp', 'salun', 9.96, 1.004),
                            ('mlp', 'ssd', 3.04, 1.21),
@@ -17,7 +18,8 @@ def test_steps_and_algorithms_have_a_table_each():
                            ('cnn', 'ssd', 8.1, 0.634)))]
   steps, algorithms = markdown.speed(figures).split('\n\n')
   assert steps.splitlines()[2:] == [
-      '| cnn | 32×32 | 128 | 8 seeds | 38,123 | 45,679 | 1.20 |']
+      '| cnn | 32×32 | 128 | 8 seeds | 38,123 | 45,679 | 1.20 |  |  |',
+      '| cnn | 32×32 | 128 | 8 seeds | 38,123 | 45,679 | 1.20 | 410 | 399 |']
   assert algorithms.splitlines() == [
       '| method | mlp: epochs | of its passes | cnn: epochs | of its passes |',
       '| --- | --- | --- | --- | --- |',

@@ -12,8 +12,10 @@ from rum_jax.plots.closeness import tow_by_method
 from rum_jax.plots.forget_set import embedding
 from rum_jax.plots.forget_set import examples
 from rum_jax.plots.forget_set import memorization_histogram
+from rum_jax.plots.pairs import influence
 
 __all__ = [
-    'cost', 'embedding', 'examples', 'memorization_histogram',
-    'sensitivity_of_entanglement', 'tow_by_group', 'tow_by_method',
+    'cost', 'embedding', 'examples', 'influence',
+    'memorization_histogram', 'sensitivity_of_entanglement', 'tow_by_group',
+    'tow_by_method',
 ]

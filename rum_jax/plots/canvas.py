@@ -52,6 +52,13 @@ def sideways(lines: Sequence[Entry], label: str) -> tuple[Figure, Axes]:
   return whole, axes
 
 
+def show(axes: Axes, image: np.ndarray, x: float, y: float) -> None:
+  """Draws an image `[H, W, C]`, 44 points wide, with its top left at x and y."""
+  axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, 'gray',
+              vmin=0, vmax=255, interpolation='none',
+              extent=(x, x + 44, y - 44, y), aspect='auto')
+
+
 def svg(drawn: Figure, name: str, description: str) -> str:
   """Renders a figure; its ids cannot clash with those of another."""
   buffer = io.StringIO()

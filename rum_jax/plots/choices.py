@@ -26,7 +26,7 @@ def sensitivity_of_entanglement(found: Sequence[dict[str, Any]]) -> str:
     SVG.
   """
   with matplotlib.rc_context(palette.TYPE):
-    figure = canvas.figure(90 + 34 * len(found))
+    figure = canvas.figure(100 + 34 * len(found))
     shares, falls = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
     falls.axvline(0, color=GREY, lw=1)
     marks = {}
@@ -35,7 +35,8 @@ def sensitivity_of_entanglement(found: Sequence[dict[str, Any]]) -> str:
         colour, mark = palette.GROUPS[level]
         marks[f'{level} set'] = shares.plot(
             x['shares'][level]['share'], y, mark, color=colour, ms=5, mew=0)[0]
-        shares.plot(x['shares'][level]['chance'], y, '|', color=GREY, ms=9)
+        marks['by chance'] = shares.plot(
+            x['shares'][level]['chance'], y, '|', color=GREY, ms=9)[0]
       rows = [r for r in x['rows'] if r['method'] != 'another_oracle']
       for i, row in enumerate(rows):
         colour, mark = ((palette.INK, 'X') if row['method'] == 'do_nothing'
@@ -47,8 +48,8 @@ def sensitivity_of_entanglement(found: Sequence[dict[str, Any]]) -> str:
     shares.set_yticks(range(len(found)), map(sensitivity.label, found))
     shares.set_ylim(len(found) - 0.4, -0.6)
     shares.set_xlim(-0.05, 1.05)
-    shares.set_xlabel('shared with reference')
-    falls.set_xlabel('change of ToW, low to high ES')
+    shares.set_xlabel('share of the\nreference')
+    falls.set_xlabel('change of ToW from\nlow to high ES')
     for axes in (shares, falls):
       axes.tick_params(axis='y', length=0)
       axes.grid(axis='x')

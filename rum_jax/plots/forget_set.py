@@ -79,9 +79,7 @@ def examples(image: np.ndarray, label: np.ndarray, true_label: np.ndarray,
       if i == 0:
         axes.text(0, y + 9, f'{GROUPS[g]} memorization', weight='bold',
                   color=palette.GROUPS[GROUPS[g]][0])
-      axes.imshow(image[g, i].squeeze(-1) if image.shape[-1] == 1 else
-                  image[g, i], 'gray', vmin=0, vmax=255, interpolation='none',
-                  extent=(x, x + 44, y - 44, y), aspect='auto')
+      canvas.show(axes, image[g, i], x, y)
       wrong = label[g, i] != true_label[g, i]
       true = f'is {shortened(classes[true_label[g, i]])}'
       lines = [shortened(classes[label[g, i]]), *([true] if wrong else []),

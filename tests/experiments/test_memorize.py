@@ -69,6 +69,8 @@ def test_it_writes_scores_and_how_reliable_they_are(whole):
     np.testing.assert_array_equal(file['train_row'], row[file['train']])
     assert file['found'] >= len(file['train']) and file['test'].max() < 359
     assert not np.isin(file['test_row'], row).any()
+    top = f"{file['influence'][0]:.2f} ± {file['standard_error'][0]:.2f}"
+  assert top in (workdir / 'influence.svg').read_text()
 
 
 def test_merged_runs_are_one_run_bit_for_bit(whole, parts, run, tmp_path):

@@ -167,6 +167,30 @@ def test_modules_in_forward_order(name):
 
 
 @each
+def test_hidden_layers_end_with_the_logits(name):
+  model, variables = small(name)
+  look = models.hidden_layers(SMALL[name], SHAPE)
+  layers = quick_jit(look)(variables, IMAGES)
+  outputs, _ = quick_jit(functools.partial(model.apply, train=False))(
+      variables, IMAGES)
+  assert all(x.ndim == 2 and len(x) == len(IMAGES) for x in layers)
+  assert len(layers) >= len(ORDER[name])
+  scale = 0.2 if name == 'resnet9' else 1  # It scales what its head gives.
+  np.testing.assert_allclose(scale * layers[-1], outputs.logits, **CLOSE)
+
+
+def test_a_hidden_layer_by_hand():
+  network = models.MLP(2, (3,))
+  model = models.from_linen(network, (2, 1, 1), mean=(0.5,), std=(0.25,))
+  variables = model.init(jax.random.key(0))
+  image = np.array([[[[51]], [[255]]]], np.uint8)
+  first, _ = models.hidden_layers(
+      network, (2, 1, 1), mean=(0.5,), std=(0.25,))(variables, image)
+  want = np.array([[-1.2, 2.0]]) @ variables.params['Dense_0']['kernel']
+  np.testing.assert_allclose(first, want, rtol=1e-5)
+
+
+@each
 def test_frozen_and_held(plain, name):
   model, variables = small(name)
 
