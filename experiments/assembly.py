@@ -121,7 +121,8 @@ def schedule(recipe: Recipe, length: int) -> optax.Schedule:
 def factory(method: str) -> Callable[..., Unlearner]:
   """The factory of a name, or of somebody's own `package.module:factory`."""
   if ':' not in method:
-    one_of('method', method, algorithms.__all__)
+    one_of('method', method, (
+        *algorithms.__all__, 'or package.module:factory'))
     return getattr(algorithms, method)
   module, name = method.split(':', 1)
   try:
@@ -170,7 +171,10 @@ def build(recipe: Recipe, model: Model, method: str, setting: dict[str, Any],
   for name in setting:
     wanted = 'tx' if name == 'learning_rate' else name
     if name in ('model', 'tx') or not takes(method, wanted):
-      raise ValueError(f'method={method} has no hyper-parameter {name}.')
+      known = [{'tx': 'learning_rate'}.get(x, x) for x in
+               inspect.signature(factory(method)).parameters if x != 'model']
+      raise ValueError(f'method={method} has no hyper-parameter {name}: it has '
+                       f'{", ".join(known)}.')
   if method == 'identity':
     return rum_jax.identity()
   offered = {'batch_size': recipe.batch_size}

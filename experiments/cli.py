@@ -161,12 +161,14 @@ def _claim(root: pathlib.Path) -> None:
     raise OSError(f'Another run is using workdir={root}.') from None
 
 
-def begin(prefix: str = '', forgets: bool = True) -> stages.Setup:
+def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
+          ) -> stages.Setup:
   """Claims the workdir that the flags give and loads their recipe's data.
 
   Args:
     prefix: of the default workdir's name, `runs/<prefix><recipe>-<hash>`.
     forgets: whether the recipe's forget set is used.
+    tuned: whether its methods must have tuned settings.
 
   Raises:
     OSError: if the workdir cannot be written, or another run is in it.
@@ -176,6 +178,9 @@ def begin(prefix: str = '', forgets: bool = True) -> stages.Setup:
       pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
       dataclasses.asdict(default)))
   setup = stages.prepare(default, root, FLAGS.data_dir, chunk(), forgets)
+  if tuned:  # Fails now, not after an hour of training.
+    data = FLAGS.data_dir
+    recipes.tuned(default, f' --data_dir={data}' if data != 'data' else '')
   if hosts.first():
     _claim(root)
   hosts.wait(f'{root} is claimed')

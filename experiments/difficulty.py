@@ -48,8 +48,7 @@ def judged(setup: stages.Setup, rows: np.ndarray,
 def main() -> None:
   """Runs both factors."""
   recipes.one_of('refine_by', cli.recipe().refine_by, (recipes.MEMORIZATION,))
-  recipes.tuned(cli.recipe())  # Fails now, not after an hour of training.
-  setup = cli.begin()
+  setup = cli.begin(tuned=True)
   scores = estimation.estimate(setup).score
   factors = {'memorization': stages.choose(setup, scores)[0],
              'entanglement': by_entanglement(setup, setup.recipe.forget // 3)}

@@ -77,6 +77,17 @@ def subset_models(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
   return Artefact(ensembles.condensed(seen), notes=notes)
 
 
+def check_enough(setup: Setup) -> None:
+  """Refuses so few models that some examples are in all or in none."""
+  recipe, n = setup.recipe, setup.source.num_train
+  lost = n * (recipe.subset**recipe.models + (1 - recipe.subset)**recipe.models)
+  if lost > 0.5 and not recipe.scores and not recipe.groups:
+    raise ValueError(
+        f'Expected models={recipe.models} to be enough: with '
+        f'subset={recipe.subset:g}, about {lost:.0f} of {n} examples would be '
+        'in all of them or in none, and have no score.')
+
+
 def estimate(setup: Setup, models: ensembles.Ensemble | None = None
              ) -> scores.Memorization:
   """Memorization of the training examples, from models or from a file."""

@@ -145,6 +145,7 @@ def difficulty(setup: Setup) -> np.ndarray:
   """`[N]`, what the recipe refines by: memorization or a proxy of it."""
   name = setup.recipe.refine_by
   if name == recipes.MEMORIZATION:
+    estimation.check_enough(setup)
     return estimation.estimate(setup).score
   return mean(setup, name, scored(setup, [name])[name].runs)
 

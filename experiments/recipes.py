@@ -147,7 +147,7 @@ class Recipe:
   def method_names(self) -> tuple[str, ...]:
     if self.methods == 'all':
       return tuple(FACTORIES)
-    return tuple(filter(None, self.methods.split(',')))
+    return tuple(filter(None, map(str.strip, self.methods.split(','))))
 
   def part(self, *names: str) -> dict[str, Any]:
     """The named fields, as the identity of a stage that depends on them."""
@@ -155,12 +155,14 @@ class Recipe:
     return {'rum_jax': rum_jax.__version__, **named}
 
   @property
-  def flags(self) -> str:
-    """The flags that differ from their defaults, for a command to copy."""
-    return ' '.join(
-        f'--{f.name}={shlex.quote(str(getattr(self, f.name)))}'
-        for f in dataclasses.fields(self)
-        if getattr(self, f.name) != f.default)
+  def tuning(self) -> str:
+    """The command that searches this recipe's settings."""
+    own = ('seeds', 'first_seed', 'held_out', 'methods')  # Of the search.
+    return ' '.join([
+        'python -m experiments.tune', f'--methods={self.methods}',
+        *(f'--{f.name}={shlex.quote(str(getattr(self, f.name)))}'
+          for f in dataclasses.fields(self)
+          if f.name not in own and getattr(self, f.name) != f.default)])
 
 
 def one_of(name: str, value: str, allowed: Any) -> None:
@@ -169,8 +171,12 @@ def one_of(name: str, value: str, allowed: Any) -> None:
                      f'{", ".join(allowed)}.')
 
 
-def tuned(recipe: Recipe) -> dict[str, Any]:
+def tuned(recipe: Recipe, extra: str = '') -> dict[str, Any]:
   """What the search found for this data set and network.
+
+  Args:
+    recipe: names the data set and the network, or the file.
+    extra: flags of the command that an error names.
 
   Raises:
     FileNotFoundError: naming the command that makes the file.
@@ -179,9 +185,10 @@ def tuned(recipe: Recipe) -> dict[str, Any]:
   path = settings_path(recipe)
   if not path.exists():
     raise FileNotFoundError(
+        f'No file settings={path}.' if recipe.settings else
         f'No tuned settings for dataset={recipe.dataset} and '
         f'network={recipe.network}: there is no file {path}. This command '
-        f'finds them: python -m experiments.tune {recipe.flags}')
+        f'finds them: {recipe.tuning}{extra}')
   try:
     found = json.loads(path.read_text())
     missing = set(recipe.method_names) - set(found['methods'])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import hashlib
 import importlib.metadata
+import json
 import os
 import pathlib
 import platform
@@ -23,6 +25,7 @@ from rum_jax.scores import GROUPS as GROUPS
 from rum_jax.types import Split
 
 Named = Mapping[str, np.ndarray]
+_DRAWN = '.drawn.json'
 
 
 def judged(
@@ -165,12 +168,20 @@ def _commit() -> str | None:
 
 
 def stands(root: pathlib.Path, results: dict[str, Any]) -> bool:
-  """Whether `root` has these results, and a report that was drawn from them."""
-  order = [root / name for name in (
-      'results.json', 'figures.npz', 'report.html')]
+  """Whether `root` has these results, and what was drawn from them, unharmed."""
   try:
-    times = [path.stat().st_mtime_ns for path in order]
-    same = order[0].read_text() == files.to_json(results)
-    return same and times == sorted(times)
-  except FileNotFoundError:
+    same = (root / 'results.json').read_bytes() == files.to_json(
+        results).encode()
+    return same and json.loads((root / _DRAWN).read_text()) == _hashes(root)
+  except (OSError, ValueError):
     return False
+
+
+def mark(root: pathlib.Path) -> None:
+  """Notes that the report was drawn from the results and figures there."""
+  files.write_json(root / _DRAWN, _hashes(root))
+
+
+def _hashes(root: pathlib.Path) -> dict[str, str]:
+  return {name: hashlib.sha256((root / name).read_bytes()).hexdigest()
+          for name in ('results.json', 'figures.npz', 'report.html')}

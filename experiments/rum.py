@@ -57,8 +57,7 @@ def write_figures(setup: stages.Setup, scores: np.ndarray,
 
 def main() -> None:
   """Runs all stages."""
-  recipes.tuned(cli.recipe())  # Fails now, not after an hour of training.
-  setup = cli.begin()
+  setup = cli.begin(tuned=True)
   scores = proxies.difficulty(setup)
   groups, retain = stages.choose(setup, scores)
   models = stages.references(setup, retain)
@@ -72,6 +71,7 @@ def main() -> None:
     files.write_json(setup.root / 'results.json', found)
     write_figures(setup, scores, models.original.arrays['features'][0], groups)
     report.write(setup.root)
+    results.mark(setup.root)
   print(reports.table(found))
   estimated = setup.recipe.refine_by == recipes.MEMORIZATION
   print(f'\n{"Found" if stood else "Wrote"} {setup.root}/results.json, '

@@ -57,7 +57,10 @@ def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
   source, rows = datasets.corrupted(clean, recipe.corrupt, seed=2)
   if forgets and recipe.groups:
     groups = refinement.load_groups(recipe.groups)
-    refinement.stages(groups, source.num_train)
+    try:
+      refinement.stages(groups, source.num_train)
+    except ValueError as error:
+      raise ValueError(f'groups={recipe.groups}: {error}') from error
     count = sum(map(len, groups))
     check_retain(recipe, source, count, f'{count} rows in groups')
   elif forgets:

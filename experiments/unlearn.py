@@ -45,7 +45,7 @@ def parse_setting(recipe: recipes.Recipe, method: str, text: str
     return {name: json.loads(value) for name, _, value in pairs}
   except ValueError as error:
     raise ValueError(f'Expected setting={text} to read name=value,'
-                     f'name=value.') from error
+                     f'name=value, each value a number: {error}.') from error
 
 
 def read_rows(path: str) -> np.ndarray:
@@ -61,12 +61,22 @@ def read_rows(path: str) -> np.ndarray:
 
 def main() -> None:
   """Trains, retrains, unlearns, judges."""
+  for name, mine in (('methods', 'method'), ('groups', 'rows')):
+    if cli.FLAGS[name].present:
+      raise ValueError(f'Expected no {name}={cli.FLAGS[name].value}: here it is '
+                       f'--{mine}.')
   assembly.factory(METHOD.value)
+  setting = parse_setting(cli.recipe(), METHOD.value, SETTING.value)
+  rows = read_rows(ROWS.value) if ROWS.value else None
   setup = cli.begin(f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
-  setting = parse_setting(setup.recipe, METHOD.value, SETTING.value)
-  rows = read_rows(ROWS.value) if ROWS.value else setup.corrupted
+  if rows is None:
+    rows = setup.corrupted
+    print(f'To forget: the {len(rows)} examples whose labels were made wrong.')
   groups = (np.asarray(rows, np.int32),)
-  retain = refinement.stages(groups, setup.source.num_train)[0].retain
+  try:
+    retain = refinement.stages(groups, setup.source.num_train)[0].retain
+  except ValueError as error:
+    raise ValueError(f'rows={ROWS.value}: {error}') from error
   stages.check_retain(
       setup.recipe, setup.source, len(rows), f'{len(rows)} rows to forget')
   job = jobs.job_of(setup, groups, METHOD.value, 'vanilla', setting)

@@ -10,6 +10,7 @@ either all of an artefact or nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+import contextlib
 import hashlib
 import json
 import os
@@ -161,8 +162,10 @@ def _whole(folder: pathlib.Path, identity: Any) -> Artefact | None:
     return None
 
 
-def _alone() -> ocp.Context:
-  """Lets Orbax read without the other processes."""
+def _alone() -> contextlib.AbstractContextManager:
+  """Lets Orbax read without the other processes, where there are some."""
+  if jax.process_count() == 1:
+    return contextlib.nullcontext()
   me, context = jax.process_index(), ocp.Context()
   context.multiprocessing.primary_host = me
   context.multiprocessing.active_processes = {me}

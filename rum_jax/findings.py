@@ -27,14 +27,16 @@ def findings(results: Mapping[str, Any]) -> list[str]:
 
   Returns:
     On doing nothing by memorization, on RUM^F against its controls for each
-    method, on full RUM, and on the best row against the ceiling. A sentence
-    is left out where the rows that it needs are.
+    method, on full RUM, on the best row against the ceiling, and on the best
+    row where the attack counts, too. A sentence is left out where the rows
+    that it needs are.
   """
   rows = {(row['method'], row['variant']): row for row in results['rows']}
   methods = dict.fromkeys(d['method'] for d in results['differences'])
   said = [_on_memorization(rows),
           *(_on_refinement(m, results['differences']) for m in methods),
-          _on_full_rum(rows), _on_ceiling(rows), _on_doing_nothing(rows)]
+          _on_full_rum(rows), _on_ceiling(rows), _on_attack(rows),
+          _on_doing_nothing(rows)]
   return [sentence for sentence in said if sentence]
 
 
@@ -130,6 +132,17 @@ def _on_ceiling(rows: Mapping[tuple[str, str], Row]) -> str:
           'oracle, retrained with other random numbers, '
           f'{shown(*interval(ceiling["tow"]))}. {word} '
           f'({shown(*gap, signed=True)}).')
+
+
+def _on_attack(rows: Mapping[tuple[str, str], Row]) -> str:
+  """Where the best by ToW is not the best by ToW-MIA."""
+  first, other = (best(rows.values(), figure=x) for x in ('tow', 'tow_mia'))
+  if first is None or other is None or first is other:
+    return ''
+  return (f'By ToW-MIA, in which what an attacker sees of the forget set stands '
+          f'for accuracy on it, the best row is {name(other)} '
+          f'({shown(*interval(other["tow_mia"]))}); {name(first)} reaches '
+          f'{shown(*interval(first["tow_mia"]))}.')
 
 
 def _on_doing_nothing(rows: Mapping[tuple[str, str], Row]) -> str:

@@ -105,6 +105,11 @@ def load_groups(path: str) -> Groups:
   """
   try:
     named = json.loads(pathlib.Path(path).read_text())
+    if not isinstance(named, dict):
+      raise TypeError(f'it is a {type(named).__name__}')
+    for name in GROUPS:
+      if not named.get(name):
+        raise ValueError(f'{name} is missing or empty')
     return tuple(as_rows(named[name]) for name in GROUPS)
   except OSError as error:
     raise OSError(f'Cannot read groups={path}: {error.strerror}.') from error
@@ -120,6 +125,8 @@ def as_rows(values: Sequence[int]) -> np.ndarray:
     TypeError: naming the first value that is not a whole number.
     ValueError: naming the first value that no row can have.
   """
+  if not isinstance(values, (list, tuple)):
+    raise TypeError(f'{values!r} is not a list')
   for value in values:
     if type(value) is not int:
       raise TypeError(f'{value!r} is not a whole number')
@@ -165,18 +172,20 @@ def stages(groups: Sequence[np.ndarray], num_examples: int,
   if not groups:
     raise ValueError('Expected at least one group, found none.')
   for i, group in enumerate(groups):
+    where = f'group {i + 1} of {len(groups)}'
     if not len(group):
-      raise ValueError(f'Expected group {i} to hold examples, found none.')
-    if group.min() < 0 or group.max() >= num_examples:
-      raise ValueError(f'Expected rows in [0, {num_examples}), found '
-                       f'{group.min()}..{group.max()} in group {i}.')
+      raise ValueError(f'Expected {where} to hold examples, found none.')
     if not np.issubdtype(group.dtype, np.integer):
       raise ValueError(f'Expected rows as whole numbers, found {group.dtype} '
-                       f'in group {i}.')
+                       f'in {where}.')
+    outside = group[(group < 0) | (group >= num_examples)]
+    if len(outside):
+      raise ValueError(f'Expected rows in [0, {num_examples}), found '
+                       f'{outside[0]} in {where}.')
   groups = tuple(g.astype(np.int32) for g in groups)
   rows, counts = np.unique(np.concatenate(groups), return_counts=True)
   if (counts > 1).any():
-    raise ValueError(f'Expected disjoint groups, found row '
+    raise ValueError('Expected every row once, found row '
                      f'{rows[counts > 1][0]} twice.')
   retains = policy(groups, num_examples)
   if min(map(len, retains)) == 0:

@@ -113,16 +113,17 @@ def shown(mean: Any, ci95: Any = None, signed: bool = False) -> str:
   return text if parts[0] == '–' or ci95 is None else f'{text} ± {parts[1]}'
 
 
-def best(rows: Iterable[Row], variant: str | None = None) -> Row | None:
+def best(rows: Iterable[Row], variant: str | None = None,
+         figure: str = 'tow') -> Row | None:
   """The row of highest mean ToW, of all but references or of one variant.
 
   A row that lost seeds is passed over: what is left of it flatters it. Nor is
   one row alone the best.
   """
   rivals = [row for row in rows if row['variant'] != 'reference']
-  able = [row for row in rivals if np.isfinite(values(row['tow'])).all()
+  able = [row for row in rivals if np.isfinite(values(row[figure])).all()
           and not row['diverged'] and variant in (None, row['variant'])]
-  return max(able, key=lambda row: row['tow']['mean'],
+  return max(able, key=lambda row: row[figure]['mean'],
              default=None) if len(rivals) > 1 else None
 
 

@@ -124,7 +124,9 @@ def test_groups_are_read_from_a_file(tmp_path):
 
 @pytest.mark.parametrize('text', [
     '', '[1, 2]', '{"low": [1], "medium": [2]}',
-    '{"low": ["a"], "medium": [2], "high": [3]}'])
+    '{"low": ["a"], "medium": [2], "high": [3]}',
+    '{"low": [], "medium": [2], "high": [3]}',
+    '{"low": {"a": 1}, "medium": [2], "high": [3]}'])
 def test_a_file_without_groups_is_named(tmp_path, text):
   path = tmp_path / 'groups.json'
   path.write_text(text)
@@ -167,13 +169,13 @@ def test_all_policies_agree_on_a_single_stage():
 
 
 @pytest.mark.parametrize('groups, message', [
-    ([[1, 2], []], 'Expected group 1 to hold examples'),
-    ([[1, 2], [3, 2]], 'Expected disjoint groups, found row 2 twice'),
+    ([[1, 2], []], 'Expected group 2 of 2 to hold examples'),
+    ([[1, 2], [3, 2]], 'Expected every row once, found row 2 twice'),
     ([[4, 4]], 'found row 4 twice'), ([], 'at least one group, found none'),
-    ([[1], [0.0, 1.5]], 'whole numbers, found float64 in group 1'),
-    ([np.array([True, False])], 'whole numbers, found bool in group 0'),
-    ([[0], [1, 6]], r'Expected rows in \[0, 6\), found 1..6 in group 1'),
-    ([[-1, 2]], r'Expected rows in \[0, 6\), found -1..2 in group 0'),
+    ([[1], [0.0, 1.5]], 'whole numbers, found float64 in group 2 of 2'),
+    ([np.array([True, False])], 'whole numbers, found bool in group 1 of 1'),
+    ([[0], [1, 6]], r'Expected rows in \[0, 6\), found 6 in group 2 of 2'),
+    ([[-1, 2]], r'Expected rows in \[0, 6\), found -1 in group 1 of 1'),
     ([[0, 1, 2], [3, 4, 5]], 'the forget set holds all 6 of them')])
 def test_stages_refuse(groups, message):
   with pytest.raises(ValueError, match=message):

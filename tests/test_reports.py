@@ -160,6 +160,17 @@ def test_finding_on_the_ceiling_follows_the_numbers():
   assert 'No difference from this ceiling is shown (0.000 ± 0.000)' in got
 
 
+def test_the_attack_may_have_another_favourite():
+  results = make_results()
+  for row in results['rows']:
+    row['tow_mia'] = row['tow']
+  assert not any('By ToW-MIA' in x for x in reports.findings(results))
+  row_of(results, 'rum', 'rum')['tow_mia'] = figure([0.5, 0.6, 0.7])
+  row_of(results, 'salun', 'vanilla')['tow_mia'] = figure([0.97, 0.98, 0.99])
+  got = sentence(results, of='By ToW-MIA')
+  assert 'the best row is SalUn vanilla (0.980 ± 0.025); RUM reaches 0.600' in got
+
+
 def test_finding_on_doing_nothing_names_the_rows_that_are_no_better():
   got = reports.findings(make_results())[-1]
   assert got == '8 of 9 rows are above doing nothing; below it: SalUn RUM^F.'

@@ -116,6 +116,9 @@ def from_npz(path: str, name: str) -> Source:
   if missing:
     raise ValueError(f'Expected {path} to hold {missing[0]}.')
   classes = tuple(map(str, arrays.get('class_names', ())))
-  train = from_arrays(arrays['x_train'], arrays['y_train'], name, classes)
-  test = from_arrays(arrays['x_test'], arrays['y_test'], name, train.classes)
-  return joined(train, test)
+  try:
+    train = from_arrays(arrays['x_train'], arrays['y_train'], name, classes)
+    test = from_arrays(arrays['x_test'], arrays['y_test'], name, train.classes)
+    return joined(train, test)
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}') from error

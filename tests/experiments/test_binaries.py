@@ -55,11 +55,20 @@ def test_unlearn_says_what_is_wrong_in_one_line(run, workdir, forget):
   assert process.stderr == 'Error: Expected alpha=-1 in (0, inf).\n'
 
 
+def test_unlearn_refuses_what_it_would_not_use(run):
+  process = run('unlearn', '--methods=finetune')
+  assert process.returncode == 1
+  assert process.stderr == (
+      'Error: Expected no methods=finetune: here it is --method.\n')
+
+
 @pytest.mark.parametrize(('method', 'setting', 'message'), [
-    ('ssd', 'beta=1', 'method=ssd has no hyper-parameter beta.'),
-    ('ssd', 'alpha=x', 'Expected setting=alpha=x to read name=value'),
-    ('ssd', 'learning_rate=1', 'has no hyper-parameter learning_rate.'),
-    ('scrub', 'model=1', 'method=scrub has no hyper-parameter model.'),
+    ('ssd', 'beta=1', 'method=ssd has no hyper-parameter beta: it has alpha, '
+     'dampening, '),
+    ('ssd', 'alpha=x', 'Expected setting=alpha=x to read name=value,name=value, '
+     'each value a number'),
+    ('ssd', 'learning_rate=1', 'has no hyper-parameter learning_rate: it has'),
+    ('scrub', 'model=1', 'method=scrub has no hyper-parameter model: it has learning_rate'),
     ('tests.experiments.own_method:patient', 'share=2.0',
      'Expected share=2.0 in [0, 1].'),
     ('magic', 'alpha=1', 'Expected method=magic to be one of'),

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments import estimation, recipes, stages
+from experiments import estimation, proxies, recipes, stages
 
 pytestmark = pytest.mark.slow
 
@@ -72,11 +72,12 @@ def test_one_clear_line(run, folder, tmp_path, flags, code, message):
      'least one batch, batch_size=64, of the 1438 training examples.'),
     ({'dataset': 'none'}, 'No data set dataset=none: there is no file '),
     ({'dataset': 'label'},
-     'Expected labels to be whole numbers in [0, 10), found -1 in row 7.'),
+     'label.npz: Expected labels to be whole numbers in [0, 10), found -1 in '
+     'row 7.'),
     ({'dataset': 'missing'}, 'missing.npz to hold y_train.'),
-    ({'groups': 'overlap.json'}, 'Expected disjoint groups, found row 2 twice'),
-    ({'groups': 'empty.json'}, 'Expected group 0 to hold examples, found none'),
-    ({'groups': 'outside.json'}, 'found 5000..5000 in group 2.'),
+    ({'groups': 'overlap.json'}, 'overlap.json: Expected every row once, found row 2 twice'),
+    ({'groups': 'empty.json'}, 'rows as low, medium and high: low is missing or empty.'),
+    ({'groups': 'outside.json'}, 'found 5000 in group 3 of 3.'),
     ({'groups': 'none.json'}, 'none.json: No such file'),
     ({'scores': 'none.npz'}, 'No file scores='),
     ({'scores': 'short_scores.npz'}, 'to hold 1438 scores, found 10.'),
@@ -91,6 +92,13 @@ def test_name_and_value_are_said(folder, tmp_path, fields, message):
         recipes.Recipe(**fields), tmp_path, str(folder), None)
     estimation.estimate(setup)
   assert message in str(error.value)
+
+
+def test_too_few_models_are_refused_before_they_are_trained(tmp_path):
+  setup = stages.prepare(recipes.Recipe(models=10), tmp_path, '', None)
+  with pytest.raises(ValueError, match='models=10 to be enough: .*about 41 of'):
+    proxies.difficulty(setup)
+  assert not list(tmp_path.iterdir())
 
 
 def test_help_explains_every_flag(run):

@@ -108,9 +108,22 @@ def test_a_setting_may_change_what_the_recipe_offers():
     assembly.build(recipes.Recipe(), model, 'scrub', {'batch_size': 0})
 
 
-def test_what_is_shown_to_copy_gives_the_same_recipe():
-  recipe = recipes.Recipe(network='cnn', epochs=3, settings='a b.json')
-  assert recipe.flags == "--network=cnn --epochs=3 --settings='a b.json'"
+def test_the_command_that_finds_settings_has_what_they_depend_on(tmp_path):
+  recipe = recipes.Recipe(
+      dataset='own', epochs=3, seeds=2, first_seed=5, methods='salun,ssd')
+  with pytest.raises(FileNotFoundError) as error:
+    recipes.tuned(recipe, ' --data_dir=mine')
+  assert str(error.value).endswith(
+      'finds them: python -m experiments.tune --methods=salun,ssd '
+      '--dataset=own --epochs=3 --data_dir=mine')
+  recipe = recipes.Recipe(settings=str(tmp_path / 'none.json'))
+  with pytest.raises(FileNotFoundError, match='No file settings=.*none.json'):
+    recipes.tuned(recipe)
+
+
+def test_spaces_after_commas_are_no_names():
+  names = recipes.Recipe(methods='finetune, salun').method_names
+  assert names == ('finetune', 'salun')
 
 
 def test_settings_of_a_wrong_form_are_named(tmp_path):
