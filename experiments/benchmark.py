@@ -5,13 +5,15 @@
   python -m experiments.benchmark --networks=cnn,resnet9 --image=32
   python -m experiments.benchmark --suite=layers
   python -m experiments.benchmark --suite=algorithms
+  python -m experiments.benchmark --image=32 --precision=bfloat16  # On a GPU.
 
 `training`: a training step against PyTorch, alone, under seeds and pass by
-pass, and the memory of both. PyTorch runs channels-last. `one core`: one device
-of ours and one thread of theirs. Seeds: ours on as many devices as there are
-seeds and cores, and the faster of one thread and one a core. `layers`: each
-layer against XLA's own form and PyTorch's. `algorithms`: every algorithm
-against the forward and backward passes that it must make.
+pass, and the memory of both. PyTorch runs channels-last, on a GPU compiled, and
+in the same precision. `one core`: one device of ours and one thread of theirs.
+Seeds: ours on as many devices as there are seeds and cores, and the faster of
+one thread and one a core. `layers`: each layer against XLA's own form and
+PyTorch's. `algorithms`: every algorithm against the forward and backward passes
+that it must make.
 
 Both sides of a ratio are measured in turn, since machines are noisy; what is
 printed are medians. Compilation is timed apart.
@@ -68,7 +70,8 @@ def prepare(network: str) -> stages.Setup:
       model=assembly.build_model(recipe, source))
 
 
-def under_seeds(setup: stages.Setup, count: int) -> tuple[timing.Call, float]:
+def under_seeds(setup: stages.Setup, count: int, chunk: int | None = None
+                ) -> tuple[timing.Call, float]:
   """Whole runs of so many seeds, and the seconds of their compilation."""
   rows, recipe = jnp.asarray(setup.source.train), setup.recipe
   train = rum_jax.retrain(
@@ -77,7 +80,7 @@ def under_seeds(setup: stages.Setup, count: int) -> tuple[timing.Call, float]:
           weight_decay=recipe.weight_decay),
       epochs=_EPOCHS, batch_size=recipe.batch_size)
   fn = rum_jax.over_seeds(lambda key, data, part: train(key, None, data, part),
-                          in_axes=(0, None, None),
+                          in_axes=(0, None, None), chunk=chunk,
                           devices=jax.devices()[:count])
   return timing.compiled(fn, jax.random.split(jax.random.key(0), count),
                          setup.dataset, Split(rows[:0], rows))
@@ -109,17 +112,19 @@ def one_pass(setup: stages.Setup, kind: str) -> timing.Call:
 def against_torch(setup: stages.Setup, network: str
                   ) -> list[dict[str, Any]]:
   """Microseconds of a model-step: pass by pass, alone, and under seeds."""
-  recipes.one_of('networks', network, ('mlp', 'cnn', 'resnet9'))
   try:
     import torch
     from experiments import torch_side
   except ImportError as error:
     raise ValueError("The benchmark needs PyTorch: pip install '.[bench]'."
                      ) from error
+  recipes.one_of('networks', network, torch_side.NETWORKS)
+  gpu, half = (jax.default_backend() == 'gpu',
+               setup.recipe.precision == 'bfloat16')
   batch, rows = setup.recipe.batch_size, setup.source.train
   image, label = (x[rows] for x in setup.source.dataset)
   theirs, flops = torch_side.passes(
-      network, image, label, len(setup.source.classes), batch, _EPOCHS)
+      network, image, label, len(setup.source.classes), batch, _EPOCHS, gpu, half)
   steps = _EPOCHS * plans.num_steps(len(rows), batch)
 
   def threaded(kind: str, count: int) -> None:
@@ -133,6 +138,8 @@ def against_torch(setup: stages.Setup, network: str
         REPEATS.value)
     row = {'network': network, 'image': image.shape[1], 'batch': batch,
            'what': what, 'microseconds': 1e6 * mine / models / steps,
+           'precision': setup.recipe.precision,
+           'images_a_second': batch * steps * models / mine,
            'torch_microseconds': 1e6 * min(others) / steps,
            'times_as_fast': min(others) / (mine / models)}
     print('{network:7} {what:19} {microseconds:9.0f} µs a model-step, PyTorch '
@@ -145,10 +152,13 @@ def against_torch(setup: stages.Setup, network: str
   ours, _ = under_seeds(setup, 1)
   found.append(compare('step, one core', ours, 'step', 1))
   found[-1] |= resources(found[-1], flops / steps, image)
-  for count in (1, 8) if IMAGE.value else (1, 8, 32):
-    ours, seconds = under_seeds(setup, count)
+  chunks = (None, 4, 1) if gpu else (None,)  # Of 8 seeds, how many at a time.
+  for count, chunk in [(1, None), *((8, c) for c in chunks),
+                       *([] if IMAGE.value else [(32, None)])]:
+    ours, seconds = under_seeds(setup, count, chunk)
     found.append(compare(
-        f'{count} seeds', ours, 'step', *{1, jax.device_count()}, models=count
+        f'{count} seeds' + (f', {chunk} at a time' if chunk else ''), ours,
+        'step', *{1, jax.device_count()}, models=count
     ) | {'compile_seconds': seconds})
   return found
 
@@ -156,7 +166,7 @@ def against_torch(setup: stages.Setup, network: str
 def resources(row: dict[str, Any], flops: float, image: np.ndarray
               ) -> dict[str, float]:
   """Share of the machine's peak that a step reaches, and peak memory."""
-  x = jnp.ones((2048, 2048))
+  x = jnp.ones((2048, 2048), cli.recipe().precision)
   product = timing.medians([timing.compiled(jnp.matmul, x, x)[0]], 5)[0]
   share = flops * product / (2 * 2048**3 * 1e-6 * row['microseconds'])
   mine, other = peaks(row['network'], image, row['batch'])

@@ -102,7 +102,8 @@ def identity_of(setup: Setup, job: Job, start: Artefact) -> dict[str, Any]:
       'splits': checkpoints.array_digest(*jax.tree.leaves(job.splits)),
       'source': [assembly.source_hash(method) for method, _ in job.setting],
       **setup.recipe.part(
-          'batch_size', 'momentum', 'weight_decay', 'batch_norm')}
+          'batch_size', 'momentum', 'weight_decay', 'batch_norm',
+          'precision')}
 
 
 def place(setup: Setup, job: Job, start: Artefact) -> pathlib.Path:

@@ -82,6 +82,9 @@ class Recipe:
   models: int = _field(256, 'Number of models that estimate memorization.')
   subset: float = _field(
       0.7, 'Share of the training examples that each of them trains on.')
+  precision: str = _field(
+      'float32', 'Of products and activations: float32, or bfloat16, which is '
+      'for GPUs and TPUs.')
   epochs: int = _field(
       40, 'Epochs of training, retraining and memorization models.')
   batch_size: int = _field(64, 'Examples in a step, everywhere.')
@@ -135,6 +138,7 @@ class Recipe:
     one_of('network', self.network, NETWORKS)
     one_of('refine_by', self.refine_by, (MEMORIZATION, *PROXIES))
     one_of('batch_norm', self.batch_norm, BATCH_NORM)
+    one_of('precision', self.precision, ('float32', 'bfloat16'))
     one_of('held_out', self.held_out, ('test', 'validation'))
     for name in self.method_names:
       one_of('methods', name, FACTORIES)

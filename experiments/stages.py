@@ -22,7 +22,7 @@ from rum_jax.types import (
     Array, Dataset, Model, Split, Variables)
 
 _DATA = ('dataset', 'held_out', 'validation', 'examples', 'corrupt')
-TRAINING = (*_DATA, 'network', 'epochs', 'batch_size', 'augment',
+TRAINING = (*_DATA, 'network', 'precision', 'epochs', 'batch_size', 'augment',
              'learning_rate', 'milestones', 'momentum', 'weight_decay')
 
 

@@ -1,4 +1,7 @@
-"""The other side of `benchmark`: the same networks and passes in PyTorch."""
+"""The other side of `benchmark`: the same networks and passes in PyTorch.
+
+Channels-last everywhere; on a GPU also compiled.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,20 @@ class _Residual(nn.Sequential):
 
   def forward(self, x: torch.Tensor) -> torch.Tensor:
     return x + super().forward(x)
+
+
+class _Block(nn.Module):
+  """Two convolutions and a way around them, as in ResNet-18."""
+
+  def __init__(self, before: int, after: int, stride: int):
+    super().__init__()
+    *inner, _ = [*_unit(before, after, 3, stride), *_unit(after, after)]
+    self.inner = nn.Sequential(*inner)
+    self.around = nn.Sequential(
+        *_unit(before, after, 1, stride, 0)[:2]) if stride > 1 else nn.Identity()
+
+  def forward(self, x: torch.Tensor) -> torch.Tensor:
+    return torch.relu(self.inner(x) + self.around(x))
 
 
 def _unit(before: int, after: int, size: int = 3, stride: int = 1,
@@ -37,31 +54,48 @@ def _network(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
           pool, _Residual(*_unit(256, 256), *_unit(256, 256)),
           *_unit(256, 128, padding=0), nn.AdaptiveMaxPool2d(1), flat,
           nn.Linear(128, classes, bias=False)],
+      'resnet18': lambda: [
+          *_unit(c, 64), *[
+              block for before, after in zip((64, 64, 128, 256),
+                                             (64, 128, 256, 512))
+              for block in (_Block(before, after, 1 + (before < after)),
+                            _Block(after, after, 1))],
+          nn.AdaptiveAvgPool2d(1), flat, nn.Linear(512, classes)],
   }[name]()).to(memory_format=torch.channels_last)
 
 
+NETWORKS = ('mlp', 'cnn', 'resnet9', 'resnet18')
+
+
 def passes(name: str, image: np.ndarray, label: np.ndarray, classes: int,
-           batch_size: int, epochs: int
-           ) -> tuple[dict[str, Callable[[], None]], float]:
+           batch_size: int, epochs: int, gpu: bool = False,
+           half: bool = False) -> tuple[dict[str, Callable[[], None]], float]:
   """Forward, gradient and step over all images; FLOPs of the last."""
-  net = _network(name, image.shape[1:], classes)
+  device = 'cuda' if gpu else 'cpu'
+  net = _network(name, image.shape[1:], classes).to(device)
+  model = torch.compile(net) if gpu else net
   tx = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
-  images = torch.tensor(image).permute(0, 3, 1, 2)
-  labels = torch.tensor(label).long()
+  images = torch.tensor(image, device=device).permute(0, 3, 1, 2)
+  labels = torch.tensor(label, device=device).long()
 
   def run(kind: str = 'step') -> None:
     for _ in range(epochs):
-      for rows in torch.randperm(len(labels)).split(batch_size):
+      for rows in torch.randperm(len(labels), device=device).split(batch_size):
         batch = (images[rows].float() / 255).contiguous(
             memory_format=torch.channels_last)
-        loss = nn.functional.cross_entropy(net(batch), labels[rows])
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+          loss = nn.functional.cross_entropy(model(batch), labels[rows])
         if kind != 'forward':
           tx.zero_grad(set_to_none=True)
           loss.backward()
         if kind == 'step':
           tx.step()
+    if gpu:
+      torch.cuda.synchronize()
 
+  model, compiled = net, model
   with FlopCounterMode(display=False) as counter:
     run()
+  model = compiled
   return {'forward': lambda: run('forward'), 'gradient': lambda: run(
       'gradient'), 'step': run}, counter.get_total_flops()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rum_jax import proxy_report
+from rum_jax import proxy_report, sensitivity
 from rum_jax.findings import findings
 from rum_jax.rows import GROUPS, best, by_method, called, duration, interval
 from rum_jax.rows import name, shown
@@ -110,7 +110,8 @@ def answers(found: Mapping[str, Any], command: str) -> str:
   Returns:
     Markdown: a list, of each factor where there are some.
   """
-  lists = {'': found['answer']} if 'answer' in found else {
+  lists = {'': sensitivity.paragraph(found['variations'])} if (
+      'variations' in found) else {
       f'By {factor}:': x['answer'] for factor, x in found['factors'].items()}
   lines = [f'`{command}`: {found["recipe"]["seeds"]} seeds, jax '
            f'{found["environment"]["versions"]["jax"]}.']

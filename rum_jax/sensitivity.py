@@ -87,6 +87,10 @@ def paragraph(found: Sequence[Found]) -> list[str]:
     said.append(
         'Sets of random examples, the control: '
         + _effect('', [x], lambda row: row['method'] != 'another_oracle'))
+    if any(direction(interval(row['falls']['tow']['low to high']))
+           for row in x['rows'] if row['method'] != 'another_oracle'):
+      said.append('So two single sets may differ by more than the spread over '
+                  'seeds without differing in entanglement.')
   return said
 
 

@@ -67,6 +67,13 @@ def test_the_paragraph_counts_choices_and_sets_the_control_apart(found):
       'difference in 2 of 2 rows.']
 
 
+def test_a_control_that_differs_is_a_warning(found):
+  found[-1] = entry('procedure', 'random', -0.2)
+  control, warning = sensitivity.paragraph(found)[-2:]
+  assert 'falls in 1 (SSD vanilla), shows no difference in 1 of 2' in control
+  assert warning.startswith('So two single sets may differ')
+
+
 def test_the_picture_names_every_choice(found):
   svg = plots.sensitivity_of_entanglement(found)
   for text in ('reference', 'seed: 1', 'size: 24', 'by chance', 'SSD',

@@ -175,14 +175,16 @@ class BatchNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
-    channels = x.shape[-1:]
+    channels, kind = x.shape[-1:], x.dtype
+    x = x.astype(jnp.promote_types(kind, jnp.float32))  # Sums need digits.
     scale = self.param('scale', nn.initializers.ones, channels)
     bias = self.param('bias', nn.initializers.zeros, channels)
     mean = self.variable('batch_stats', 'mean', jnp.zeros, channels)
     var = self.variable('batch_stats', 'var', jnp.ones, channels)
     if not train:
       return in_platform_layout(
-          _scale, x, mean.value, var.value + self.epsilon, scale, bias)
+          _scale, x, mean.value, var.value + self.epsilon, scale, bias
+      ).astype(kind)
     y, batch_mean, batch_var, count = in_platform_layout(
         lambda *args, channel: _normalised(*args, self.epsilon, channel),
         x, scale, bias, _weight(x, mask))
@@ -191,7 +193,7 @@ class BatchNorm(nn.Module):
       unbiased = batch_var * count / jnp.maximum(count - 1, 1)
       mean.value += rate * (lax.stop_gradient(batch_mean) - mean.value)
       var.value += rate * (lax.stop_gradient(unbiased) - var.value)
-    return y
+    return y.astype(kind)
 
 
 class ConvNorm(nn.Module):

@@ -18,6 +18,7 @@ def from_linen(
     *,
     mean: Sequence[float] = (0.0,),
     std: Sequence[float] = (1.0,),
+    precision: jnp.dtype | None = None,
 ) -> Model:
   """Adapts a Linen module to `Model`.
 
@@ -28,6 +29,8 @@ def from_linen(
     mean: of every channel, in units of the full range; images arrive as
       uint8, are divided by 255, then normalised inside the model.
     std: likewise.
+    precision: of products and activations, such as `jnp.bfloat16`; parameters,
+      batch-norm, logits and features keep theirs. By default all do.
 
   Returns:
     The two pure functions.
@@ -48,15 +51,25 @@ def from_linen(
     if images.shape[1:] != tuple(image_shape):
       raise ValueError(f'Expected images of shape {tuple(image_shape)}, found '
                        f'{images.shape[1:]}.')
-    tree = {'params': variables.params, 'batch_stats': variables.stats}
-    run = functools.partial(
-        module.apply, tree, normalise(images), train=train, mask=mask)
-    if not train:
-      return run(), variables.stats
-    outputs, new = run(mutable=['batch_stats'])
-    return outputs, new.get('batch_stats', variables.stats)
+    params, x = variables.params, normalise(images)
+    kind = jax.tree.leaves(params)[0].dtype
+    if precision is not None:
+      params, x = _lowered(params, precision), x.astype(precision)
+    tree = {'params': params, 'batch_stats': variables.stats}
+    run = functools.partial(module.apply, tree, x, train=train, mask=mask)
+    outputs, new = run(mutable=['batch_stats']) if train else (run(), {})
+    return (Outputs(*(x.astype(kind) for x in outputs)),
+            new.get('batch_stats', variables.stats))
 
   return Model(jax.jit(init), apply)
+
+
+def _lowered(params: PyTree, precision: jnp.dtype) -> PyTree:
+  """All but what has a scale, which is batch-norm's."""
+  if not isinstance(params, dict):
+    return params.astype(precision)
+  return params if 'scale' in params else {
+      name: _lowered(x, precision) for name, x in params.items()}
 
 
 def hidden_layers(

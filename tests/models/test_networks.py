@@ -226,3 +226,20 @@ def test_resnet9_needs_twelve_pixels():
   model = models.from_linen(models.ResNet9(10), (8, 8, 3))
   with pytest.raises(ValueError, match='at least 3×3 pixels, found 2×2'):
     jax.eval_shape(model.init, jax.random.key(0))
+
+
+def test_half_precision_is_of_products_alone():
+  model = models.from_linen(SMALL['resnet'], SHAPE, precision=jnp.bfloat16)
+  exact, variables = small('resnet')
+  logits = []
+  for each_model in (exact, model):
+    outputs, stats, gradient = quick_jit(training_pass(each_model))(
+        variables, IMAGES)
+    kinds = {x.dtype for x in jax.tree.leaves((outputs, stats, gradient))}
+    assert kinds == {jnp.dtype('float32')}
+    logits.append(outputs.logits)
+  error = abs(logits[1] - logits[0]).max() / abs(logits[0]).max()
+  assert 1e-5 < error < 0.1  # Three digits, some of them lost on the way.
+  text = jax.jit(functools.partial(model.apply, train=True)).lower(
+      variables, IMAGES).as_text()
+  assert 'xbf16>' in text
