@@ -109,6 +109,12 @@ def one_pass(setup: stages.Setup, kind: str) -> timing.Call:
   return timing.compiled(run, key)[0]
 
 
+def cases(gpu: bool) -> list[tuple[int, int | None]]:
+  """How many seeds, and how many of them at a time on a device."""
+  many = [] if IMAGE.value else [(32, None)]
+  return [(1, None), (8, None), *([(8, 4), (8, 1)] if gpu else []), *many]
+
+
 def against_torch(setup: stages.Setup, network: str
                   ) -> list[dict[str, Any]]:
   """Microseconds of a model-step: pass by pass, alone, and under seeds."""
@@ -152,9 +158,7 @@ def against_torch(setup: stages.Setup, network: str
   ours, _ = under_seeds(setup, 1)
   found.append(compare('step, one core', ours, 'step', 1))
   found[-1] |= resources(found[-1], flops / steps, image)
-  chunks = (None, 4, 1) if gpu else (None,)  # Of 8 seeds, how many at a time.
-  for count, chunk in [(1, None), *((8, c) for c in chunks),
-                       *([] if IMAGE.value else [(32, None)])]:
+  for count, chunk in cases(gpu):
     ours, seconds = under_seeds(setup, count, chunk)
     found.append(compare(
         f'{count} seeds' + (f', {chunk} at a time' if chunk else ''), ours,
