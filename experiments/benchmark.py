@@ -53,6 +53,8 @@ REPEATS = flags.DEFINE_integer(
 JSON = flags.DEFINE_string('json', '', 'File for the figures.')
 ALONE = flags.DEFINE_bool('alone', False, 'Run our side once, to measure.')
 _EPOCHS = costs.ROUNDS
+_LINE = ('{network:8} {what:22} {microseconds:9.0f} µs a model-step, PyTorch '
+         '{torch_microseconds:9.0f} µs: {times_as_fast:5.2f} times as fast')
 
 
 def prepare(network: str) -> stages.Setup:
@@ -125,12 +127,12 @@ def against_torch(setup: stages.Setup, network: str
     raise ValueError("The benchmark needs PyTorch: pip install '.[bench]'."
                      ) from error
   recipes.one_of('networks', network, torch_side.NETWORKS)
-  gpu, half = (jax.default_backend() == 'gpu',
-               setup.recipe.precision == 'bfloat16')
+  gpu = jax.default_backend() == 'gpu'
   batch, rows = setup.recipe.batch_size, setup.source.train
   image, label = (x[rows] for x in setup.source.dataset)
   theirs, flops = torch_side.passes(
-      network, image, label, len(setup.source.classes), batch, _EPOCHS, gpu, half)
+      network, image, label, len(setup.source.classes), batch, _EPOCHS, gpu,
+      setup.recipe.precision == 'bfloat16')
   steps = _EPOCHS * plans.num_steps(len(rows), batch)
 
   def threaded(kind: str, count: int) -> None:
@@ -148,9 +150,7 @@ def against_torch(setup: stages.Setup, network: str
            'images_a_second': batch * steps * models / mine,
            'torch_microseconds': 1e6 * min(others) / steps,
            'times_as_fast': min(others) / (mine / models)}
-    print('{network:7} {what:19} {microseconds:9.0f} µs a model-step, PyTorch '
-          '{torch_microseconds:9.0f} µs: {times_as_fast:5.2f} times as fast'
-          .format(**row), flush=True)
+    print(_LINE.format(**row), flush=True)
     return row
 
   found = [compare(f'{kind}, one core', one_pass(setup, kind), kind, 1)
