@@ -121,7 +121,6 @@ def against_torch(setup: stages.Setup, network: str
                   ) -> list[dict[str, Any]]:
   """Microseconds of a model-step: pass by pass, alone, and under seeds."""
   try:
-    import torch
     from experiments import torch_side
   except ImportError as error:
     raise ValueError("The benchmark needs PyTorch: pip install '.[bench]'."
@@ -135,14 +134,10 @@ def against_torch(setup: stages.Setup, network: str
       setup.recipe.precision == 'bfloat16')
   steps = _EPOCHS * plans.num_steps(len(rows), batch)
 
-  def threaded(kind: str, count: int) -> None:
-    torch.set_num_threads(count)
-    theirs[kind]()
-
   def compare(what: str, ours: timing.Call, kind: str, *threads: int,
               models: int = 1) -> dict[str, Any]:
     mine, *others = timing.medians(
-        [ours, *(functools.partial(threaded, kind, n) for n in threads)],
+        [ours, *(functools.partial(theirs, kind, n) for n in threads)],
         REPEATS.value)
     row = {'network': network, 'image': image.shape[1], 'batch': batch,
            'what': what, 'microseconds': 1e6 * mine / models / steps,

@@ -69,8 +69,8 @@ NETWORKS = ('mlp', 'cnn', 'resnet9', 'resnet18')
 
 def passes(name: str, image: np.ndarray, label: np.ndarray, classes: int,
            batch_size: int, epochs: int, gpu: bool = False,
-           half: bool = False) -> tuple[dict[str, Callable[[], None]], float]:
-  """Forward, gradient and step over all images; FLOPs of the last."""
+           half: bool = False) -> tuple[Callable[[str, int], None], float]:
+  """`(forward, gradient or step, threads)` over all images; a step's FLOPs."""
   device = 'cuda' if gpu else 'cpu'
   net = _network(name, image.shape[1:], classes).to(device)
   model = torch.compile(net) if gpu else net
@@ -78,7 +78,8 @@ def passes(name: str, image: np.ndarray, label: np.ndarray, classes: int,
   images = torch.tensor(image, device=device).permute(0, 3, 1, 2)
   labels = torch.tensor(label, device=device).long()
 
-  def run(kind: str = 'step') -> None:
+  def run(kind: str = 'step', threads: int = 1) -> None:
+    torch.set_num_threads(threads)
     for _ in range(epochs):
       for rows in torch.randperm(len(labels), device=device).split(batch_size):
         batch = (images[rows].float() / 255).contiguous(
@@ -97,5 +98,4 @@ def passes(name: str, image: np.ndarray, label: np.ndarray, classes: int,
   with FlopCounterMode(display=False) as counter:
     run()
   model = compiled
-  return {'forward': lambda: run('forward'), 'gradient': lambda: run(
-      'gradient'), 'step': run}, counter.get_total_flops()
+  return run, counter.get_total_flops()

@@ -116,7 +116,8 @@ def answers(found: Mapping[str, Any], command: str) -> str:
   lines = [f'`{command}`: {found["recipe"]["seeds"]} seeds, jax '
            f'{found["environment"]["versions"]["jax"]}.']
   for heading, said in lists.items():
-    lines += [*filter(None, ['', heading]), '', *(f'* {x}' for x in said)]
+    lines += [*(['', heading] if heading else []), '',
+              *(f'* {x}' for x in said)]
   return '\n'.join(lines)
 
 
