@@ -103,8 +103,8 @@ def _places(folder: pathlib.Path) -> Sequence[pathlib.Path]:
   return sorted(folder.parent.glob(f'.{folder.name}.epoch?????'), reverse=True)
 
 
-def _save(folder: pathlib.Path, identity: dict[str, Any], run: runs.Run, done: int,
-          notes: dict[str, float]) -> None:
+def _save(folder: pathlib.Path, identity: dict[str, Any], run: runs.Run,
+          done: int, notes: dict[str, float]) -> None:
   """Saves a run, and only then drops what was saved of it before."""
   leaves = {f'{i:05d}': np.asarray(x)
             for i, x in enumerate(jax.tree.leaves(run))}

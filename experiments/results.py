@@ -19,7 +19,7 @@ import numpy as np
 from experiments import jobs, recipes, stages
 from experiments.progress import Progress
 import rum_jax
-from rum_jax import checkpoints, entanglement, evaluation, files, metrics
+from rum_jax import entanglement, evaluation, files, metrics
 from rum_jax.checkpoints import Artefact
 from rum_jax.scores import GROUPS as GROUPS
 from rum_jax.types import Split
@@ -168,7 +168,7 @@ def _commit() -> str | None:
 
 
 def stands(root: pathlib.Path, results: dict[str, Any]) -> bool:
-  """Whether `root` has these results, and what was drawn from them, unharmed."""
+  """Whether `root` has these results and what was drawn of them, unharmed."""
   try:
     same = (root / 'results.json').read_bytes() == files.to_json(
         results).encode()

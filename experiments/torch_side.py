@@ -26,8 +26,8 @@ class _Block(nn.Module):
     super().__init__()
     *inner, _ = [*_unit(before, after, 3, stride), *_unit(after, after)]
     self.inner = nn.Sequential(*inner)
-    self.around = nn.Sequential(
-        *_unit(before, after, 1, stride, 0)[:2]) if stride > 1 else nn.Identity()
+    self.around = nn.Sequential(*(
+        _unit(before, after, 1, stride, 0)[:2] if stride > 1 else []))
 
   def forward(self, x: torch.Tensor) -> torch.Tensor:
     return torch.relu(self.inner(x) + self.around(x))

@@ -63,8 +63,8 @@ def main() -> None:
   """Trains, retrains, unlearns, judges."""
   for name, mine in (('methods', 'method'), ('groups', 'rows')):
     if cli.FLAGS[name].present:
-      raise ValueError(f'Expected no {name}={cli.FLAGS[name].value}: here it is '
-                       f'--{mine}.')
+      raise ValueError(f'Expected no {name}={cli.FLAGS[name].value}: here it '
+                       f'is --{mine}.')
   assembly.factory(METHOD.value)
   setting = parse_setting(cli.recipe(), METHOD.value, SETTING.value)
   rows = read_rows(ROWS.value) if ROWS.value else None

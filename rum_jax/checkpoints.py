@@ -130,9 +130,9 @@ def stage(folder: pathlib.Path, identity: Any,
   """Loads the artefact of this identity, or computes and saves it.
 
   A damaged one is named in a warning and set aside as `<folder>.damaged<n>`,
-  never used and never deleted. Of several processes that do one job all compute,
-  the first writes, and the others read what it wrote: `folder` must be seen by
-  all of them.
+  never used and never deleted. Of several processes that do one job all
+  compute, the first writes, and the others read what it wrote: all of them must
+  see `folder`.
 
   Args:
     folder: where it lies, from `place`.

@@ -139,8 +139,8 @@ def _on_attack(rows: Mapping[tuple[str, str], Row]) -> str:
   first, other = (best(rows.values(), figure=x) for x in ('tow', 'tow_mia'))
   if first is None or other is None or first is other:
     return ''
-  return (f'By ToW-MIA, in which what an attacker sees of the forget set stands '
-          f'for accuracy on it, the best row is {name(other)} '
+  return (f'By ToW-MIA, in which what an attacker sees of the forget set '
+          f'stands for accuracy on it, the best row is {name(other)} '
           f'({shown(*interval(other["tow_mia"]))}); {name(first)} reaches '
           f'{shown(*interval(first["tow_mia"]))}.')
 

@@ -1,8 +1,8 @@
 """Several processes that do one job: who writes, and what all agree on.
 
 Joined by `jax.distributed`, every process runs the same program on the same
-arguments, so whatever the clock or a disk decides must be decided by one. Alone,
-a process is the first, agrees with itself and waits for nobody.
+arguments, so whatever the clock or a disk decides must be decided by one.
+Alone, a process is the first, agrees with itself and waits for nobody.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def sideways(lines: Sequence[Entry], label: str) -> tuple[Figure, Axes]:
 
 
 def show(axes: Axes, image: np.ndarray, x: float, y: float) -> None:
-  """Draws an image `[H, W, C]`, 44 points wide, with its top left at x and y."""
+  """Draws an image `[H, W, C]`, 44 points wide, its top left at x and y."""
   axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, 'gray',
               vmin=0, vmax=255, interpolation='none',
               extent=(x, x + 44, y - 44, y), aspect='auto')

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
-import numpy as np
 
 from rum_jax import palette, sensitivity
 from rum_jax.palette import GREY

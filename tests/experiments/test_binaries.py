@@ -65,10 +65,11 @@ def test_unlearn_refuses_what_it_would_not_use(run):
 @pytest.mark.parametrize(('method', 'setting', 'message'), [
     ('ssd', 'beta=1', 'method=ssd has no hyper-parameter beta: it has alpha, '
      'dampening, '),
-    ('ssd', 'alpha=x', 'Expected setting=alpha=x to read name=value,name=value, '
-     'each value a number'),
+    ('ssd', 'alpha=x', 'Expected setting=alpha=x to read '
+     'name=value,name=value, each value a number'),
     ('ssd', 'learning_rate=1', 'has no hyper-parameter learning_rate: it has'),
-    ('scrub', 'model=1', 'method=scrub has no hyper-parameter model: it has learning_rate'),
+    ('scrub', 'model=1', 'method=scrub has no hyper-parameter model: it has '
+     'learning_rate'),
     ('tests.experiments.own_method:patient', 'share=2.0',
      'Expected share=2.0 in [0, 1].'),
     ('magic', 'alpha=1', 'Expected method=magic to be one of'),

@@ -75,8 +75,10 @@ def test_one_clear_line(run, folder, tmp_path, flags, code, message):
      'label.npz: Expected labels to be whole numbers in [0, 10), found -1 in '
      'row 7.'),
     ({'dataset': 'missing'}, 'missing.npz to hold y_train.'),
-    ({'groups': 'overlap.json'}, 'overlap.json: Expected every row once, found row 2 twice'),
-    ({'groups': 'empty.json'}, 'rows as low, medium and high: low is missing or empty.'),
+    ({'groups': 'overlap.json'},
+     'overlap.json: Expected every row once, found row 2 twice'),
+    ({'groups': 'empty.json'},
+     'rows as low, medium and high: low is missing or empty.'),
     ({'groups': 'outside.json'}, 'found 5000 in group 3 of 3.'),
     ({'groups': 'none.json'}, 'none.json: No such file'),
     ({'scores': 'none.npz'}, 'No file scores='),
