@@ -33,7 +33,7 @@ OTHERS = {
     'sensitivity': (markdown.answers, 'python -m experiments.sensitivity'),
     'entanglement': (markdown.entanglement, 'python -m experiments.entangle'),
     'proxies': (markdown.proxies,
-                'python -m experiments.memorize --proxy=all --validation=0.1')}
+                'experiments.memorize --validation=0.1, then with --proxy=all')}
 
 
 def filled(text: str) -> str:
