@@ -16,9 +16,10 @@ import optax
 from experiments.recipes import NETWORKS, Recipe, SPACES, one_of
 import rum_jax
 from rum_jax import algorithms, augmentation, batch_norm, datasets, models
-from rum_jax import objectives, plans, runs
+from rum_jax import entanglement, objectives, partitions, plans, runs
 from rum_jax.types import Array, Dataset, Model, Unlearner, Variables
 
+PARTITIONS = ('distance', 'class', 'neighbours', 'random')
 _FROM_SCRATCH = ('retrain', 'eu_k')  # Fresh layers have no moments to freeze.
 
 
@@ -99,6 +100,20 @@ def _normal(source: datasets.Source) -> dict[str, np.ndarray]:
   mean = counts @ level
   spread = np.sqrt(np.maximum(counts @ level**2 - mean**2, 0)) / 255
   return {'mean': mean / 255, 'std': spread + (spread == 0)}
+
+
+def partition(kind: str, count: int, features: Array, labels: np.ndarray,
+              seed: int) -> np.ndarray:
+  """`[G, n]` rows of one of the `PARTITIONS`, by the embedding of one model."""
+  if kind == 'random':
+    return partitions.at_random(len(features), count, seed=seed)
+  if kind == 'neighbours':
+    score = partitions.neighbour_margin(features, labels)
+    return partitions.cut(score, count, seed=seed)
+  score = entanglement.centroid_distance(features)
+  if kind == 'class':
+    return partitions.cut_by_class(score, labels, count, seed=seed)
+  return partitions.cut(score, count, seed=seed)
 
 
 def fit_of(recipe: Recipe, model: Model, num_examples: int) -> runs.Fit:

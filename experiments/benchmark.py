@@ -156,7 +156,8 @@ def against_torch(setup: stages.Setup, network: str
   for count, chunk in cases(gpu):
     ours, seconds = under_seeds(setup, count, chunk)
     found.append(compare(
-        f'{count} seeds' + (f', {chunk} at a time' if chunk else ''), ours,
+        f'{count} seed{"s" * (count > 1)}'
+        + (f', {chunk} at a time' if chunk else ''), ours,
         'step', *{1, jax.device_count()}, models=count
     ) | {'compile_seconds': seconds})
   return found

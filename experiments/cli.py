@@ -24,6 +24,8 @@ FLAGS = flags.FLAGS
 _DEFINE = {'str': flags.DEFINE_string, 'int': flags.DEFINE_integer,
            'float': flags.DEFINE_float, 'bool': flags.DEFINE_bool}
 
+_PATIENCE = 30  # Seconds until a process is given up by the others.
+
 
 def define(default: recipes.Recipe) -> None:
   """Defines a flag for every field of the recipe, and those of speed."""
@@ -93,7 +95,9 @@ def run(main: Callable[[], None]) -> typing.NoReturn:
 
 
 def _fail(code: int, message: str) -> typing.NoReturn:
-  print(f'Error: {" ".join(message.split())}', file=sys.stderr)
+  print(f'Error: {" ".join(message.split())}', file=sys.stderr, flush=True)
+  if jax.distributed.is_initialized():
+    os._exit(code)  # Not to wait for the others, who notice that we are gone.
   sys.exit(code)
 
 
@@ -110,20 +114,22 @@ def start_devices() -> None:
   if FLAGS.compilation_cache:
     jax.config.update('jax_compilation_cache_dir', FLAGS.compilation_cache)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+  numbered = FLAGS.coordinator not in ('', 'auto')
+  if {FLAGS.processes is None, FLAGS.process is None} != {not numbered}:
+    raise ValueError(f'Expected coordinator={FLAGS.coordinator} to come with '
+                     f'{"" if numbered else "neither "}processes '
+                     f'{"and" if numbered else "nor"} process.')
   if FLAGS.coordinator:
-    join()
+    join(numbered)
 
 
-def join() -> None:
+def join(numbered: bool) -> None:
   """Makes one machine of several processes; the first of them prints."""
   known = FLAGS.coordinator, FLAGS.processes, FLAGS.process
-  if FLAGS.coordinator == 'auto':
-    known = ()
-  elif None in known:
-    raise ValueError(f'Expected coordinator={FLAGS.coordinator} to come with '
-                     'processes and process.')
   try:
-    jax.distributed.initialize(*known)
+    jax.distributed.initialize(
+        *(known if numbered else ()), heartbeat_timeout_seconds=_PATIENCE,
+        shutdown_timeout_seconds=_PATIENCE)
   except (ValueError, RuntimeError) as error:
     raise ValueError(
         f'Cannot join coordinator={FLAGS.coordinator}: {error}') from error

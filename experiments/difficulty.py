@@ -14,20 +14,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from experiments import cli, estimation, jobs, recipes, results, stages
-from rum_jax import difficulty, entanglement, files, partitions
+from experiments import assembly, cli, estimation, jobs, recipes, results
+from experiments import stages
+from rum_jax import difficulty, files, partitions
 from rum_jax import plots, refinement
 
+PARTS_SEED = 3  # Breaks ties where the partition is cut.
 
-def by_entanglement(setup: stages.Setup, size: int) -> refinement.Groups:
-  """Three sets of about `size` examples of low, middling and high ES."""
-  n = setup.source.num_train
-  features = jnp.asarray(stages.originals(setup).arrays['features'])[:, :n]
-  score = np.asarray(entanglement.centroid_distance(features[0]))
-  parts = partitions.cut(score, n // size, seed=3)
+
+def by_entanglement(setup: stages.Setup) -> refinement.Groups:
+  """Three sets, each of a third of `forget`, of low, middling and high ES."""
+  features = stages.embedding(setup)
+  parts = assembly.partition(
+      'distance', setup.source.num_train // (setup.recipe.forget // 3),
+      features[0], setup.source.dataset.label, seed=PARTS_SEED)
   return partitions.by_measured_score(features, parts).groups
 
 
@@ -51,7 +53,7 @@ def main() -> None:
   setup = cli.begin(tuned=True)
   scores = estimation.estimate(setup).score
   factors = {'memorization': stages.choose(setup, scores)[0],
-             'entanglement': by_entanglement(setup, setup.recipe.forget // 3)}
+             'entanglement': by_entanglement(setup)}
   found = {}
   for factor, groups in factors.items():
     each = dict(zip(results.GROUPS, (
@@ -65,10 +67,9 @@ def main() -> None:
     files.write_text(setup.root / f'difficulty_{factor}.svg',
                      plots.tow_by_group({'rows': rows}, factor))
     print(f'\nBy {factor}:', *(f'- {x}' for x in said), sep='\n')
-  any_level = each['low']
   files.write_json(setup.root / 'difficulty.json', {
-      **{k: any_level[k] for k in ('recipe', 'environment', 'data_hash',
-                                   'seeds')}, 'factors': found})
+      **results.origin(setup), 'seeds': each['low']['seeds'],
+      'factors': found})
   print(f'\nWrote {setup.root}/difficulty.json, difficulty_memorization.svg '
         'and difficulty_entanglement.svg.')
 

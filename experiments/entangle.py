@@ -13,40 +13,20 @@ rank correlations. Writes `entanglement.json` into the workdir.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import dataclasses
 from typing import Any
 
 from absl import flags
-import jax.numpy as jnp
-import numpy as np
 
-from experiments import cli, estimation, recipes, results, stages
-from rum_jax import entangled_sets, entanglement, evaluation, files
-from rum_jax import partitions
-from rum_jax.types import Array
+from experiments import assembly, cli, estimation, recipes, results, stages
+from rum_jax import entangled_sets, evaluation, files, partitions
 
-KINDS = ('distance', 'class', 'neighbours', 'random')
 PARTITION = flags.DEFINE_enum(
-    'partition', 'distance', KINDS,
+    'partition', 'distance', assembly.PARTITIONS,
     'What the groups are cut by: the distance to the mean embedding (the '
     'paper), the same inside each class, how near other classes are, nothing.')
 PARTS = flags.DEFINE_integer(
     'parts', partitions.COUNT, 'Groups to cut; the paper has 15, and 100 for '
     'Tiny-ImageNet.', lower_bound=3)
-
-
-def parts_of(kind: str, count: int, features: Array, labels: np.ndarray,
-             seed: int) -> np.ndarray:
-  """`[G, n]` rows, by the embedding of one model."""
-  if kind == 'random':
-    return partitions.at_random(len(features), count, seed=seed)
-  if kind == 'neighbours':
-    score = partitions.neighbour_margin(features, labels)
-    return partitions.cut(score, count, seed=seed)
-  score = entanglement.centroid_distance(features)
-  if kind == 'class':
-    return partitions.cut_by_class(score, labels, count, seed=seed)
-  return partitions.cut(score, count, seed=seed)
 
 
 def summarised(found: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
@@ -72,11 +52,11 @@ def main() -> None:
   recipes.one_of('refine_by', cli.recipe().refine_by, (recipes.MEMORIZATION,))
   setup = cli.begin()
   n, first = setup.source.num_train, setup.recipe.first_seed
-  features = jnp.asarray(stages.originals(setup).arrays['features'])[:, :n]
+  features = stages.embedding(setup)
   scores = estimation.estimate(setup).score
   groups, retain = stages.choose(setup, scores)
-  parts = [parts_of(PARTITION.value, PARTS.value, x,
-                    setup.source.dataset.label[:n], first + s)
+  parts = [assembly.partition(PARTITION.value, PARTS.value, x,
+                              setup.source.dataset.label[:n], first + s)
            for s, x in enumerate(features)]
   found = [entangled_sets.one_seed(x, p, scores)
            for x, p in zip(features, parts)]
@@ -94,8 +74,7 @@ def main() -> None:
         'example to the mean {0[mean]:.3f} ± {0[ci95]:.3f}, of the ES of a '
         'group {1[mean]:.3f} ± {1[ci95]:.3f}'.format(*related.values()))
   files.write_json(setup.root / 'entanglement.json', {
-      'recipe': dataclasses.asdict(setup.recipe),
-      'environment': results.environment(), 'data_hash': setup.data_hash,
+      **results.origin(setup),
       'partition': PARTITION.value, 'parts': PARTS.value, **tables, **related,
       'seeds': [of_seed for _, of_seed in found]})
   print(f'\nWrote {setup.root}/entanglement.json.')

@@ -81,7 +81,7 @@ def check_enough(setup: Setup) -> None:
   """Refuses so few models that some examples are in all or in none."""
   recipe, n = setup.recipe, setup.source.num_train
   lost = n * (recipe.subset**recipe.models + (1 - recipe.subset)**recipe.models)
-  if lost > 0.5 and not recipe.scores and not recipe.groups:
+  if lost > 0.5:
     raise ValueError(
         f'Expected models={recipe.models} to be enough: with '
         f'subset={recipe.subset:g}, about {lost:.0f} of {n} examples would be '
@@ -100,8 +100,10 @@ def estimate(setup: Setup, models: ensembles.Ensemble | None = None
   elif path:
     estimated = scores.load(path, n, setup.data_hash)
   else:
-    estimated, probability = ensembles.estimates(
-        models or ensemble(setup), n).values()
+    if models is None:
+      check_enough(setup)
+      models = ensemble(setup)
+    estimated, probability = ensembles.estimates(models, n).values()
   scores.save(setup.root / 'memorization.npz', estimated, setup.source.row[:n],
               setup.data_hash, probability)
   return estimated

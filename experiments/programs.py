@@ -35,6 +35,7 @@ class Programs:
 
   def __init__(self, chunk: int | None = None):
     self.chunk = chunk
+    self._limit = memory_limit()
     # Several processes must meet in the same order.
     self._pool = futures.ThreadPoolExecutor(
         1 if jax.process_count() > 1 else os.cpu_count())
@@ -102,7 +103,8 @@ class Programs:
       mapped = seeds.over_seeds(
           fn, chunk=chunk, in_axes=in_axes, devices=_devices(in_axes, args))
       program = mapped.lower(*args).compile()
-      if chunk == 1 or self.chunk is not None or fits(program):
+      if chunk == 1 or self.chunk is not None or fits(
+          program, self._limit):
         return _Program(program, chunk, time.perf_counter() - begin)
       chunk = -(-chunk // 2)
 
@@ -128,18 +130,24 @@ def _identity(name: Any, args: Sequence[PyTree]) -> Any:
   return name, structure, tuple((x.shape, str(x.dtype)) for x in leaves)
 
 
-def fits(program: Any, limit: int | None = None) -> bool:
+def memory_limit() -> float:
+  """Bytes of the smallest device, infinite where it reports nothing.
+
+  Every process has to come to the same programs.
+  """
+  stats = jax.local_devices()[0].memory_stats() or {}
+  return hosts.least(stats.get('bytes_limit', float('inf')))
+
+
+def fits(program: Any, limit: float) -> bool:
   """Whether a compiled program's memory analysis stays within the device's.
 
   Args:
     program: compiled by `jax.jit(...).lower(...).compile()`.
-    limit: bytes; by default what the device reports, and none where it reports
-      nothing, as a CPU does.
+    limit: bytes.
   """
-  if limit is None:
-    limit = (jax.local_devices()[0].memory_stats() or {}).get('bytes_limit')
   needs = program.memory_analysis()
-  if limit is None or needs is None:
+  if needs is None:
     return True
   planned = (needs.temp_size_in_bytes + needs.argument_size_in_bytes
              + needs.output_size_in_bytes - needs.alias_size_in_bytes)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import estimation, fitting, recipes, stages
+from experiments import estimation, fitting, recipes, results, stages
 from experiments.stages import Setup
 import rum_jax
 from rum_jax import checkpoints, files, learning_events, observers, proxies
@@ -145,7 +145,6 @@ def difficulty(setup: Setup) -> np.ndarray:
   """`[N]`, what the recipe refines by: memorization or a proxy of it."""
   name = setup.recipe.refine_by
   if name == recipes.MEMORIZATION:
-    estimation.check_enough(setup)
     return estimation.estimate(setup).score
   return mean(setup, name, scored(setup, [name])[name].runs)
 
@@ -164,6 +163,7 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
       **means, 'row': setup.source.row[:n], 'data_hash': setup.data_hash})
   whole = estimate_seconds(setup)
   about = {
+      **results.origin(setup),
       'runs': setup.recipe.seeds, 'models': setup.recipe.models,
       'estimate_seconds': whole, 'group_size': setup.recipe.forget // 3,
       'proxies': {name: {

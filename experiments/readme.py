@@ -29,11 +29,14 @@ COMMANDS = {
     'digits_mlp_all': f'{_RUM} --methods=all',
     'cifar10_small': f'{_RUM} {_FLAGS}/cifar10_small.flags'}
 OTHERS = {
-    'difficulty': (markdown.answers, 'python -m experiments.difficulty'),
-    'sensitivity': (markdown.answers, 'python -m experiments.sensitivity'),
+    'difficulty': (markdown.difficulty_answers,
+                   'python -m experiments.difficulty'),
+    'sensitivity': (markdown.sensitivity_answers,
+                    'python -m experiments.sensitivity'),
     'entanglement': (markdown.entanglement, 'python -m experiments.entangle'),
     'proxies': (markdown.proxies,
-                'experiments.memorize --validation=0.1, then with --proxy=all')}
+                'python -m experiments.memorize --validation=0.1 --proxy=all '
+                'after the same without --proxy')}
 
 
 def filled(text: str) -> str:

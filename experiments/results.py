@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -19,7 +18,7 @@ import numpy as np
 from experiments import jobs, recipes, stages
 from experiments.progress import Progress
 import rum_jax
-from rum_jax import entanglement, evaluation, files, metrics
+from rum_jax import checkpoints, entanglement, evaluation, files, metrics
 from rum_jax.checkpoints import Artefact
 from rum_jax.scores import GROUPS as GROUPS
 from rum_jax.types import Split
@@ -65,8 +64,7 @@ def judged(
                     artefact.notes, job.setting))
   first = setup.recipe.first_seed
   return {
-      'recipe': dataclasses.asdict(setup.recipe), 'environment': environment(),
-      'data_hash': setup.data_hash,
+      **origin(setup),
       'seeds': list(range(first, first + setup.recipe.seeds)),
       'examples': {'train': setup.source.num_train,
                    'held_out': len(setup.source.test)},
@@ -142,6 +140,12 @@ def describe_oracle(groups: Named, truth: evaluation.Behaviour,
                  for g, name in enumerate(groups)}}
 
 
+def origin(setup: stages.Setup) -> dict[str, Any]:
+  """Where figures come from: recipe, environment, data."""
+  return {'recipe': dataclasses.asdict(setup.recipe),
+          'environment': environment(), 'data_hash': setup.data_hash}
+
+
 def environment() -> dict[str, Any]:
   """Versions, device and commit."""
   names = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'scikit-learn')
@@ -183,5 +187,5 @@ def mark(root: pathlib.Path) -> None:
 
 
 def _hashes(root: pathlib.Path) -> dict[str, str]:
-  return {name: hashlib.sha256((root / name).read_bytes()).hexdigest()
+  return {name: checkpoints.file_digest(root / name)
           for name in ('results.json', 'figures.npz', 'report.html')}

@@ -166,6 +166,12 @@ def originals(setup: Setup) -> Artefact:
   return train(setup, 'originals', keys(setup, 'originals'), setup.source.train)
 
 
+def embedding(setup: Setup) -> Array:
+  """`[S, N, D]` of the training examples under the originals."""
+  features = originals(setup).arrays['features']
+  return jnp.asarray(features)[:, :setup.source.num_train]
+
+
 class Models(NamedTuple):
   """S originals, S models retrained without the forget set, and S others."""
 

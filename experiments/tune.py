@@ -14,7 +14,6 @@ what they had there.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import shlex
@@ -134,8 +133,7 @@ def main() -> None:
       'command': shlex.join(['python', '-m', 'experiments.tune',
                              *sys.argv[1:]]),
       'criterion': 'mean ToW over the tuning seeds, judged on validation',
-      'recipe': dataclasses.asdict(recipe),
-      'environment': results.environment()}
+      **results.origin(setup)}
   kept = {'methods': {}, 'rum': [], 'searched': {}}
   path = recipes.settings_path(recipe)
   if path.exists():

@@ -64,6 +64,11 @@ def array_digest(*arrays: np.ndarray) -> str:
   return sha.hexdigest()
 
 
+def file_digest(path: pathlib.Path) -> str:
+  """SHA-256 of a file: 64 hexadecimal digits."""
+  return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def place(root: pathlib.Path, name: str, identity: Any) -> pathlib.Path:
   """Where the artefact of this name and identity lies."""
   return pathlib.Path(root) / f'{name}-{digest(identity)[:12]}'
@@ -193,7 +198,7 @@ def _hash_files(folder: pathlib.Path) -> dict[str, str]:
   """Relative path to SHA-256 of every file but the manifest."""
   return {
       str(path.relative_to(folder)):
-          hashlib.sha256(path.read_bytes()).hexdigest()
+          file_digest(path)
       for path in sorted(folder.rglob('*'))
       if path.is_file() and path != folder / _MANIFEST}
 

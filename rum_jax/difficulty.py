@@ -84,8 +84,11 @@ def answer(rows: list[Row], factor: str) -> list[str]:
     figures = ', '.join(
         f'{shown(*interval(row["groups"][level]["tow"]))} {level}'
         for level in GROUPS)
+    steps = [direction(interval(falls[f'{a} to {b}'])) for a, b in STEPS[:2]]
+    middle = '; it is lowest on medium' if steps == [-1, 1] else ''
     said.append(f'{name(row)}: ToW {figures}; from low to high {factor} it '
-                f'{words} ({shown(*interval(whole), signed=True)}{size}).')
+                f'{words} ({shown(*interval(whole), signed=True)}{size})'
+                f'{middle}.')
   return [*said, _verdict(signs, factor)]
 
 

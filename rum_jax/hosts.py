@@ -35,6 +35,13 @@ def agree(value: float) -> float:
   return float(multihost_utils.broadcast_one_to_all(np.float32(value)))
 
 
+def least(value: float) -> float:
+  """The smallest value that a process gives, as `agree`."""
+  if jax.process_count() == 1:
+    return value
+  return float(multihost_utils.process_allgather(np.float32(value)).min())
+
+
 def wait(what: str) -> None:
   """Waits until every process is here.
 

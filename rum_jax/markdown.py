@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rum_jax import proxy_report, sensitivity
+from rum_jax import difficulty, proxy_report, sensitivity
 from rum_jax.findings import findings
 from rum_jax.rows import GROUPS, best, by_method, called, duration, interval
 from rum_jax.rows import name, shown
@@ -100,25 +100,29 @@ def _work(row: Mapping[str, Any] | None) -> str:
   return f'{row["epochs"]:.1f} | {row["of_its_passes"]:.2f}' if row else ' | '
 
 
-def answers(found: Mapping[str, Any], command: str) -> str:
-  """What an experiment says in plain words.
+def difficulty_answers(found: Mapping[str, Any], command: str) -> str:
+  """What `difficulty.json` says of each factor, as lists.
 
   Args:
-    found: what `difficulty.json` or `sensitivity.json` holds.
+    found: what it holds.
     command: that made it.
-
-  Returns:
-    Markdown: a list, of each factor where there are some.
   """
-  lists = {'': sensitivity.paragraph(found['variations'])} if (
-      'variations' in found) else {
-      f'By {factor}:': x['answer'] for factor, x in found['factors'].items()}
-  lines = [f'`{command}`: {found["recipe"]["seeds"]} seeds, jax '
-           f'{found["environment"]["versions"]["jax"]}.']
-  for heading, said in lists.items():
-    lines += [*(['', heading] if heading else []), '',
-              *(f'* {x}' for x in said)]
+  lines = [_made(found, command)]
+  for factor, x in found['factors'].items():
+    said = difficulty.answer(x['rows'], factor)
+    lines += ['', f'By {factor}:', '', *(f'* {sentence}' for sentence in said)]
   return '\n'.join(lines)
+
+
+def sensitivity_answers(found: Mapping[str, Any], command: str) -> str:
+  """What `sensitivity.json` says, as a list; arguments as above."""
+  said = sensitivity.paragraph(found['variations'])
+  return '\n'.join([_made(found, command), '', *(f'* {x}' for x in said)])
+
+
+def _made(found: Mapping[str, Any], command: str) -> str:
+  return (f'`{command}`: {found["recipe"]["seeds"]} seeds, jax '
+          f'{found["environment"]["versions"]["jax"]}.')
 
 
 def entanglement(found: Mapping[str, Any], command: str) -> str:
@@ -128,8 +132,7 @@ def entanglement(found: Mapping[str, Any], command: str) -> str:
     found: what `entanglement.json` holds.
     command: that made it.
   """
-  lines = [f'`{command}`: {found["recipe"]["seeds"]} seeds, jax '
-           f'{found["environment"]["versions"]["jax"]}.', '',
+  lines = [_made(found, command), '',
            _cells(('sets', 'level', 'ES', 'memorization', 'MMD²')),
            _cells(['---'] * 5)]
   for kind in ('by_entanglement', 'released', 'by_memorization'):
@@ -154,4 +157,5 @@ def proxies(found: Mapping[str, Any], command: str) -> str:
     command: that made it.
   """
   *table, caption = proxy_report.lines(found)
-  return '\n'.join([f'`{command}`', '', '```', *table, '```', '', caption])
+  return '\n'.join([
+      _made(found, command), '', '```', *table, '```', '', caption])

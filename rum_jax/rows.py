@@ -115,7 +115,7 @@ def shown(mean: Any, ci95: Any = None, signed: bool = False) -> str:
 
 def best(rows: Iterable[Row], variant: str | None = None,
          figure: str = 'tow') -> Row | None:
-  """The row of highest mean ToW, of all but references or of one variant.
+  """The row of highest mean `figure`, of all but references or of one variant.
 
   A row that lost seeds is passed over: what is left of it flatters it. Nor is
   one row alone the best.

@@ -2,8 +2,9 @@
 
 A variation differs from the reference in one choice: the seed, the layer, the
 network, the procedure or the size. It is asked for three things: whether it
-picks the same examples, whether its sets are more and less entangled by the
-reference's own measure, and whether unlearning falls from low to high.
+picks the same examples, whether its sets are in order of entanglement by the
+reference's measure where that did not choose them, and whether unlearning falls
+from low to high.
 
 References:
   Zhao et al., What makes unlearning hard and what to do about it, 2024: one
@@ -12,7 +13,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from rum_jax import evaluation
 from rum_jax.rows import GROUPS, direction, interval, listed, name
 
 Found = dict[str, Any]
-CONTROL = 'random'  # The procedure that ranks by nothing.
 
 
 def compared(groups: Sequence[np.ndarray], reference: Sequence[np.ndarray],
@@ -51,23 +51,25 @@ def in_order(es: Sequence[np.ndarray]) -> bool:
 
 
 def entry(axis: str, value: str, shares: dict[str, Any],
-          es: Sequence[np.ndarray], reference_es: Sequence[np.ndarray],
-          rows: list[dict[str, Any]]) -> Found:
+          es: Sequence[np.ndarray], rows: list[dict[str, Any]], *,
+          chosen: bool, control: bool = False) -> Found:
   """One variation, as `sensitivity.json` has it.
 
   Args:
     axis: what differs, empty for the reference.
     value: what it is here.
     shares: of `compared`.
-    es: `[S]` ES of low, medium and high by its own features.
-    reference_es: the same sets by the reference's features.
-    rows: of `difficulty.by_level`.
+    es: `[S]` ES of low, medium and high by the reference's features.
+    rows: of `difficulty.by_level`; that of the second oracle is left out.
+    chosen: whether that very ES chose them, so that they cannot but be in
+      order.
+    control: whether its groups rank by nothing.
   """
   return {
-      'axis': axis, 'value': value, 'shares': shares,
+      'axis': axis, 'value': value, 'shares': shares, 'control': control,
       'es': dict(zip(GROUPS, map(evaluation.summary, es))),
-      'reference_es': dict(zip(GROUPS, map(evaluation.summary, reference_es))),
-      'ordered': in_order(reference_es), 'rows': rows}
+      'ordered': None if chosen else in_order(es),
+      'rows': [row for row in rows if row['method'] != 'another_oracle']}
 
 
 def label(found: Found) -> str:
@@ -77,20 +79,20 @@ def label(found: Found) -> str:
 
 def paragraph(found: Sequence[Found]) -> list[str]:
   """What holds and what does not, a sentence each."""
-  control = [x for x in found if x['value'] == CONTROL]
-  real = [x for x in found if x['axis'] and x not in control]
-  said = [*_shares(real), _order(real)]
-  for row in found[0]['rows']:
-    if row['method'] != 'another_oracle':
-      said.append(_effect(name(row), [found[0], *real]))
-  for x in control:
-    said.append(
-        'Sets of random examples, the control: '
-        + _effect('', [x], lambda row: row['method'] != 'another_oracle'))
-    if any(direction(interval(row['falls']['tow']['low to high']))
-           for row in x['rows'] if row['method'] != 'another_oracle'):
-      said.append('So two single sets may differ by more than the spread over '
-                  'seeds without differing in entanglement.')
+  real = [x for x in found if not x['control']]
+  said = [*_shares(real[1:]), *_order(real)]
+  for i, row in enumerate(found[0]['rows']):
+    signs = {label(x): _sign(x['rows'][i]) for x in real}
+    said.append(f'{name(row)}: {_effect(signs)} choices, the reference among '
+                'them.')
+  for x in found:
+    if x['control']:
+      signs = {name(row): _sign(row) for row in x['rows']}
+      said.append(f'Sets of random examples, the control: {_effect(signs)} '
+                  'rows.')
+      if any(signs.values()):
+        said.append('So two single sets may differ by more than the spread '
+                    'over seeds without differing in entanglement.')
   return said
 
 
@@ -113,28 +115,28 @@ def _range(shares: Sequence[float]) -> str:
   return low if low == high else f'{low} to {high}'
 
 
-def _order(real: Sequence[Found]) -> str:
-  wrong = [label(x) for x in real if not x['ordered']]
-  said = ('By the reference\'s features, the sets are in order of ES in '
-          f'{len(real) - len(wrong)} of {len(real)} variations')
-  return f'{said}, not in {listed(wrong)}.' if wrong else f'{said}.'
+def _order(real: Sequence[Found]) -> list[str]:
+  free = [x for x in real if x['ordered'] is not None]
+  if not free:
+    return []
+  wrong = [label(x) for x in free if not x['ordered']]
+  said = (f'Of the {len(free)} whose sets the reference\'s features did not '
+          f'choose, {len(free) - len(wrong)} have them in order of ES by these')
+  return [f'{said}, not {listed(wrong)}.' if wrong else f'{said}.']
 
 
-def _effect(called: str, found: Iterable[Found],
-            wanted: Callable[[Any], bool] | None = None) -> str:
-  """How often ToW falls from low to high, over variations or over rows."""
-  signs: dict[int | None, list[str]] = {-1: [], 0: [], 1: [], None: []}
-  for x in found:
-    for row in x['rows']:
-      if wanted(row) if wanted else name(row) == called:
-        sign = direction(interval(row['falls']['tow']['low to high']))
-        signs[sign].append(name(row) if wanted else label(x))
-  total = sum(map(len, signs.values()))
-  parts = [f'{word} in {len(signs[sign])}'
-           + (f' ({listed(signs[sign])})' if 0 < len(signs[sign]) < total
-              else '')
-           for sign, word in ((-1, 'falls'), (1, 'rises')) if signs[sign]]
-  parts.append(f'shows no difference in {len(signs[0])}')
-  what = f'{called}: from low' if called else 'from low'
-  of = 'rows' if wanted else 'choices, the reference among them'
-  return f'{what} to high ES, ToW {", ".join(parts)} of {total} {of}.'
+def _sign(row: Any) -> int | None:
+  return direction(interval(row['falls']['tow']['low to high']))
+
+
+def _effect(signs: Mapping[str, int | None]) -> str:
+  """How often ToW falls from low to high, and where."""
+  parts = []
+  for sign, word in ((-1, 'falls'), (1, 'rises')):
+    where = [called for called, x in signs.items() if x == sign]
+    if where:
+      names = f' ({listed(where)})' if len(where) < len(signs) else ''
+      parts.append(f'{word} in {len(where)}{names}')
+  alike = sum(x == 0 for x in signs.values())
+  parts.append(f'shows no difference in {alike}')
+  return f'from low to high ES, ToW {", ".join(parts)} of {len(signs)}'

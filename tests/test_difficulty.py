@@ -84,6 +84,14 @@ def test_the_answer_is_plain_where_all_methods_agree():
       'for all 1 methods.')
 
 
+def test_a_dip_in_the_middle_is_told():
+  rows = noisy(difficulty.by_level({
+      level: result(do_nothing=0.9, ssd=tow)
+      for level, tow in (('low', 0.8), ('medium', 0.5), ('high', 0.9))}))
+  idle, ssd, _ = difficulty.answer(rows, 'memorization')
+  assert ssd.endswith('; it is lowest on medium.') and 'lowest' not in idle
+
+
 def test_levels_of_other_rows_are_refused():
   with pytest.raises(ValueError):
     difficulty.by_level({'low': result(do_nothing=1), 'medium': result(

@@ -50,6 +50,10 @@ def test_readme_method_keeps_the_contract():
 def test_pages_show_what_the_results_hold():
   pages = [(ROOT / name).read_text() for name in readme.PAGES]
   assert [readme.filled(page) for page in pages] == pages
+  for name in readme.COMMANDS:
+    assert (ROOT / 'results' / f'{name}.json').exists()
+  assert not [x for page in pages for x in re.findall(
+      r'<!-- ([\w:]+) -->\s*<!-- /\1 -->', page)]
   for path in (ROOT / 'results').glob('*.json'):
     kind, _, rest = path.stem.partition('_')
     block = (kind if kind == 'speed' else

@@ -11,6 +11,7 @@ def test_alone_a_process_is_the_first_and_agrees_with_itself():
   assert hosts.first()
   value = 0.1234567890123
   assert hosts.agree(value) == value
+  assert hosts.least(value) == value
   hosts.wait('nothing has been done')
 
 

@@ -19,20 +19,20 @@ def row(method, fall):
           'falls': {'tow': {'low to high': evaluation.summary(gaps)}}}
 
 
-def entry(axis, value, fall, es=None, shares=None):
+def entry(axis, value, fall, es=None, shares=None, control=False):
   rows = [row('do_nothing', 0.0), row('another_oracle', 0.0), row('ssd', fall)]
-  return sensitivity.entry(
-      axis, value, shares or SHARES, ES, es or ES, rows)
+  return sensitivity.entry(axis, value, shares or SHARES, es or ES, rows,
+                           chosen=es is None, control=control)
 
 
 @pytest.fixture
 def found():
   return [
       entry('', '', -0.5), entry('seed', '1', -0.4),
-      entry('seed', '2', 0.3, shares={
+      entry('layer', 'first', 0.3, es=ES, shares={
           **SHARES, 'low': {'share': 0.7, 'chance': 0.1}}),
-      entry('size', '24', 0.0, es=ES[::-1]),
-      entry('procedure', 'random', 0.0)]
+      entry('layer', 'logits', 0.0, es=ES[::-1]),
+      entry('procedure', 'random', 0.0, control=True)]
 
 
 def test_shares_are_of_the_smaller_set():
@@ -52,23 +52,28 @@ def test_order_is_that_of_the_means_over_seeds():
 
 def test_the_paragraph_counts_choices_and_sets_the_control_apart(found):
   assert sensitivity.paragraph(found) == [
-      'Another seed keeps 50% to 70% of the low set and 4% of the high set '
-      '(chance: 10%).',
-      'Another size keeps 50% of the low set and 4% of the high set (chance: '
+      'Another seed keeps 50% of the low set and 4% of the high set (chance: '
       '10%).',
-      "By the reference's features, the sets are in order of ES in 2 of 3 "
-      'variations, not in size: 24.',
+      'Another layer keeps 50% to 70% of the low set and 4% of the high set '
+      '(chance: 10%).',
+      "Of the 2 whose sets the reference's features did not choose, 1 have "
+      'them in order of ES by these, not layer: logits.',
       'Do nothing: from low to high ES, ToW shows no difference in 4 of 4 '
       'choices, the reference among them.',
       'SSD vanilla: from low to high ES, ToW falls in 2 (reference and seed: '
-      '1), rises in 1 (seed: 2), shows no difference in 1 of 4 choices, the '
-      'reference among them.',
+      '1), rises in 1 (layer: first), shows no difference in 1 of 4 choices, '
+      'the reference among them.',
       'Sets of random examples, the control: from low to high ES, ToW shows no '
       'difference in 2 of 2 rows.']
 
 
+def test_sets_that_es_chose_prove_no_order(found):
+  said = sensitivity.paragraph([x for x in found if x['axis'] != 'layer'])
+  assert not any('in order' in sentence for sentence in said)
+
+
 def test_a_control_that_differs_is_a_warning(found):
-  found[-1] = entry('procedure', 'random', -0.2)
+  found[-1] = entry('procedure', 'random', -0.2, control=True)
   control, warning = sensitivity.paragraph(found)[-2:]
   assert 'falls in 1 (SSD vanilla), shows no difference in 1 of 2' in control
   assert warning.startswith('So two single sets may differ')
@@ -76,7 +81,7 @@ def test_a_control_that_differs_is_a_warning(found):
 
 def test_the_picture_names_every_choice(found):
   svg = plots.sensitivity_of_entanglement(found)
-  for text in ('reference', 'seed: 1', 'size: 24', 'by chance', 'SSD',
+  for text in ('reference', 'seed: 1', 'layer: first', 'by chance', 'SSD',
                'Do nothing'):
     assert f'>{text}<' in svg
   assert 'Another oracle' not in svg

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import functools
 
 from flax import linen as nn
@@ -29,8 +29,9 @@ def from_linen(
     mean: of every channel, in units of the full range; images arrive as
       uint8, are divided by 255, then normalised inside the model.
     std: likewise.
-    precision: of products and activations, such as `jnp.bfloat16`; parameters,
-      batch-norm, logits and features keep theirs. By default all do.
+    precision: of products and activations, such as `jnp.bfloat16`. Parameters
+      and batch-norm keep theirs; logits and features are widened to it, with
+      the digits that the last product left them. By default nothing changes.
 
   Returns:
     The two pure functions.
@@ -66,7 +67,7 @@ def from_linen(
 
 def _lowered(params: PyTree, precision: jnp.dtype) -> PyTree:
   """All but what has a scale, which is batch-norm's."""
-  if not isinstance(params, dict):
+  if not isinstance(params, Mapping):
     return params.astype(precision)
   return params if 'scale' in params else {
       name: _lowered(x, precision) for name, x in params.items()}
@@ -89,8 +90,8 @@ def hidden_layers(
 
   Returns:
     `(variables, images)` to `[B, D]` of each of the module's own layers in the
-    order in which they are called, while not training; feature maps are
-    averaged over their pixels.
+    order in which they are first called, while not training and in full
+    precision; feature maps are averaged over their pixels.
   """
   normalise = _normaliser(image_shape, mean, std)
 

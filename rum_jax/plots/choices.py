@@ -36,7 +36,7 @@ def sensitivity_of_entanglement(found: Sequence[dict[str, Any]]) -> str:
             x['shares'][level]['share'], y, mark, color=colour, ms=5, mew=0)[0]
         marks['by chance'] = shares.plot(
             x['shares'][level]['chance'], y, '|', color=GREY, ms=9)[0]
-      rows = [r for r in x['rows'] if r['method'] != 'another_oracle']
+      rows = x['rows']
       for i, row in enumerate(rows):
         colour, mark = ((palette.INK, 'X') if row['method'] == 'do_nothing'
                         else _METHODS[i % len(_METHODS)])

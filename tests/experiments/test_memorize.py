@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -90,28 +91,54 @@ def test_models_are_added_to_a_finished_run(whole, parts, run, tmp_path):
   assert results(workdir) == results(whole[0])
 
 
-def test_two_processes_write_what_one_does(parts, command, tmp_path):
-  with socket.socket() as server:
-    server.bind(('localhost', 0))
-    port = server.getsockname()[1]
-  together = [subprocess.Popen(
-      command('memorize', *TINY, '--models=64', f'--workdir={tmp_path}',
-              f'--coordinator=localhost:{port}', '--processes=2',
-              f'--process={process}'),
-      cwd=conftest.ROOT, text=True, stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE) for process in range(2)]
-  (first, _), (other, noise) = (p.communicate(timeout=600) for p in together)
-  assert [p.returncode for p in together] == [0, 0], noise
-  assert 'models' in first and 'models' not in other + noise
+@pytest.fixture
+def start_two(command):
+  """`flags` to exit code, errors and output of two joined processes."""
+
+  def start(*flags):
+    with socket.socket() as server:
+      server.bind(('localhost', 0))
+      port = server.getsockname()[1]
+    together = [subprocess.Popen(
+        command('memorize', *TINY, '--models=64', *flags,
+                f'--coordinator=localhost:{port}', '--processes=2',
+                f'--process={process}'),
+        cwd=conftest.ROOT, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE) for process in range(2)]
+    said = [p.communicate(timeout=600) for p in together]
+    return [(p.returncode, error, output)
+            for p, (output, error) in zip(together, said, strict=True)]
+
+  return start
+
+
+def test_two_processes_write_what_one_does(parts, start_two, tmp_path):
+  first, other = start_two(f'--workdir={tmp_path}')
+  assert (first[0], other[0]) == (0, 0), first[1] + other[1]
+  assert 'models' in first[2] and 'models' not in other[1] + other[2]
   assert results(tmp_path) == results(parts[0])
 
 
-def test_a_process_without_a_number_is_refused(run):
-  process = run('memorize', '--coordinator=localhost:1', '--processes=2')
+@pytest.mark.parametrize(('flags', 'message'), [
+    (('--coordinator=localhost:1', '--processes=2'),
+     'coordinator=localhost:1 to come with processes and process.'),
+    (('--coordinator=auto', '--process=0'),
+     'coordinator=auto to come with neither processes nor process.'),
+    (('--processes=2', '--process=1'),
+     'coordinator= to come with neither processes nor process.')])
+def test_a_process_without_its_number_is_refused(run, flags, message):
+  process = run('memorize', *flags)
   assert process.returncode == 1
-  assert process.stderr.splitlines()[-1] == (
-      'Error: Expected coordinator=localhost:1 to come with processes and '
-      'process.')
+  assert process.stderr == f'Error: Expected {message}\n'
+
+
+def test_an_error_in_the_first_process_ends_the_others(start_two, tmp_path):
+  begun = time.monotonic()
+  (tmp_path / 'file').write_text('')
+  first, other = start_two(f'--workdir={tmp_path / "file" / "work"}')
+  assert time.monotonic() - begun < 90  # Not the minutes of a barrier.
+  assert (first[0], other[0] != 0) == (1, True)
+  assert first[1].splitlines()[-1].startswith('Error: Cannot write to workdir=')
 
 
 @pytest.mark.parametrize(('fields', 'folders', 'message'), [
