@@ -5,7 +5,8 @@ forward and backward, as in training; forward only, as for a teacher; and
 forward and backward for the gradient of every single example, held in memory a
 chunk at a time. WoodFisher also pays for the inner products of those gradients.
 An algorithm's ratio is its seconds over the price of what it must do; what it
-computes again to save memory is part of that.
+computes again to save memory is part of that. A batch has the price of a full
+one, as in an epoch of training, whose last batch is padded too.
 """
 
 from __future__ import annotations
@@ -36,23 +37,30 @@ class Work(NamedTuple):
   pairs: float = 0
 
 
-def work(method: str, setting: dict[str, Any], forget: int, retain: int
-         ) -> Work:
+def whole(count: int, size: int) -> int:
+  """Examples in so many batches as `count` of them need."""
+  return plans.num_steps(count, size) * size
+
+
+def work(method: str, setting: dict[str, Any], num_forget: int,
+         num_retain: int, size: int) -> Work:
   """What a method must do; those that move few layers pay for whole passes."""
-  both, epochs = forget + retain, setting.get('epochs', 1)
+  forget, retain, both = (whole(n, size) for n in (
+      num_forget, num_retain, num_forget + num_retain))
+  epochs = setting.get('epochs', 1)
   if method == 'scrub':
     seen = setting['msteps'] * forget + epochs * retain
     return Work(train=seen, predict=seen)
   if method == 'bad_teacher':
-    seen = epochs * (forget + int(0.3 * retain))
+    seen = epochs * whole(num_forget + int(0.3 * num_retain), size)
     return Work(train=seen, predict=2 * seen)
   if method == 'influence':
-    samples = min(setting['num_samples'], retain)
-    chunks = plans.num_steps(samples, _CHUNK)
+    samples = whole(min(setting['num_samples'], num_retain), _CHUNK)
+    chunks = samples // _CHUNK
     pairs = chunks * (chunks + 1) / 2
     # Each of two rounds projects and combines, and multiplies by A.
     return Work(train=both + 4 * samples, pairs=pairs,
-                single=chunks * _CHUNK + pairs * _CHUNK + 4 * samples)
+                single=5 * samples + pairs * _CHUNK)
   if method == 'ssd':
     return Work(single=both + forget)
   return Work(train={
@@ -72,7 +80,7 @@ def repeated(once: Callable[[jax.Array], Any]) -> Any:
 
 
 def prices(setup: stages.Setup, rows: jax.Array) -> list[timing.Call]:
-  """Calls that do `ROUNDS · N` of each kind of work, products `ROUNDS`."""
+  """Calls that do `ROUNDS` passes of each kind, and `ROUNDS` products."""
   recipe, model, data = setup.recipe, setup.model, setup.dataset
   key, size = jax.random.key(0), recipe.batch_size
   variables = model.init(key)
@@ -120,17 +128,19 @@ def measure(setup: stages.Setup, network: str, repeats: int
               for method, setting in zip(methods, settings)]
   calls, compilations = zip(*programs)
   seconds = timing.medians([*prices(setup, rows), *calls], repeats)
-  each = np.array(seconds[:4]) / (np.array([n, n, n, 1]) * ROUNDS)
+  size = setup.recipe.batch_size
+  full = whole(n, size)
+  each = np.array(seconds[:4]) / ROUNDS / [full, full, whole(n, _CHUNK), 1]
   print(f'{network}: {1e6 * each[0]:.1f} µs an example to train on, '
         f'{1e6 * each[1]:.1f} to predict, {1e6 * each[2]:.1f} with a gradient '
         'of its own')
   found = []
   for method, setting, mine, compilation in zip(
       methods, settings, seconds[4:], compilations):
-    must = np.dot(work(method, setting, forget, n - forget), each)
+    must = np.dot(work(method, setting, forget, n - forget, size), each)
     found.append({
         'network': network, 'method': method, 'seconds': mine,
-        'compile_seconds': compilation, 'epochs': mine / (n * each[0]),
+        'compile_seconds': compilation, 'epochs': mine / (full * each[0]),
         'of_its_passes': mine / must})
     print('{network:4} {method:13} {seconds:8.4f} s = {epochs:6.2f} epochs of '
           'training = {of_its_passes:5.2f} times its passes; compiled in '
