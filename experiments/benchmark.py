@@ -141,17 +141,17 @@ def against_torch(setup: stages.Setup, network: str
         REPEATS.value)
     row = {'network': network, 'image': image.shape[1], 'batch': batch,
            'what': what, 'microseconds': 1e6 * mine / models / steps,
-           'precision': setup.recipe.precision,
            'images_a_second': batch * steps * models / mine,
            'torch_microseconds': 1e6 * min(others) / steps,
            'times_as_fast': min(others) / (mine / models)}
     print(_LINE.format(**row), flush=True)
     return row
 
-  found = [compare(f'{kind}, one core', one_pass(setup, kind), kind, 1)
+  where = '' if gpu else ', one core'
+  found = [compare(f'{kind}{where}', one_pass(setup, kind), kind, 1)
            for kind in ('forward', 'gradient')]
   ours, _ = under_seeds(setup, 1)
-  found.append(compare('step, one core', ours, 'step', 1))
+  found.append(compare(f'step{where}', ours, 'step', 1))
   found[-1] |= resources(found[-1], flops / steps, image)
   for count, chunk in cases(gpu):
     ours, seconds = under_seeds(setup, count, chunk)
@@ -166,9 +166,10 @@ def against_torch(setup: stages.Setup, network: str
 def resources(row: dict[str, Any], flops: float, image: np.ndarray
               ) -> dict[str, float]:
   """Share of the machine's peak that a step reaches, and peak memory."""
-  x = jnp.ones((2048, 2048), cli.recipe().precision)
+  side = 8192 if jax.default_backend() == 'gpu' else 2048
+  x = jnp.ones((side, side), cli.recipe().precision)
   product = timing.medians([timing.compiled(jnp.matmul, x, x)[0]], 5)[0]
-  share = flops * product / (2 * 2048**3 * 1e-6 * row['microseconds'])
+  share = flops * product / (2 * side**3 * 1e-6 * row['microseconds'])
   mine, other = peaks(row['network'], image, row['batch'])
   print(f'  {share:.0%} of the speed of one large product; at most {mine:.0f} '
         f'MiB, PyTorch {other:.0f}')
@@ -176,10 +177,13 @@ def resources(row: dict[str, Any], flops: float, image: np.ndarray
 
 
 def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
-  """MiB that our process, and PyTorch's, held at most in a whole run."""
+  """MiB that our process, and PyTorch's, held at most: of a GPU, if on one."""
   code = ('import numpy as np; from experiments import memory, torch_side; '
-          f'torch_side.passes("{network}", np.zeros({image.shape}, np.uint8), '
-          f'np.zeros({len(image)}), 10, {batch}, 1); memory.print_peak()')
+          'memory.print_peak(torch_side.peak('
+          f'"{network}", np.zeros({image.shape}, np.uint8), '
+          f'np.zeros({len(image)}), 10, {batch}, 1, '
+          f'{jax.default_backend() == "gpu"}, '
+          f'{cli.recipe().precision == "bfloat16"}))')
   found = []
   for command in (['-m', 'experiments.benchmark', *sys.argv[1:], '--alone',
                    f'--networks={network}'], ['-c', code]):
@@ -198,12 +202,16 @@ def main() -> None:
     setup = prepare(network)
     if ALONE.value:
       under_seeds(setup, 1)[0]()
-      return memory.print_peak()
+      held = jax.local_devices()[0].memory_stats() or {}
+      return memory.print_peak(held.get('peak_bytes_in_use'))
     found += (against_torch(setup, network) if suite == 'training' else
               costs.measure(setup, network, REPEATS.value))
   if JSON.value:
+    how = {'device': jax.devices()[0].device_kind,
+           'precision': cli.recipe().precision}
     files.write_json(pathlib.Path(JSON.value), {
-        'figures': found, 'environment': results.environment()})
+        'figures': [row | how for row in found],
+        'environment': results.environment()})
 
 
 if __name__ == '__main__':

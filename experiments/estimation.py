@@ -44,8 +44,9 @@ def ensemble(setup: Setup, first_model: int = 0) -> ensembles.Ensemble:
   progress = Progress('memorization', len(todo))
   for first, count in todo:
     place, whole = segment_place(setup.root, identity, first, count)
-    gathering.add(checkpoints.stage(place, whole, functools.partial(
-        subset_models, setup, place, whole, first, count)).arrays)
+    made = checkpoints.stage(place, whole, functools.partial(
+        subset_models, setup, place, whole, first, count))
+    gathering.add(made.arrays, sum(made.notes.values()))
     fitting.forget_states(place)
     progress.step(f'{first + count - first_model} models')
   return gathering.ensemble()
@@ -91,7 +92,8 @@ def check_enough(setup: Setup) -> None:
 def estimate(setup: Setup, models: ensembles.Ensemble | None = None
              ) -> scores.Memorization:
   """Memorization of the training examples, from models or from a file."""
-  n, path, probability = setup.source.num_train, setup.recipe.scores, None
+  n, probability = setup.source.num_train, None
+  path = scores.located(setup.recipe.scores)
   if path and published_scores.recognises(path):
     row = setup.source.row[:n]
     found = published_scores.read(path, setup.true_label[:n], row=row)

@@ -28,7 +28,7 @@ import pathlib
 from absl import flags
 import numpy as np
 
-from experiments import cli, estimation, proxies, recipes, stages
+from experiments import cli, estimation, proxies, recipes, results, stages
 from rum_jax import checkpoints, ensembles, files, influence_pairs
 from rum_jax import plots, proxy_report, scores, segments
 
@@ -116,7 +116,8 @@ def main() -> None:
   found = ensembles.report(models, setup.source.num_train,
                            setup.recipe.forget // 3, TARGET.value)
   files.write_json(setup.root / 'memorization.json', {
-      'first_model': first, 'models': setup.recipe.models,
+      **results.origin(setup), 'first_model': first,
+      'models': setup.recipe.models,
       'identity': estimation.ensemble_identity(setup), **found})
   print(*ensembles.lines(found), sep='\n')
   if INFLUENCE.value:

@@ -2,7 +2,7 @@
 
   python -m experiments.readme
 
-Blocks of `README.md` and `results/README.md` are filled from `results/`: each
+Blocks of the pages below are filled from `results/`: each
 `<!-- results:NAME -->` from `NAME.json`, the `results.json` of a run;
 `<!-- difficulty:NAME -->` and the like from `difficulty_NAME.json`; and
 `<!-- speed -->` from what `experiments.benchmark --json=results/speed_….json`
@@ -21,7 +21,7 @@ from experiments import cli, recipes
 from rum_jax import algorithms, markdown
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ('README.md', 'results/README.md')
+PAGES = ('README.md', 'results/README.md', 'rum_jax/measured/README.md')
 _RUM, _FLAGS = 'python -m experiments.rum', '--flagfile=experiments/flags'
 COMMANDS = {
     'digits_mlp': 'make rum',
@@ -36,7 +36,10 @@ OTHERS = {
     'entanglement': (markdown.entanglement, 'python -m experiments.entangle'),
     'proxies': (markdown.proxies,
                 'python -m experiments.memorize --validation=0.1 --proxy=all '
-                'after the same without --proxy')}
+                'after the same without --proxy'),
+    'memorization': (markdown.memorization,
+                     'python -m experiments.memorize '
+                     '--flagfile=experiments/flags/{name}.flags')}
 
 
 def filled(text: str) -> str:
@@ -48,8 +51,9 @@ def filled(text: str) -> str:
       text = _replaced(text, f'results:{name}', block)
   for kind, (written, command) in OTHERS.items():
     for path in (ROOT / 'results').glob(f'{kind}_*.json'):
-      block = written(json.loads(path.read_text()), command)
-      text = _replaced(text, path.stem.replace('_', ':', 1), block)
+      name = path.stem.partition('_')[2]
+      block = written(json.loads(path.read_text()), command.format(name=name))
+      text = _replaced(text, f'{kind}:{name}', block)
   figures = [row for path in sorted((ROOT / 'results').glob('speed_*.json'))
              for row in json.loads(path.read_text())['figures']]
   text = _replaced(text, 'speed', markdown.speed(figures))
@@ -74,7 +78,7 @@ def _replaced(text: str, name: str, block: str) -> str:
 
 
 def main() -> None:
-  """Fills both pages."""
+  """Fills all pages."""
   for name in PAGES:
     path = ROOT / name
     path.write_text(filled(path.read_text()))

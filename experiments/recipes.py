@@ -102,7 +102,8 @@ class Recipe:
       'update', 'Running moments while unlearning: update (they follow, as in '
       'the released code), freeze, or recalibrate on the retain set after it.')
   scores: str = _field(
-      '', 'A memorization.npz to use instead of an estimate.')
+      '', 'Scores to use instead of an estimate: a memorization.npz, a file '
+      'that others published, or the name of one that comes with rum_jax.')
   refine_by: str = _field(
       MEMORIZATION, 'What low, medium and high are of: memorization; or one of '
       f'its proxies, which cost a run instead of many: {", ".join(PROXIES)}.')

@@ -99,3 +99,11 @@ def passes(name: str, image: np.ndarray, label: np.ndarray, classes: int,
     run()
   model = compiled
   return run, counter.get_total_flops()
+
+
+def peak(*args) -> float | None:
+  """Bytes that `passes` of these arguments, run once, took of a GPU at most."""
+  run, _ = passes(*args)
+  run()
+  gpu = torch.cuda.is_available()
+  return torch.cuda.max_memory_allocated() if gpu else None

@@ -16,6 +16,7 @@ from rum_jax import memorization, refinement, reliability, scores, trees
 from rum_jax.memorization import Seen, Sums
 
 BITS = ('correct', 'inside', 'held_out')
+FITTED = 0.99  # Accuracy on its own subset from which on a model fits it.
 TIES = 3  # Seed of the rule that the main job, too, breaks ties by.
 
 
@@ -27,12 +28,14 @@ class Ensemble(NamedTuple):
     inside: `[M, ceil(N / 8)]` who trained on whom.
     held_out: `[M, ceil(n / 8)]` who is right about whom of those held out.
     sums: of probabilities, `[2, 2, N]`: of every second model, and of the rest.
+    seconds: that it took to train them, compilation included.
   """
 
   correct: np.ndarray
   inside: np.ndarray
   held_out: np.ndarray
   sums: Sums
+  seconds: float = 0.0
 
 
 def condensed(seen: Seen) -> dict[str, np.ndarray]:
@@ -52,17 +55,19 @@ class Gathering:
   """Takes the segments of an ensemble in, one after the other."""
 
   def __init__(self):
-    self._bits, self._sums = [], None
+    self._bits, self._sums, self._seconds = [], None, 0.0
 
-  def add(self, arrays: Mapping[str, np.ndarray]) -> None:
-    """Adds a segment, as `condensed` made it."""
+  def add(self, arrays: Mapping[str, np.ndarray], seconds: float) -> None:
+    """Adds a segment, as `condensed` made it, and the seconds it took."""
+    self._seconds += seconds
     self._bits.append([arrays[name] for name in BITS])
     sums = Sums(*(arrays[name] for name in Sums._fields))
     self._sums = memorization.join(
         [sums] if self._sums is None else [self._sums, sums])
 
   def ensemble(self) -> Ensemble:
-    return Ensemble(*trees.concatenate(self._bits), self._sums)
+    return Ensemble(
+        *trees.concatenate(self._bits), self._sums, self._seconds)
 
 
 def estimates(models: Ensemble, num_examples: int
@@ -72,6 +77,19 @@ def estimates(models: Ensemble, num_examples: int
       'correctness': memorization.estimate(
           models.correct, models.inside, num_examples),
       'probability': memorization.estimate_probability(models.sums)}
+
+
+def fit(models: Ensemble) -> dict[str, float]:
+  """How well models fit what they trained on, as JSON values.
+
+  Memorization shows only in models that fit: `mean` and `least` accuracy of a
+  model on its own subset, and the number of models that are `fitted`, with an
+  accuracy of at least `FITTED`.
+  """
+  right = np.bitwise_count(models.correct & models.inside).sum(1)
+  accuracy = right / np.bitwise_count(models.inside).sum(1)
+  return {'mean': float(accuracy.mean()), 'least': float(accuracy.min()),
+          'fitted': int((accuracy >= FITTED).sum()), 'models': len(accuracy)}
 
 
 def report(models: Ensemble, num_examples: int, size: int, target: float
@@ -103,6 +121,8 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
   return {
       **{name: {**scores.summary(x), 'split_half': split_half[name]._asdict()}
          for name, x in estimates(models, num_examples).items()},
+      'fit': fit(models), 'seconds': models.seconds,
+      'models_an_hour': 3600 * count / max(models.seconds, 1e-9),
       'group_size': size, 'convergence': [x._asdict() for x in curve],
       'recommendation': {
           **advice._asdict(), 'target': target, 'group': 'medium',
@@ -111,7 +131,11 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
 
 def lines(found: Mapping[str, Any]) -> Sequence[str]:
   """A report in words, for a terminal."""
-  text = []
+  own = found['fit']
+  text = [f'models are right about {own["mean"]:.1%} of what they trained on, '
+          f'the least about {own["least"]:.1%}; {own["fitted"]} of '
+          f'{own["models"]} about {FITTED:.0%} or more',
+          f'{found["models_an_hour"]:,.0f} models an hour']
   for name in ('correctness', 'probability'):
     part = found[name]
     half = part['split_half']

@@ -17,7 +17,7 @@ from rum_jax import hosts
 
 
 def write_arrays(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
-  """Writes arrays by name as `.npz`.
+  """Writes arrays by name as `.npz`, compressed.
 
   Args:
     path: ends in `.npz`.
@@ -26,7 +26,7 @@ def write_arrays(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
   Raises:
     OSError: if it cannot be written.
   """
-  _replace(path, lambda partial: np.savez(partial, **arrays))
+  _replace(path, lambda partial: np.savez_compressed(partial, **arrays))
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rum_jax import difficulty, proxy_report, sensitivity
+from rum_jax import difficulty, ensembles, proxy_report, sensitivity
 from rum_jax.findings import findings
 from rum_jax.rows import GROUPS, best, by_method, called, duration, interval
 from rum_jax.rows import name, shown
@@ -69,22 +69,27 @@ def speed(figures: Sequence[Mapping[str, Any]]) -> str:
       algorithms, which have `of_its_passes`; others are left out.
 
   Returns:
-    Markdown: steps against PyTorch, then algorithms against their passes.
+    Markdown: steps against PyTorch, by device and precision, then algorithms
+    against their passes.
   """
-  steps = [row for row in figures if 'times_as_fast' in row]
+  steps: dict[Any, list[Mapping[str, Any]]] = {}
+  for row in figures:
+    if 'times_as_fast' in row:
+      steps.setdefault((row['device'], row['precision']), []).append(row)
   works = {(row['method'], row['network']): row
            for row in figures if 'of_its_passes' in row}
   networks = list(dict.fromkeys(network for _, network in works))
   tables = []
-  if steps:
+  for (device, precision), rows in steps.items():
     tables.append([
+        f'On {device}, {precision}:', '',
         '| network | images | batch | what | µs a model-step | PyTorch | '
         'times as fast | MiB | PyTorch |', '| --- ' * 9 + '|',
         *('| {network} | {image}×{image} | {batch} | {what} | '
           '{microseconds:,.0f} | {torch_microseconds:,.0f} | '
           '{times_as_fast:.2f} |'.format(**row) + ''.join(
               f' {row[x]:.0f} |' if x in row else '  |'
-              for x in ('mebibytes', 'torch_mebibytes')) for row in steps)])
+              for x in ('mebibytes', 'torch_mebibytes')) for row in rows)])
   if works:
     tables.append([
         '| method | ' + ' | '.join(f'{n}: epochs | of its passes'
@@ -159,3 +164,23 @@ def proxies(found: Mapping[str, Any], command: str) -> str:
   *table, caption = proxy_report.lines(found)
   return '\n'.join([
       _made(found, command), '', '```', *table, '```', '', caption])
+
+
+def memorization(found: Mapping[str, Any], command: str) -> str:
+  """How far estimated scores can be relied on: what to put on a model card.
+
+  Args:
+    found: what `memorization.json` holds.
+    command: that made it.
+  """
+  recipe, made = found['recipe'], found['environment']
+  lines = [f'`{command}`: {recipe["dataset"]}, {recipe["network"]}, '
+           f'{found["models"]} models; on {made["device"]} ({made["devices"]} '
+           f'devices), jax {made["versions"]["jax"]}.', '',
+           *(f'* {x.strip()}' for x in ensembles.lines(found)), '',
+           _cells(('models', 'Spearman of halves', 'of all models',
+                   *(f'share of {x}' for x in GROUPS))),
+           _cells(['---'] * 6)]
+  return '\n'.join(lines + [
+      _cells((str(x['models']), *(shown(x[k]) for k in (
+          'spearman', 'corrected', *GROUPS)))) for x in found['convergence']])

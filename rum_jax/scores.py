@@ -1,4 +1,8 @@
-"""Scores of examples: what a memorization estimate is, and its file."""
+"""Scores of examples: what a memorization estimate is, and its file.
+
+Files of scores come with the package, by name; `measured/README.md` says how
+each was made and how far it can be relied on.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import numpy as np
 
 from rum_jax import files
 
+_MEASURED = pathlib.Path(__file__).parent / 'measured'
 GROUPS = ('low', 'medium', 'high')
 
 
@@ -49,6 +54,16 @@ def save(path: pathlib.Path, scores: Memorization, row: np.ndarray,
   files.write_arrays(path, arrays)
 
 
+def names() -> list[str]:
+  """Names of the score files that come with the package, sorted."""
+  return sorted(path.stem for path in _MEASURED.glob('*.npz'))
+
+
+def located(name: str) -> str:
+  """The path of the score file of this name; another path as it is."""
+  return str(_MEASURED / f'{name}.npz') if name in names() else name
+
+
 def load(path: str, num_examples: int, data_hash: str) -> Memorization:
   """Reads a score file of the same data set, or refuses it.
 
@@ -57,7 +72,9 @@ def load(path: str, num_examples: int, data_hash: str) -> Memorization:
     ValueError: if it is not a score file, or its length or hash differ.
   """
   if not pathlib.Path(path).exists():
-    raise FileNotFoundError(f'No file scores={path}.')
+    raise FileNotFoundError(
+        f'No file scores={path}, and none of that name comes with rum_jax; '
+        f'these do: {", ".join(names())}.')
   try:
     with np.load(path, allow_pickle=False) as file:
       scores = Memorization(*(file[name] for name in Memorization._fields))

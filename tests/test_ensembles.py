@@ -25,7 +25,7 @@ def seen() -> Seen:
 def gathered(seen: Seen, cuts: list[int]) -> ensembles.Ensemble:
   gathering = ensembles.Gathering()
   for a, b in zip(cuts, cuts[1:]):
-    gathering.add(ensembles.condensed(Seen(*(x[a:b] for x in seen))))
+    gathering.add(ensembles.condensed(Seen(*(x[a:b] for x in seen))), b - a)
   return gathering.ensemble()
 
 
@@ -68,5 +68,16 @@ def test_report_is_json_of_what_was_measured(seen):
       ensembles.reliability.rank_correlation(*halves))
   assert found['recommendation']['models'] > 75
   lines = ensembles.lines(found)
-  assert len(lines) == 5 and lines[4] == found['recommendation']['sentence']
-  assert lines[2].startswith('memorization by probability: ')
+  assert found['seconds'] == 150 and found['models_an_hour'] == 3600
+  assert len(lines) == 7 and lines[6] == found['recommendation']['sentence']
+  assert lines[4].startswith('memorization by probability: ')
+
+
+def test_fit_counts_the_models_that_are_right_about_their_own_subset(seen):
+  correct = seen.correct | seen.inside
+  correct[3] &= ~(seen.inside[3] & (np.cumsum(seen.inside[3]) <= 2))
+  found = ensembles.fit(gathered(seen._replace(correct=correct), [0, 64, 150]))
+  size = seen.inside[3].sum()
+  assert found['fitted'] == 149 and found['models'] == 150
+  assert found['least'] == pytest.approx((size - 2) / size)
+  assert found['mean'] == pytest.approx(1 - 2 / size / 150)

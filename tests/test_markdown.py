@@ -4,7 +4,7 @@ from rum_jax import markdown
 
 STEP = {'network': 'cnn', 'image': 32, 'batch': 128, 'what': '8 seeds',
         'microseconds': 38123.4, 'torch_microseconds': 45678.9,
-        'times_as_fast': 1.198}
+        'times_as_fast': 1.198, 'device': 'cpu', 'precision': 'float32'}
 
 
 def test_steps_and_algorithms_have_a_table_each():
@@ -16,7 +16,10 @@ def test_steps_and_algorithms_have_a_table_each():
                            ('mlp', 'ssd', 3.04, 1.21),
                            ('cnn', 'salun', 10.6, 1.046),
                            ('cnn', 'ssd', 8.1, 0.634)))]
-  steps, algorithms = markdown.speed(figures).split('\n\n')
+  figures.append({**STEP, 'device': 'H200', 'precision': 'bfloat16'})
+  where, steps, other, fast, algorithms = markdown.speed(figures).split('\n\n')
+  assert (where, other) == ('On cpu, float32:', 'On H200, bfloat16:')
+  assert len(fast.splitlines()) == 3
   assert steps.splitlines()[2:] == [
       '| cnn | 32×32 | 128 | 8 seeds | 38,123 | 45,679 | 1.20 |  |  |',
       '| cnn | 32×32 | 128 | 8 seeds | 38,123 | 45,679 | 1.20 | 410 | 399 |']

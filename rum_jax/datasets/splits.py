@@ -11,11 +11,15 @@ judges. The former is for choosing hyper-parameters, the latter for results:
 
 from __future__ import annotations
 
+import functools
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import trees
 from rum_jax.datasets.sources import Source
-from rum_jax.types import Dataset
+from rum_jax.types import Array, Dataset, Key
 
 
 def hold_out(source: Source, share: float, seed: int) -> Source:
@@ -106,9 +110,28 @@ def corrupted(source: Source, share: float, seed: int
   count, classes = round(share * source.num_train), len(source.classes)
   if count and classes < 2:
     raise ValueError(f'Expected two classes to confuse, found {classes}.')
-  rng = np.random.default_rng(seed)
-  rows = np.sort(rng.permutation(source.num_train)[:count])
   label = source.dataset.label.copy()
-  shift = rng.integers(1, max(classes, 2), count)
-  label[rows] = (label[rows] + shift) % classes
-  return source._replace(dataset=source.dataset._replace(label=label)), rows
+  label[:source.num_train], rows = wrong_labels(
+      jax.random.key(seed), label[:source.num_train], classes, count)
+  return (source._replace(dataset=source.dataset._replace(label=label)),
+          np.asarray(rows))
+
+
+@functools.partial(jax.jit, static_argnames=('classes', 'count'))
+def wrong_labels(key: Key, label: Array, classes: int, count: int
+                 ) -> tuple[Array, Array]:
+  """Makes `count` labels wrong, each one uniformly one of the other classes.
+
+  Args:
+    key: of the draw of examples and of labels.
+    label: `[N]` in `[0, classes)`.
+    classes: K, at least 2 where `count` is not 0.
+    count: in `[0, N]`.
+
+  Returns:
+    `(label [N], rows [count])`: the labels, and which are wrong, sorted.
+  """
+  key_rows, key_shift = jax.random.split(key)
+  rows = jnp.sort(jax.random.permutation(key_rows, len(label))[:count])
+  shift = jax.random.randint(key_shift, (count,), 1, max(classes, 2))
+  return label.at[rows].set((label[rows] + shift) % classes), rows
