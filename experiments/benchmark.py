@@ -5,6 +5,7 @@
   python -m experiments.benchmark --networks=cnn,resnet9 --image=32
   python -m experiments.benchmark --suite=layers
   python -m experiments.benchmark --suite=algorithms
+  python -m experiments.benchmark --suite=factors
   python -m experiments.benchmark --image=32 --precision=bfloat16  # On a GPU.
 
 `training`: a training step against PyTorch, alone, under seeds and pass by
@@ -13,7 +14,7 @@ in the same precision. `one core`: one device of ours and one thread of theirs.
 Seeds: ours on as many devices as there are seeds and cores, and the faster of
 one thread and one a core. `layers`: each layer against XLA's own form and
 PyTorch's. `algorithms`: every algorithm against the forward and backward passes
-that it must make.
+that it must make. `factors`: memorization and ES against the way of peers.
 
 Both sides of a ratio are measured in turn, since machines are noisy; what is
 printed are medians. Compilation is timed apart.
@@ -35,14 +36,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import (
-    assembly, cli, costs, layer_speed, memory, recipes, results, stages,
-    timing)
+    assembly, cli, costs, factor_speed, layer_speed, memory, recipes, results,
+    stages, timing)
 import rum_jax
 from rum_jax import files, objectives, plans, training
 from rum_jax.types import Dataset, Split
 
 SUITE = flags.DEFINE_enum(
-    'suite', 'training', ['training', 'layers', 'algorithms'],
+    'suite', 'training', ['training', 'layers', 'algorithms', 'factors'],
     'What to measure.')
 NETWORKS = flags.DEFINE_list('networks', 'mlp,cnn', 'Networks to measure.')
 IMAGE = flags.DEFINE_integer(
@@ -195,10 +196,10 @@ def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
 
 def main() -> None:
   """Measures the suite and prints it."""
-  found, suite = [], SUITE.value
-  if suite == 'layers':
-    found = layer_speed.measure(REPEATS.value)
-  for network in NETWORKS.value if suite != 'layers' else ():
+  suite = SUITE.value
+  whole = {'layers': layer_speed, 'factors': factor_speed}.get(suite)
+  found = whole.measure(REPEATS.value) if whole else []
+  for network in () if whole else NETWORKS.value:
     setup = prepare(network)
     if ALONE.value:
       under_seeds(setup, 1)[0]()

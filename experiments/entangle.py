@@ -12,7 +12,7 @@ rank correlations. Writes `entanglement.json` into the workdir.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
@@ -27,12 +27,6 @@ PARTITION = flags.DEFINE_enum(
 PARTS = flags.DEFINE_integer(
     'parts', partitions.COUNT, 'Groups to cut; the paper has 15, and 100 for '
     'Tiny-ImageNet.', lower_bound=3)
-
-
-def summarised(found: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
-  """`[S][3]` figures to low, medium and high, each a summary over seeds."""
-  return {name: {k: evaluation.summary([f[g][k] for f in found])
-                 for k in found[0][g]} for g, name in enumerate(results.GROUPS)}
 
 
 def show(title: str, groups: Mapping[str, Any]) -> None:
@@ -60,9 +54,9 @@ def main() -> None:
            for s, x in enumerate(features)]
   found = [entangled_sets.one_seed(x, p, scores)
            for x, p in zip(features, parts)]
-  tables = {kind: summarised([sets[kind] for sets, _ in found])
+  tables = {kind: entangled_sets.summarised([sets[kind] for sets, _ in found])
             for kind in found[0][0]}
-  tables['by_memorization'] = summarised([
+  tables['by_memorization'] = entangled_sets.summarised([
       [entangled_sets.measure(x, g, retain, scores) for g in groups]
       for x in features])
   for kind, table in tables.items():

@@ -18,7 +18,7 @@ import numpy as np
 from experiments import jobs, recipes, stages
 from experiments.progress import Progress
 import rum_jax
-from rum_jax import checkpoints, entanglement, evaluation, files, metrics
+from rum_jax import checkpoints, entanglement, evaluation, files
 from rum_jax.checkpoints import Artefact
 from rum_jax.scores import GROUPS as GROUPS
 from rum_jax.types import Split
@@ -56,12 +56,14 @@ def judged(
 
   truth = judge(models.oracle)
   rows = [
-      row('do_nothing', 'reference', groups, judge(models.original), truth, {}),
-      row('another_oracle', 'reference', groups, judge(models.other), truth,
-          models.other.notes)]
+      evaluation.row('do_nothing', 'reference', groups, judge(models.original),
+                     truth, {}),
+      evaluation.row('another_oracle', 'reference', groups, judge(models.other),
+                     truth, models.other.notes)]
   for job, artefact in done:
-    rows.append(row(job.method, job.variant, groups, judge(artefact), truth,
-                    artefact.notes, job.setting))
+    rows.append(evaluation.row(
+        job.method, job.variant, groups, judge(artefact), truth, artefact.notes,
+        job.setting))
   first = setup.recipe.first_seed
   return {
       **origin(setup),
@@ -70,42 +72,9 @@ def judged(
                    'held_out': len(setup.source.test)},
       'corrupted': setup.corrupted.tolist(),
       'groups': describe_groups(setup, groups, retain, models.original, scores),
-      'oracle': describe_oracle(groups, truth, models.oracle),
+      'oracle': evaluation.of_oracle(
+          groups, truth, models.oracle.notes['seconds']),
       'rows': rows, 'differences': evaluation.differences(rows)}
-
-
-def row(method: str, variant: str, groups: Named,
-        unlearned: evaluation.Behaviour, oracle: evaluation.Behaviour,
-        notes: Mapping[str, Any], setting: Any = None) -> dict[str, Any]:
-  """One row of the table.
-
-  Args:
-    method: name of the algorithm.
-    variant: vanilla, matched, shuffle, rum_f, rum or reference.
-    groups: name to rows.
-    unlearned: what the S models do.
-    oracle: what the S retrained models do.
-    notes: of the stage: seconds, steps, diverged runs.
-    setting: the hyper-parameters.
-  """
-  compared = evaluation.compare(unlearned, oracle)
-  count = len(unlearned.forget)
-  summary = evaluation.summary
-  parts = {}
-  for g, name in enumerate(groups):
-    tow = metrics.tug_of_war(
-        unlearned.groups[:, g] - oracle.groups[:, g],
-        unlearned.retain - oracle.retain, unlearned.test - oracle.test)
-    parts[name] = {'tow': summary(np.asarray(tow)), 'forget_accuracy': summary(
-        compared['group_accuracy'][:, g])}
-  return {
-      'method': method, 'variant': variant,
-      **{name: summary(compared[name]) for name in evaluation.FIGURES},
-      'seconds': summary([notes.get('seconds', 0.0) / count] * count),
-      'compile_seconds': notes.get('compile_seconds', 0.0),
-      'steps': notes.get('steps', []), 'diverged': notes.get('diverged', []),
-      'probes': notes.get('probes', []),
-      'groups': parts, 'setting': setting}
 
 
 def describe_groups(setup: stages.Setup, groups: Named, retain: np.ndarray,
@@ -126,18 +95,6 @@ def describe_groups(setup: stages.Setup, groups: Named, retain: np.ndarray,
              'es': evaluation.summary(score(features, Split(g, retain))),
              'corrupted': int(np.isin(g, setup.corrupted).sum())}
       for name, g in groups.items()}
-
-
-def describe_oracle(groups: Named, truth: evaluation.Behaviour,
-                    artefact: Artefact) -> dict[str, Any]:
-  """What retraining gives, and what it costs."""
-  figures = {'mia': truth.mia, 'forget_accuracy': truth.forget,
-             'retain_accuracy': truth.retain, 'test_accuracy': truth.test}
-  return {
-      'seconds': artefact.notes['seconds'] / len(truth.forget),
-      **{name: evaluation.summary(x) for name, x in figures.items()},
-      'groups': {name: evaluation.summary(truth.groups[:, g])
-                 for g, name in enumerate(groups)}}
 
 
 def origin(setup: stages.Setup) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from rum_jax import entanglement, partitions, reliability, separation
-from rum_jax import transport
+from rum_jax import entanglement, evaluation, partitions, reliability
+from rum_jax import separation, transport
+from rum_jax.scores import GROUPS
 from rum_jax.types import Array, Split
 
 RELEASED = {partitions.COUNT: partitions.RELEASED,
@@ -77,3 +79,16 @@ def one_seed(features: Array, parts: np.ndarray, scores: np.ndarray
       'rank_correlation_of_examples': correlation(
           np.asarray(entanglement.centroid_distance(features)), scores),
       'rank_correlation_of_groups': correlation(chosen.all_scores, mean)}
+
+
+def summarised(found: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
+  """Summaries over seeds of figures of low, medium and high sets.
+
+  Args:
+    found: `[S][3]`, name to figure.
+
+  Returns:
+    Level to name to what `evaluation.summary` makes of S figures.
+  """
+  return {name: {k: evaluation.summary([f[g][k] for f in found])
+                 for k in found[0][g]} for g, name in enumerate(GROUPS)}

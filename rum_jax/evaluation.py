@@ -114,6 +114,61 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
   return {'mean': mean, 'ci95': ci95, 'values': [float(v) for v in values]}
 
 
+def row(method: str, variant: str, groups: Mapping[str, Any],
+        unlearned: Behaviour, oracle: Behaviour, notes: Mapping[str, Any],
+        setting: Any = None) -> dict[str, Any]:
+  """One row of the table, as JSON values.
+
+  Args:
+    method: name of the algorithm.
+    variant: vanilla, matched, shuffle, rum_f, rum or reference.
+    groups: name to rows.
+    unlearned: what the S models do.
+    oracle: what the S retrained models do.
+    notes: of the stage: seconds, steps, diverged runs.
+    setting: the hyper-parameters.
+
+  Returns:
+    Summaries over seeds of all `FIGURES`, of `seconds` of one model, and for
+    each of the `groups` of `tow` and `forget_accuracy`; and what was given.
+  """
+  compared = compare(unlearned, oracle)
+  count = len(unlearned.forget)
+  parts = {}
+  for g, name in enumerate(groups):
+    tow = metrics.tug_of_war(
+        unlearned.groups[:, g] - oracle.groups[:, g],
+        unlearned.retain - oracle.retain, unlearned.test - oracle.test)
+    parts[name] = {'tow': summary(np.asarray(tow)), 'forget_accuracy': summary(
+        compared['group_accuracy'][:, g])}
+  return {
+      'method': method, 'variant': variant,
+      **{name: summary(compared[name]) for name in FIGURES},
+      'seconds': summary([notes.get('seconds', 0.0) / count] * count),
+      'compile_seconds': notes.get('compile_seconds', 0.0),
+      'steps': notes.get('steps', []), 'diverged': notes.get('diverged', []),
+      'probes': notes.get('probes', []),
+      'groups': parts, 'setting': setting}
+
+
+def of_oracle(groups: Mapping[str, Any], truth: Behaviour, seconds: float
+              ) -> dict[str, Any]:
+  """What retraining gives, and what it costs, as JSON values.
+
+  Args:
+    groups: name to rows.
+    truth: what the S retrained models do.
+    seconds: that all of them took together.
+  """
+  figures = {'mia': truth.mia, 'forget_accuracy': truth.forget,
+             'retain_accuracy': truth.retain, 'test_accuracy': truth.test}
+  return {
+      'seconds': seconds / len(truth.forget),
+      **{name: summary(x) for name, x in figures.items()},
+      'groups': {name: summary(truth.groups[:, g])
+                 for g, name in enumerate(groups)}}
+
+
 def differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
   """RUM^F minus each of its controls, paired by seed.
 

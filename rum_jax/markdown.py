@@ -65,12 +65,13 @@ def speed(figures: Sequence[Mapping[str, Any]]) -> str:
   """Tables of what a benchmark measured.
 
   Args:
-    figures: rows of training steps, which have `times_as_fast`, and of
-      algorithms, which have `of_its_passes`; others are left out.
+    figures: rows of training steps, which have `times_as_fast`, of algorithms,
+      which have `of_its_passes`, and of factors, which have `peer_seconds`;
+      others are left out.
 
   Returns:
     Markdown: steps against PyTorch, by device and precision, then algorithms
-    against their passes.
+    against their passes, then factors against the way of peers.
   """
   steps: dict[Any, list[Mapping[str, Any]]] = {}
   for row in figures:
@@ -98,6 +99,12 @@ def speed(figures: Sequence[Mapping[str, Any]]) -> str:
         *(f'| `{method}` | ' + ' | '.join(
             _work(works.get((method, n))) for n in networks) + ' |'
           for method in dict.fromkeys(m for m, _ in works))])
+  factors = [row for row in figures if 'peer_seconds' in row]
+  if factors:
+    tables.append([
+        '| factor | seconds | as peers | times as fast |', '| --- ' * 4 + '|',
+        *('| {factor} | {seconds:.2f} | {peer_seconds:.2f} | '
+          '{times_faster:.1f} |'.format(**row) for row in factors)])
   return '\n\n'.join('\n'.join(lines) for lines in tables)
 
 

@@ -17,7 +17,11 @@ def test_steps_and_algorithms_have_a_table_each():
                            ('cnn', 'salun', 10.6, 1.046),
                            ('cnn', 'ssd', 8.1, 0.634)))]
   figures.append({**STEP, 'device': 'H200', 'precision': 'bfloat16'})
-  where, steps, other, fast, algorithms = markdown.speed(figures).split('\n\n')
+  figures.append({'factor': 'ES', 'seconds': 0.311, 'peer_seconds': 12.2,
+                  'times_faster': 39.2})
+  where, steps, other, fast, algorithms, factors = markdown.speed(
+      figures).split('\n\n')
+  assert factors.splitlines()[2:] == ['| ES | 0.31 | 12.20 | 39.2 |']
   assert (where, other) == ('On cpu, float32:', 'On H200, bfloat16:')
   assert len(fast.splitlines()) == 3
   assert steps.splitlines()[2:] == [
