@@ -51,9 +51,11 @@ IMAGE = flags.DEFINE_integer(
     'four batches of them; 0 for the data set.', lower_bound=0)
 REPEATS = flags.DEFINE_integer(
     'repeats', 7, 'How often both sides are measured.', lower_bound=1)
+ROUNDS = flags.DEFINE_integer(
+    'rounds', costs.ROUNDS, 'Passes over the data each time, for `training`.',
+    lower_bound=1)
 JSON = flags.DEFINE_string('json', '', 'File for the figures.')
 ALONE = flags.DEFINE_bool('alone', False, 'Run our side once, to measure.')
-_EPOCHS = costs.ROUNDS
 _LINE = ('{network:8} {what:22} {microseconds:9.0f} µs a model-step, PyTorch '
          '{torch_microseconds:9.0f} µs: {times_as_fast:5.2f} times as fast')
 
@@ -81,7 +83,7 @@ def under_seeds(setup: stages.Setup, count: int, chunk: int | None = None
       setup.model, rum_jax.sgd(
           recipe.learning_rate, momentum=recipe.momentum,
           weight_decay=recipe.weight_decay),
-      epochs=_EPOCHS, batch_size=recipe.batch_size)
+      epochs=ROUNDS.value, batch_size=recipe.batch_size)
   fn = rum_jax.over_seeds(lambda key, data, part: train(key, None, data, part),
                           in_axes=(0, None, None), chunk=chunk,
                           devices=jax.devices()[:count])
@@ -107,7 +109,7 @@ def one_pass(setup: stages.Setup, kind: str) -> timing.Call:
     variables, plan = setup.model.init(key), draw(key, Split(rows[:0], rows))
     state = variables, tx.init(variables.params)
     return costs.repeated(lambda zero: lax.scan(
-        move, state, plan._replace(index=plan.index + zero)))
+        move, state, plan._replace(index=plan.index + zero)), ROUNDS.value)
 
   return timing.compiled(run, key)[0]
 
@@ -131,9 +133,9 @@ def against_torch(setup: stages.Setup, network: str
   batch, rows = setup.recipe.batch_size, setup.source.train
   image, label = (x[rows] for x in setup.source.dataset)
   theirs, flops = torch_side.passes(
-      network, image, label, len(setup.source.classes), batch, _EPOCHS, gpu,
+      network, image, label, len(setup.source.classes), batch, ROUNDS.value, gpu,
       setup.recipe.precision == 'bfloat16')
-  steps = _EPOCHS * plans.num_steps(len(rows), batch)
+  steps = ROUNDS.value * plans.num_steps(len(rows), batch)
 
   def compare(what: str, ours: timing.Call, kind: str, *threads: int,
               models: int = 1) -> dict[str, Any]:

@@ -69,14 +69,14 @@ def work(method: str, setting: dict[str, Any], num_forget: int,
   }.get(method, epochs * retain))
 
 
-def repeated(once: Callable[[jax.Array], Any]) -> Any:
-  """Runs `once` `ROUNDS` times in a loop from which nothing can be lifted."""
+def repeated(once: Callable[[jax.Array], Any], rounds: int = ROUNDS) -> Any:
+  """Runs `once` `rounds` times in a loop from which nothing can be lifted."""
 
   def step(total, _):
     result = once(jnp.where(total > jnp.inf, 1, 0))
     return total + sum(x.sum() for x in jax.tree.leaves(result)), None
 
-  return lax.scan(step, jnp.zeros(()), length=ROUNDS)[0]
+  return lax.scan(step, jnp.zeros(()), length=rounds)[0]
 
 
 def prices(setup: stages.Setup, rows: jax.Array) -> list[timing.Call]:

@@ -23,7 +23,6 @@ from rum_jax.checkpoints import Artefact
 from rum_jax.types import Dataset, Split, Variables
 
 _WHEN = {'el2n': 'early', 'grand': 'early', 'held_out_retraining': 'final'}
-_RATE = 0.1  # Learning rate of held-out retraining: the follow-up.
 
 
 class Scored(NamedTuple):
@@ -101,11 +100,11 @@ def looked(setup: Setup, name: str, runs: Artefact) -> Artefact:
   """Scores of S runs from their early or their final variables."""
   model, recipe = setup.model, setup.recipe
   held_out = name == 'held_out_retraining'
-  identity = {'runs': runs.digest, 'look': name, 'learning_rate': _RATE}
+  identity = {'runs': runs.digest, 'look': name, 'learning_rate': recipe.learning_rate}
 
   def look(key, variables, data, apart):
     if held_out:
-      tx = rum_jax.sgd(_RATE, momentum=recipe.momentum,
+      tx = rum_jax.sgd(recipe.learning_rate, momentum=recipe.momentum,
                        weight_decay=recipe.weight_decay)
       return proxies.held_out_retraining(
           model, tx, batch_size=recipe.batch_size)(key, variables, data, apart)
