@@ -131,11 +131,12 @@ def against_torch(setup: stages.Setup, network: str
   recipes.one_of('networks', network, torch_side.NETWORKS)
   gpu = jax.default_backend() == 'gpu'
   batch, rows = setup.recipe.batch_size, setup.source.train
+  rounds = ROUNDS.value
   image, label = (x[rows] for x in setup.source.dataset)
   theirs, flops = torch_side.passes(
-      network, image, label, len(setup.source.classes), batch, ROUNDS.value, gpu,
+      network, image, label, len(setup.source.classes), batch, rounds, gpu,
       setup.recipe.precision == 'bfloat16')
-  steps = ROUNDS.value * plans.num_steps(len(rows), batch)
+  steps = rounds * plans.num_steps(len(rows), batch)
 
   def compare(what: str, ours: timing.Call, kind: str, *threads: int,
               models: int = 1) -> dict[str, Any]:

@@ -100,7 +100,8 @@ def looked(setup: Setup, name: str, runs: Artefact) -> Artefact:
   """Scores of S runs from their early or their final variables."""
   model, recipe = setup.model, setup.recipe
   held_out = name == 'held_out_retraining'
-  identity = {'runs': runs.digest, 'look': name, 'learning_rate': recipe.learning_rate}
+  identity = {'runs': runs.digest, 'look': name,
+              **recipe.part('learning_rate')}
 
   def look(key, variables, data, apart):
     if held_out:
