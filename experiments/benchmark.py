@@ -211,11 +211,11 @@ def main() -> None:
     found += (against_torch(setup, network) if suite == 'training' else
               costs.measure(setup, network, REPEATS.value))
   if JSON.value:
-    how = {'device': jax.devices()[0].device_kind,
-           'precision': cli.recipe().precision}
+    made = results.environment()
+    where = 'processor' if made['platform'] == 'cpu' else 'device'
+    how = {'device': made[where], 'precision': cli.recipe().precision}
     files.write_json(pathlib.Path(JSON.value), {
-        'figures': [row | how for row in found],
-        'environment': results.environment()})
+        'figures': [row | how for row in found], 'environment': made})
 
 
 if __name__ == '__main__':

@@ -111,11 +111,20 @@ def environment() -> dict[str, Any]:
                    **{n: importlib.metadata.version(n) for n in names},
                    'rum-jax': rum_jax.__version__},
       'device': jax.devices()[0].device_kind,
+      'processor': _processor(),
       'platform': jax.default_backend(),
       'devices': jax.device_count(),
       'cores': os.cpu_count(),
       'commit': _commit(),
   }
+
+
+def _processor() -> str:
+  """Of this machine, as Linux calls it, or else as Python does."""
+  path = pathlib.Path('/proc/cpuinfo')
+  lines = path.read_text().splitlines() if path.exists() else []
+  named = [line.split(':')[1] for line in lines if 'model name' in line]
+  return named[0].strip() if named else platform.processor()
 
 
 def _commit() -> str | None:
