@@ -10,7 +10,7 @@
 
 `training`: a training step against PyTorch, alone, under seeds and pass by
 pass, and the memory of both. PyTorch runs channels-last, on a GPU compiled, and
-in the same precision. `one core`: one device of ours and one thread of theirs.
+in the same precision. `one core`: both sides have one core to run on.
 Seeds: ours on as many devices as there are seeds and cores, and the faster of
 one thread and one a core. `layers`: each layer against XLA's own form and
 PyTorch's. `algorithms`: every algorithm against the forward and backward passes
@@ -22,6 +22,7 @@ printed are medians. Compilation is timed apart.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -120,15 +121,21 @@ def cases(gpu: bool) -> list[tuple[int, int | None]]:
   return [(1, None), (8, None), *([(8, 4), (8, 1)] if gpu else []), *many]
 
 
-def against_torch(setup: stages.Setup, network: str
-                  ) -> list[dict[str, Any]]:
-  """Microseconds of a model-step: pass by pass, alone, and under seeds."""
+def other_side(network: str) -> Any:
+  """The module that runs the network in PyTorch."""
   try:
     from experiments import torch_side
   except ImportError as error:
     raise ValueError("The benchmark needs PyTorch: pip install '.[bench]'."
                      ) from error
   recipes.one_of('networks', network, torch_side.NETWORKS)
+  return torch_side
+
+
+def against_torch(setup: stages.Setup, network: str
+                  ) -> list[dict[str, Any]]:
+  """Microseconds of a model-step: pass by pass, alone, and under seeds."""
+  torch_side = other_side(network)
   gpu = jax.default_backend() == 'gpu'
   batch, rows = setup.recipe.batch_size, setup.source.train
   rounds = ROUNDS.value
@@ -140,9 +147,10 @@ def against_torch(setup: stages.Setup, network: str
 
   def compare(what: str, ours: timing.Call, kind: str, *threads: int,
               models: int = 1) -> dict[str, Any]:
-    mine, *others = timing.medians(
-        [ours, *(functools.partial(theirs, kind, n) for n in threads)],
-        REPEATS.value)
+    with timing.one_core() if threads == (1,) else contextlib.nullcontext():
+      mine, *others = timing.medians(
+          [ours, *(functools.partial(theirs, kind, n) for n in threads)],
+          REPEATS.value)
     row = {'network': network, 'image': image.shape[1], 'batch': batch,
            'what': what, 'microseconds': 1e6 * mine / models / steps,
            'images_a_second': batch * steps * models / mine,
@@ -172,7 +180,9 @@ def resources(row: dict[str, Any], flops: float, image: np.ndarray
   """Share of the machine's peak that a step reaches, and peak memory."""
   side = 8192 if jax.default_backend() == 'gpu' else 2048
   x = jnp.ones((side, side), cli.recipe().precision)
-  product = timing.medians([timing.compiled(jnp.matmul, x, x)[0]], 5)[0]
+  call = timing.compiled(jnp.matmul, x, x)[0]
+  with timing.one_core():  # As the step was.
+    product = timing.medians([call], 5)[0]
   share = flops * product / (2 * side**3 * 1e-6 * row['microseconds'])
   mine, other = peaks(row['network'], image, row['batch'])
   print(f'  {share:.0%} of the speed of one large product; at most {mine:.0f} '

@@ -105,7 +105,8 @@ def start_devices() -> None:
   """One CPU device a core, single-threaded each; the compilation cache on.
 
   Small networks hardly use a second core, so runs are spread over them; with
-  one thread each, results do not depend on the number of cores.
+  one thread each (but for large products, whose bits do not depend on it),
+  results do not depend on the number of cores.
   """
   chunk()  # Refuses a bad one before anything starts.
   extra = '--xla_cpu_multi_thread_eigen=false'

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments import assembly, recipes
 from experiments.progress import Progress
-from experiments.stages import Setup, described, finite, keys
+from experiments.stages import Setup, described, keys
 from rum_jax import checkpoints, evaluation, refinement, rum
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import Info, PyTree, Split, Unlearner, Variables
@@ -126,7 +126,7 @@ def unlearn(setup: Setup, job: Job, start: Artefact) -> Artefact:
     notes['diverged'] = [
         {'seed': setup.recipe.first_seed + s, 'stage': stage}
         for s, stage in evaluation.diverged(
-            losses, finite(artefact.arrays['logits']))]
+            losses, evaluation.finite(artefact.arrays['logits']))]
     return artefact
 
   return checkpoints.stage(
@@ -138,12 +138,6 @@ def _means(probes: PyTree) -> dict[str, float]:
   return {jax.tree_util.keystr(path, simple=True, separator=' '):
               float(x.reshape(x.shape[0], -1)[:, -1].mean())
           for path, x in jax.tree.leaves_with_path(probes)}
-
-
-def stacked(refinements: Sequence[Sequence[Split]]) -> tuple[Split, ...]:
-  """One refinement a seed to stages whose splits have a leading axis `[S]`."""
-  return tuple(Split(*map(np.stack, zip(*stage)))
-               for stage in zip(*refinements))
 
 
 def judge(setup: Setup, artefact: Artefact, subsets: evaluation.Subsets
@@ -196,7 +190,7 @@ def splits_of(setup: Setup, groups: refinement.Groups, variant: str
       refinement.merged(groups) if variant in ('vanilla', 'matched') else
       refinement.shuffled(groups, seed) if variant == 'shuffle' else groups
       for seed in range(recipe.first_seed, recipe.first_seed + recipe.seeds)]
-  return stacked([refinement.stages(g, n) for g in chosen])
+  return refinement.stacked([refinement.stages(g, n) for g in chosen])
 
 
 def jobs_of(setup: Setup, groups: refinement.Groups) -> list[Job]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
-import warnings
 
 import jax
 import jax.numpy as jnp
@@ -128,25 +127,13 @@ def looked(setup: Setup, name: str, runs: Artefact) -> Artefact:
       compute)
 
 
-def mean(setup: Setup, name: str, runs: np.ndarray) -> np.ndarray:
-  """`[S, N]` to `[N]`; a run that diverged is named and left out."""
-  fine = np.isfinite(runs).all(axis=1)
-  if not fine.all():
-    seeds = setup.recipe.first_seed + np.flatnonzero(~fine)
-    warnings.warn(f'{name} leaves out what diverged: seeds {seeds.tolist()}.',
-                  stacklevel=2)
-  if not fine.any():
-    raise ValueError(f'Expected a run of {name} not to diverge with '
-                     f'learning_rate={setup.recipe.learning_rate}.')
-  return runs[fine].mean(axis=0)
-
-
 def difficulty(setup: Setup) -> np.ndarray:
   """`[N]`, what the recipe refines by: memorization or a proxy of it."""
   name = setup.recipe.refine_by
   if name == recipes.MEMORIZATION:
     return estimation.estimate(setup).score
-  return mean(setup, name, scored(setup, [name])[name].runs)
+  return proxy_report.mean(name, scored(setup, [name])[name].runs,
+                           setup.recipe.first_seed)
 
 
 def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
@@ -158,7 +145,8 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
   elif known.exists():
     truth = scores.load(str(known), n, setup.data_hash).score
   found = scored(setup, names)
-  means = {name: mean(setup, name, x.runs) for name, x in found.items()}
+  means = {name: proxy_report.mean(name, x.runs, setup.recipe.first_seed)
+           for name, x in found.items()}
   files.write_arrays(setup.root / 'proxies.npz', {
       **means, 'row': setup.source.row[:n], 'data_hash': setup.data_hash})
   whole = estimate_seconds(setup)

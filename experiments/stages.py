@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments import assembly, fitting, recipes
 from experiments.programs import Programs
-from rum_jax import checkpoints, datasets, ensembles
+from rum_jax import checkpoints, datasets, ensembles, evaluation
 from rum_jax import refinement, runs, training, trees
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import (
@@ -114,16 +114,11 @@ def train(setup: Setup, name: str, key: Array, rows: np.ndarray) -> Artefact:
 
   artefact = checkpoints.stage(folder, identity, compute)
   fitting.forget_states(folder)
-  lost = np.flatnonzero(~finite(artefact.arrays['logits']))
+  lost = np.flatnonzero(~evaluation.finite(artefact.arrays['logits']))
   for seed in setup.recipe.first_seed + lost % setup.recipe.seeds:
     print(f'Warning: {name} diverged with seed={seed}; the other seeds are '
           'reported.', file=sys.stderr)
   return artefact
-
-
-def finite(logits: np.ndarray) -> np.ndarray:
-  """`[S, N, K]` to `[S]`: whether a model says anything at all."""
-  return np.isfinite(logits).all(axis=(1, 2))
 
 
 def fitted(setup: Setup, name: str, folder: pathlib.Path,

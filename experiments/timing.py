@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
+import os
+import pathlib
 import statistics
 import time
 
@@ -29,3 +32,26 @@ def medians(calls: list[Call], repeats: int) -> list[float]:
       if repeat:
         seconds.append(time.perf_counter() - begin)
   return [statistics.median(x) for x in taken]
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+  """Keeps all threads of this process on one core, where the system can.
+
+  XLA multiplies matrices on all cores, whatever it was told.
+  """
+  tasks = pathlib.Path('/proc/self/task')
+
+  def keep(cores: set[int]) -> None:
+    for task in tasks.iterdir():
+      os.sched_setaffinity(int(task.name), cores)
+
+  if not tasks.exists():
+    yield
+    return
+  cores = os.sched_getaffinity(0)
+  keep({min(cores)})
+  try:
+    yield
+  finally:
+    keep(cores)

@@ -191,6 +191,11 @@ def differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
   return out
 
 
+def finite(logits: np.ndarray) -> np.ndarray:
+  """`[S, N, K]` to `[S]`: whether a model says anything at all."""
+  return np.isfinite(logits).all(axis=(1, 2))
+
+
 def diverged(losses: Sequence[np.ndarray], finite: np.ndarray
              ) -> list[tuple[int, int]]:
   """Run and first stage of every run that is not finite.

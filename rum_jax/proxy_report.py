@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+import warnings
 
 import numpy as np
 
@@ -12,6 +13,31 @@ from rum_jax.scores import GROUPS
 
 _HEAD = ('', 'Spearman', 'one run', *GROUPS, 'memorization',
          'seconds', 'cost')
+
+
+def mean(name: str, runs: np.ndarray, first_seed: int) -> np.ndarray:
+  """The scores of a proxy, over the runs that did not diverge.
+
+  Args:
+    name: of the proxy.
+    runs: `[S, N]`.
+    first_seed: of the runs; those that diverged are named in a warning.
+
+  Returns:
+    `[N]`.
+
+  Raises:
+    ValueError: if all of them diverged.
+  """
+  fine = np.isfinite(runs).all(axis=1)
+  if not fine.all():
+    seeds = first_seed + np.flatnonzero(~fine)
+    warnings.warn(f'{name} leaves out what diverged: seeds {seeds.tolist()}.',
+                  stacklevel=2)
+  if not fine.any():
+    raise ValueError(f'Expected one of {len(runs)} runs of {name} not to '
+                     'diverge; a lower learning_rate may help.')
+  return runs[fine].mean(axis=0)
 
 
 def compared(truth: np.ndarray | None, proxy: np.ndarray, runs: np.ndarray,

@@ -96,6 +96,19 @@ def merged(groups: Groups) -> Groups:
   return (np.sort(np.concatenate(groups)),)
 
 
+def stacked(refinements: Sequence[Sequence[Split]]) -> tuple[Split, ...]:
+  """The stages of many seeds as one.
+
+  Args:
+    refinements: for each of S seeds the splits of `stages`, of equal lengths.
+
+  Returns:
+    For each stage a split with a leading axis `[S]`.
+  """
+  return tuple(Split(*map(np.stack, zip(*stage)))
+               for stage in zip(*refinements))
+
+
 def load_groups(path: str) -> Groups:
   """Reads `{"low": rows, "medium": rows, "high": rows}`, rows of the data set.
 

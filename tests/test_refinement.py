@@ -189,3 +189,15 @@ def test_stages_refuse(groups, message):
 def test_what_is_no_row_is_named(values, message):
   with pytest.raises((TypeError, ValueError), match=message):
     refinement.as_rows(values)
+
+
+def test_stacked_stages_have_the_splits_of_each_seed():
+  groups = [tuple(np.split(np.random.default_rng(s).permutation(20)[:12], 3))
+            for s in range(4)]
+  each = [refinement.stages(g, 20) for g in groups]
+  stages = refinement.stacked(each)
+  assert len(stages) == 3
+  for stage, of_stage in enumerate(stages):
+    for seed, splits in enumerate(each):
+      for a, b in zip(of_stage, splits[stage], strict=True):
+        np.testing.assert_array_equal(a[seed], b)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import proxies, recipes, results, stages
-from rum_jax import ensembles, learning_events, refinement
+from rum_jax import ensembles, learning_events, proxy_report, refinement
 
 pytestmark = pytest.mark.slow
 
@@ -123,11 +123,10 @@ def test_what_is_about_memorization_takes_no_proxy(run, tmp_path, binary):
   assert not list(tmp_path.iterdir())
 
 
-def test_runs_that_diverged_are_left_out_and_named(tmp_path):
-  setup = stages.prepare(recipes.Recipe(first_seed=7), tmp_path, 'data', None)
+def test_runs_that_diverged_are_left_out_and_named():
   runs = np.asarray([[1.0, 2.0], [np.nan, 2.0], [3.0, 6.0]])
   with pytest.warns(UserWarning, match=r'loss leaves out .* seeds \[8\]\.'):
-    np.testing.assert_array_equal(proxies.mean(setup, 'loss', runs), [2, 4])
+    np.testing.assert_array_equal(proxy_report.mean('loss', runs, 7), [2, 4])
   with (pytest.warns(UserWarning), pytest.raises(
-      ValueError, match='loss not to diverge with learning_rate=0.2')):
-    proxies.mean(setup, 'loss', runs[1:2])
+      ValueError, match='one of 1 runs of loss not to diverge')):
+    proxy_report.mean('loss', runs[1:2], 7)
