@@ -14,7 +14,7 @@ in the same precision. `one core`: both sides have one core to run on.
 Seeds: ours on as many devices as there are seeds and cores, and the faster of
 one thread and one a core. `layers`: each layer against XLA's own form and
 PyTorch's. `algorithms`: every algorithm against the forward and backward passes
-that it must make. `factors`: memorization and ES against the way of peers.
+that it must make. `factors`: memorization and ES against NumPy.
 
 Both sides of a ratio are measured in turn, since machines are noisy; what is
 printed are medians. Compilation is timed apart.
@@ -146,8 +146,9 @@ def against_torch(setup: stages.Setup, network: str
   steps = rounds * plans.num_steps(len(rows), batch)
 
   def compare(what: str, ours: timing.Call, kind: str, *threads: int,
-              models: int = 1) -> dict[str, Any]:
-    with timing.one_core() if threads == (1,) else contextlib.nullcontext():
+              models: int = 1, keep: Any = contextlib.nullcontext
+              ) -> dict[str, Any]:
+    with keep():
       mine, *others = timing.medians(
           [ours, *(functools.partial(theirs, kind, n) for n in threads)],
           REPEATS.value)
@@ -159,11 +160,11 @@ def against_torch(setup: stages.Setup, network: str
     print(_LINE.format(**row), flush=True)
     return row
 
-  where = '' if gpu else ', one core'
-  found = [compare(f'{kind}{where}', one_pass(setup, kind), kind, 1)
+  where, how = ('', {}) if gpu else (', one core', {'keep': timing.one_core})
+  found = [compare(f'{kind}{where}', one_pass(setup, kind), kind, 1, **how)
            for kind in ('forward', 'gradient')]
   ours, _ = under_seeds(setup, 1)
-  found.append(compare(f'step{where}', ours, 'step', 1))
+  found.append(compare(f'step{where}', ours, 'step', 1, **how))
   found[-1] |= resources(found[-1], flops / steps, image)
   for count, chunk in cases(gpu):
     ours, seconds = under_seeds(setup, count, chunk)
@@ -178,10 +179,11 @@ def against_torch(setup: stages.Setup, network: str
 def resources(row: dict[str, Any], flops: float, image: np.ndarray
               ) -> dict[str, float]:
   """Share of the machine's peak that a step reaches, and peak memory."""
-  side = 8192 if jax.default_backend() == 'gpu' else 2048
+  gpu = jax.default_backend() == 'gpu'
+  side = 8192 if gpu else 2048
   x = jnp.ones((side, side), cli.recipe().precision)
   call = timing.compiled(jnp.matmul, x, x)[0]
-  with timing.one_core():  # As the step was.
+  with contextlib.nullcontext() if gpu else timing.one_core():  # As the step.
     product = timing.medians([call], 5)[0]
   share = flops * product / (2 * side**3 * 1e-6 * row['microseconds'])
   mine, other = peaks(row['network'], image, row['batch'])
@@ -192,10 +194,8 @@ def resources(row: dict[str, Any], flops: float, image: np.ndarray
 
 def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
   """MiB that our process, and PyTorch's, held at most: of a GPU, if on one."""
-  code = ('import numpy as np; from experiments import memory, torch_side; '
-          'memory.print_peak(torch_side.peak('
-          f'"{network}", np.zeros({image.shape}, np.uint8), '
-          f'np.zeros({len(image)}), 10, {batch}, 1, '
+  code = ('from experiments import memory, torch_side; memory.print_peak('
+          f'torch_side.peak("{network}", {image.shape}, {batch}, '
           f'{jax.default_backend() == "gpu"}, '
           f'{cli.recipe().precision == "bfloat16"}))')
   found = []
@@ -222,8 +222,7 @@ def main() -> None:
               costs.measure(setup, network, REPEATS.value))
   if JSON.value:
     made = results.environment()
-    where = 'processor' if made['platform'] == 'cpu' else 'device'
-    how = {'device': made[where], 'precision': cli.recipe().precision}
+    how = {'device': made['device'], 'precision': cli.recipe().precision}
     files.write_json(pathlib.Path(JSON.value), {
         'figures': [row | how for row in found], 'environment': made})
 

@@ -39,7 +39,8 @@ class Work(NamedTuple):
 
 def whole(count: int, size: int) -> int:
   """Examples in so many batches as `count` of them need."""
-  return plans.num_steps(count, size) * size
+  width = min(size, max(count, 1))  # As plans lay them out.
+  return plans.num_steps(count, width) * width
 
 
 def work(method: str, setting: dict[str, Any], num_forget: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import functools
 import pathlib
 import sys
@@ -14,7 +15,8 @@ import numpy as np
 from experiments import fitting, stages
 from experiments.progress import Progress
 from experiments.stages import Setup
-from rum_jax import checkpoints, ensembles, memorization, published_scores
+from rum_jax import checkpoints, ensembles, hosts, memorization
+from rum_jax import published_scores
 from rum_jax import scores, segments
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import Array, Split
@@ -46,7 +48,7 @@ def ensemble(setup: Setup, first_model: int = 0) -> ensembles.Ensemble:
     place, whole = segment_place(setup.root, identity, first, count)
     made = checkpoints.stage(place, whole, functools.partial(
         subset_models, setup, place, whole, first, count))
-    gathering.add(made.arrays, sum(made.notes.values()))
+    gathering.add(made.arrays)
     fitting.forget_states(place)
     progress.step(f'{first + count - first_model} models')
   return gathering.ensemble()
@@ -75,7 +77,20 @@ def subset_models(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
   seen, _ = setup.programs.run(
       'seen', functools.partial(memorization.seen, setup.model, n),
       (0, 0, None), run.state.variables, subset, setup.dataset)
-  return Artefact(ensembles.condensed(seen), notes=notes)
+  where = f'{jax.device_count()} × {hosts.device_name()}'
+  return Artefact(ensembles.condensed(seen), notes={**notes, 'device': where})
+
+
+def notes_of(setup: Setup, first_model: int = 0
+             ) -> list[tuple[int, Mapping[str, Any]]] | None:
+  """Models and notes of each segment, where all are in the workdir."""
+  identity, found = ensemble_identity(setup), []
+  for part in segments.segments(first_model, setup.recipe.models, SEGMENT):
+    place, whole = segment_place(setup.root, identity, *part)
+    if not place.exists():
+      return None
+    found.append((part[1], checkpoints.load(place, whole).notes))
+  return found
 
 
 def check_enough(setup: Setup) -> None:

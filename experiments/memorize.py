@@ -9,8 +9,9 @@ Writes into the workdir: `memorization.npz`, in the order of the training
 examples (scores and standard errors from correctness and from probabilities,
 models in and out, row in the published data set, hash of the data), and
 `memorization.json`: how reliable the scores are, and how many models the medium
-group would take. Stopped, it goes on where it was; with more `--models` it adds
-to those that are there, in the same `--workdir`.
+group would take; `memorization_speed.json`: models an hour on each device.
+Stopped, it goes on where it was; with more `--models` it adds to those that are
+there, in the same `--workdir`.
 
 With `--proxy` it trains a few runs with a probe instead of the many models, and
 writes `proxies.npz` (scores of the same examples, high where they are
@@ -28,7 +29,7 @@ import pathlib
 from absl import flags
 import numpy as np
 
-from experiments import cli, estimation, proxies, recipes, results, stages
+from experiments import cli, estimation, proxies, recipes, stages
 from rum_jax import checkpoints, ensembles, files, influence_pairs
 from rum_jax import plots, proxy_report, scores, segments
 
@@ -116,10 +117,13 @@ def main() -> None:
   found = ensembles.report(models, setup.source.num_train,
                            setup.recipe.forget // 3, TARGET.value)
   files.write_json(setup.root / 'memorization.json', {
-      **results.origin(setup), 'first_model': first,
-      'models': setup.recipe.models,
+      'first_model': first, 'models': setup.recipe.models,
       'identity': estimation.ensemble_identity(setup), **found})
-  print(*ensembles.lines(found), sep='\n')
+  speed = ensembles.speed(estimation.notes_of(setup, first))
+  files.write_json(setup.root / 'memorization_speed.json', speed)
+  print(*ensembles.lines(found), *(
+      f'{x["models_an_hour"]:,.0f} models an hour on {device}'
+      for device, x in speed.items()), sep='\n')
   if INFLUENCE.value:
     write_influence(setup, models, estimated.score)
 

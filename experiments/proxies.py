@@ -17,7 +17,7 @@ from experiments import estimation, fitting, recipes, results, stages
 from experiments.stages import Setup
 import rum_jax
 from rum_jax import checkpoints, files, learning_events, observers, proxies
-from rum_jax import proxy_report, scores, segments, training
+from rum_jax import proxy_report, scores, training
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import Dataset, Split, Variables
 
@@ -96,7 +96,12 @@ def watched(setup: Setup, probe: str) -> Artefact:
 
 
 def looked(setup: Setup, name: str, runs: Artefact) -> Artefact:
-  """Scores of S runs from their early or their final variables."""
+  """Scores of S runs from their early or their final variables.
+
+  Held-out retraining goes on at the rate of the recipe. The follow-up has 0.1,
+  which is also its rate of training; a network that is trained at less may not
+  survive it.
+  """
   model, recipe = setup.model, setup.recipe
   held_out = name == 'held_out_retraining'
   identity = {'runs': runs.digest, 'look': name,
@@ -149,7 +154,8 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
            for name, x in found.items()}
   files.write_arrays(setup.root / 'proxies.npz', {
       **means, 'row': setup.source.row[:n], 'data_hash': setup.data_hash})
-  whole = estimate_seconds(setup)
+  parts = estimation.notes_of(setup)
+  whole = parts and sum(notes['seconds'] for _, notes in parts)
   about = {
       **results.origin(setup),
       'runs': setup.recipe.seeds, 'models': setup.recipe.models,
@@ -161,14 +167,3 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
                   for name, x in found.items()}}
   files.write_json(setup.root / 'proxies.json', about)
   return about
-
-
-def estimate_seconds(setup: Setup) -> float | None:
-  """What the models of the estimate took, where all are in the workdir."""
-  identity, seconds = estimation.ensemble_identity(setup), 0.0
-  for part in segments.segments(0, setup.recipe.models, estimation.SEGMENT):
-    place, whole = estimation.segment_place(setup.root, identity, *part)
-    if not place.exists():
-      return None
-    seconds += checkpoints.load(place, whole).notes['seconds']
-  return seconds

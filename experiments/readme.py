@@ -2,12 +2,12 @@
 
   python -m experiments.readme
 
-Blocks of the pages below are filled from `results/`: each
+Blocks of the pages in `PAGES` are filled from `results/`: each
 `<!-- results:NAME -->` from `NAME.json`, the `results.json` of a run;
 `<!-- difficulty:NAME -->` and the like from `difficulty_NAME.json`; and
 `<!-- speed -->` from what `experiments.benchmark --json=results/speed_….json`
 wrote. `<!-- methods -->` is of the docstrings of the algorithms. A test holds
-both files to it.
+all of them to it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import numpy as np
 from experiments import jobs, recipes, stages
 from experiments.progress import Progress
 import rum_jax
-from rum_jax import checkpoints, entanglement, evaluation, files
+from rum_jax import checkpoints, entanglement, evaluation, files, hosts
 from rum_jax.checkpoints import Artefact
 from rum_jax.scores import GROUPS as GROUPS
 from rum_jax.types import Split
@@ -110,21 +110,12 @@ def environment() -> dict[str, Any]:
       'versions': {'python': platform.python_version(),
                    **{n: importlib.metadata.version(n) for n in names},
                    'rum-jax': rum_jax.__version__},
-      'device': jax.devices()[0].device_kind,
-      'processor': _processor(),
+      'device': hosts.device_name(),
       'platform': jax.default_backend(),
       'devices': jax.device_count(),
       'cores': os.cpu_count(),
       'commit': _commit(),
   }
-
-
-def _processor() -> str:
-  """Of this machine, as Linux calls it, or else as Python does."""
-  path = pathlib.Path('/proc/cpuinfo')
-  lines = path.read_text().splitlines() if path.exists() else []
-  named = [line.split(':')[1] for line in lines if 'model name' in line]
-  return named[0].strip() if named else platform.processor()
 
 
 def _commit() -> str | None:

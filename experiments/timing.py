@@ -44,7 +44,8 @@ def one_core() -> Iterator[None]:
 
   def keep(cores: set[int]) -> None:
     for task in tasks.iterdir():
-      os.sched_setaffinity(int(task.name), cores)
+      with contextlib.suppress(ProcessLookupError):  # It has ended since.
+        os.sched_setaffinity(int(task.name), cores)
 
   if not tasks.exists():
     yield

@@ -101,9 +101,12 @@ def passes(name: str, image: np.ndarray, label: np.ndarray, classes: int,
   return run, counter.get_total_flops()
 
 
-def peak(*args) -> float | None:
-  """Bytes that `passes` of these arguments, run once, took of a GPU at most."""
-  run, _ = passes(*args)
+def peak(name: str, shape: tuple[int, ...], batch_size: int, gpu: bool,
+         half: bool) -> float | None:
+  """Bytes of a GPU, if on one, that a pass over such images takes at most."""
+  run, _ = passes(name, np.zeros(shape, np.uint8), np.zeros(shape[0]), 10,
+                  batch_size, 1, gpu, half)
+  if gpu:
+    torch.cuda.reset_peak_memory_stats()  # Not what was held uncompiled.
   run()
-  gpu = torch.cuda.is_available()
   return torch.cuda.max_memory_allocated() if gpu else None

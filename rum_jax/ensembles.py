@@ -28,14 +28,12 @@ class Ensemble(NamedTuple):
     inside: `[M, ceil(N / 8)]` who trained on whom.
     held_out: `[M, ceil(n / 8)]` who is right about whom of those held out.
     sums: of probabilities, `[2, 2, N]`: of every second model, and of the rest.
-    seconds: that it took to train them, compilation included.
   """
 
   correct: np.ndarray
   inside: np.ndarray
   held_out: np.ndarray
   sums: Sums
-  seconds: float = 0.0
 
 
 def condensed(seen: Seen) -> dict[str, np.ndarray]:
@@ -55,19 +53,17 @@ class Gathering:
   """Takes the segments of an ensemble in, one after the other."""
 
   def __init__(self):
-    self._bits, self._sums, self._seconds = [], None, 0.0
+    self._bits, self._sums = [], None
 
-  def add(self, arrays: Mapping[str, np.ndarray], seconds: float) -> None:
-    """Adds a segment, as `condensed` made it, and the seconds it took."""
-    self._seconds += seconds
+  def add(self, arrays: Mapping[str, np.ndarray]) -> None:
+    """Adds a segment, as `condensed` made it."""
     self._bits.append([arrays[name] for name in BITS])
     sums = Sums(*(arrays[name] for name in Sums._fields))
     self._sums = memorization.join(
         [sums] if self._sums is None else [self._sums, sums])
 
   def ensemble(self) -> Ensemble:
-    return Ensemble(
-        *trees.concatenate(self._bits), self._sums, self._seconds)
+    return Ensemble(*trees.concatenate(self._bits), self._sums)
 
 
 def estimates(models: Ensemble, num_examples: int
@@ -121,12 +117,32 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
   return {
       **{name: {**scores.summary(x), 'split_half': split_half[name]._asdict()}
          for name, x in estimates(models, num_examples).items()},
-      'fit': fit(models), 'seconds': models.seconds,
-      'models_an_hour': 3600 * count / max(models.seconds, 1e-9),
-      'group_size': size, 'convergence': [x._asdict() for x in curve],
+      'fit': fit(models), 'group_size': size,
+      'convergence': [x._asdict() for x in curve],
       'recommendation': {
           **advice._asdict(), 'target': target, 'group': 'medium',
           'sentence': reliability.sentence(advice, target)}}
+
+
+def speed(parts: Sequence[tuple[int, Mapping[str, Any]]]
+          ) -> dict[str, dict[str, float]]:
+  """What training took, by the device that it was done on.
+
+  Args:
+    parts: of each segment, its models and the notes of its artefact: `seconds`,
+      `compile_seconds`, and the name of the `device`, if it was written down.
+
+  Returns:
+    Device to `models`, `seconds` (compilation included) and `models_an_hour`.
+  """
+  found: dict[str, dict[str, float]] = {}
+  for count, notes in parts:
+    of_device = found.setdefault(notes.get('device', 'device not recorded'),
+                                 {'models': 0, 'seconds': 0.0})
+    of_device['models'] += count
+    of_device['seconds'] += notes['seconds'] + notes['compile_seconds']
+  return {device: {**x, 'models_an_hour': 3600 * x['models'] / x['seconds']}
+          for device, x in found.items()}
 
 
 def lines(found: Mapping[str, Any]) -> Sequence[str]:
@@ -134,8 +150,7 @@ def lines(found: Mapping[str, Any]) -> Sequence[str]:
   own = found['fit']
   text = [f'models are right about {own["mean"]:.1%} of what they trained on, '
           f'the least about {own["least"]:.1%}; {own["fitted"]} of '
-          f'{own["models"]} about {FITTED:.0%} or more',
-          f'{found["models_an_hour"]:,.0f} models an hour']
+          f'{own["models"]} about {FITTED:.0%} or more']
   for name in ('correctness', 'probability'):
     part = found[name]
     half = part['split_half']

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -114,7 +114,7 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
   return {'mean': mean, 'ci95': ci95, 'values': [float(v) for v in values]}
 
 
-def row(method: str, variant: str, groups: Mapping[str, Any],
+def row(method: str, variant: str, groups: Iterable[str],
         unlearned: Behaviour, oracle: Behaviour, notes: Mapping[str, Any],
         setting: Any = None) -> dict[str, Any]:
   """One row of the table, as JSON values.
@@ -122,7 +122,7 @@ def row(method: str, variant: str, groups: Mapping[str, Any],
   Args:
     method: name of the algorithm.
     variant: vanilla, matched, shuffle, rum_f, rum or reference.
-    groups: name to rows.
+    groups: names of the G groups.
     unlearned: what the S models do.
     oracle: what the S retrained models do.
     notes: of the stage: seconds, steps, diverged runs.
@@ -151,14 +151,18 @@ def row(method: str, variant: str, groups: Mapping[str, Any],
       'groups': parts, 'setting': setting}
 
 
-def of_oracle(groups: Mapping[str, Any], truth: Behaviour, seconds: float
+def of_oracle(groups: Iterable[str], truth: Behaviour, seconds: float
               ) -> dict[str, Any]:
   """What retraining gives, and what it costs, as JSON values.
 
   Args:
-    groups: name to rows.
+    groups: names of the G groups.
     truth: what the S retrained models do.
     seconds: that all of them took together.
+
+  Returns:
+    `seconds` of one model, summaries over seeds of `mia` and of the accuracies,
+    and for each of the `groups` of the accuracy on it.
   """
   figures = {'mia': truth.mia, 'forget_accuracy': truth.forget,
              'retain_accuracy': truth.retain, 'test_accuracy': truth.test}
@@ -196,7 +200,7 @@ def finite(logits: np.ndarray) -> np.ndarray:
   return np.isfinite(logits).all(axis=(1, 2))
 
 
-def diverged(losses: Sequence[np.ndarray], finite: np.ndarray
+def diverged(losses: Sequence[np.ndarray], sound: np.ndarray
              ) -> list[tuple[int, int]]:
   """Run and first stage of every run that is not finite.
 
@@ -205,12 +209,12 @@ def diverged(losses: Sequence[np.ndarray], finite: np.ndarray
 
   Args:
     losses: of each stage, `[S, T]`.
-    finite: `[S]`, whether the outputs of the last stage's models are.
+    sound: `[S]`, whether the outputs of the last stage's models are.
 
   Returns:
     `(run, stage)`, both from 0.
   """
   broken = np.stack([~np.isfinite(x).all(axis=1) for x in losses], axis=1)
-  broken[:, -1] |= ~finite
+  broken[:, -1] |= ~sound
   return [(int(s), int(broken[s].argmax()))
           for s in np.flatnonzero(broken.any(axis=1))]

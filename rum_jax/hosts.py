@@ -7,6 +7,9 @@ Alone, a process is the first, agrees with itself and waits for nobody.
 
 from __future__ import annotations
 
+import pathlib
+import platform
+
 import jax
 from jax.experimental import multihost_utils
 import jax.numpy as jnp
@@ -18,6 +21,17 @@ from rum_jax.types import Array, PyTree
 def first() -> bool:
   """Whether this process is the one that writes and prints."""
   return jax.process_index() == 0
+
+
+def device_name() -> str:
+  """What computes here: the kind of device, or of a CPU its processor."""
+  device, path = jax.devices()[0], pathlib.Path('/proc/cpuinfo')
+  if device.platform != 'cpu':
+    return device.device_kind
+  lines = path.read_text().splitlines() if path.exists() else []
+  named = [line.split(':')[1].strip() for line in lines
+           if line.startswith('model name')]
+  return named[0] if named else platform.processor() or platform.machine()
 
 
 def agree(value: float) -> float:

@@ -62,54 +62,62 @@ def _cells(values: Sequence[str]) -> str:
 
 
 def speed(figures: Sequence[Mapping[str, Any]]) -> str:
-  """Tables of what a benchmark measured.
+  """Tables of what benchmarks measured, for each device and precision.
 
   Args:
-    figures: rows of training steps, which have `times_as_fast`, of algorithms,
-      which have `of_its_passes`, and of factors, which have `peer_seconds`;
-      others are left out.
+    figures: rows with `device` and `precision`: of training steps, which have
+      `torch_microseconds`; of algorithms, which have `of_its_passes`; and of
+      factors, which have `plain_seconds`; others are left out.
 
   Returns:
-    Markdown: steps against PyTorch, by device and precision, then algorithms
-    against their passes, then factors against the way of peers.
+    Markdown: steps against PyTorch, algorithms against their passes, factors
+    against NumPy.
   """
-  steps: dict[Any, list[Mapping[str, Any]]] = {}
+  devices: dict[Any, list[Mapping[str, Any]]] = {}
   for row in figures:
-    if 'times_as_fast' in row:
-      steps.setdefault((row['device'], row['precision']), []).append(row)
-  works = {(row['method'], row['network']): row
-           for row in figures if 'of_its_passes' in row}
+    devices.setdefault((row['device'], row['precision']), []).append(row)
+  parts = []
+  for (device, precision), rows in devices.items():
+    tables = [table([row for row in rows if kind in row]) for kind, table in (
+        ('torch_microseconds', _steps), ('of_its_passes', _works),
+        ('plain_seconds', _factors)) if any(kind in row for row in rows)]
+    if tables:
+      parts += [f'On {device}, {precision}:', *map('\n'.join, tables)]
+  return '\n\n'.join(parts)
+
+
+def _steps(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+  return [
+      '| network | images | batch | what | µs a model-step | PyTorch | '
+      'times as fast | MiB | PyTorch |', '| --- ' * 9 + '|',
+      *('| {network} | {image}×{image} | {batch} | {what} | '
+        '{microseconds:,.0f} | {torch_microseconds:,.0f} | '
+        '{times_as_fast:.2f} |'.format(**row) + ''.join(
+            f' {row[x]:.0f} |' if x in row else '  |'
+            for x in ('mebibytes', 'torch_mebibytes')) for row in rows)]
+
+
+def _works(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+  works = {(row['method'], row['network']): row for row in rows}
   networks = list(dict.fromkeys(network for _, network in works))
-  tables = []
-  for (device, precision), rows in steps.items():
-    tables.append([
-        f'On {device}, {precision}:', '',
-        '| network | images | batch | what | µs a model-step | PyTorch | '
-        'times as fast | MiB | PyTorch |', '| --- ' * 9 + '|',
-        *('| {network} | {image}×{image} | {batch} | {what} | '
-          '{microseconds:,.0f} | {torch_microseconds:,.0f} | '
-          '{times_as_fast:.2f} |'.format(**row) + ''.join(
-              f' {row[x]:.0f} |' if x in row else '  |'
-              for x in ('mebibytes', 'torch_mebibytes')) for row in rows)])
-  if works:
-    tables.append([
-        '| method | ' + ' | '.join(f'{n}: epochs | of its passes'
-                                   for n in networks) + ' |',
-        '| --- ' * (1 + 2 * len(networks)) + '|',
-        *(f'| `{method}` | ' + ' | '.join(
-            _work(works.get((method, n))) for n in networks) + ' |'
-          for method in dict.fromkeys(m for m, _ in works))])
-  factors = [row for row in figures if 'peer_seconds' in row]
-  if factors:
-    tables.append([
-        '| factor | seconds | as peers | times as fast |', '| --- ' * 4 + '|',
-        *('| {factor} | {seconds:.2f} | {peer_seconds:.2f} | '
-          '{times_faster:.1f} |'.format(**row) for row in factors)])
-  return '\n\n'.join('\n'.join(lines) for lines in tables)
+  return [
+      '| method | ' + ' | '.join(f'{n}: epochs | of its passes'
+                                 for n in networks) + ' |',
+      '| --- ' * (1 + 2 * len(networks)) + '|',
+      *(f'| `{method}` | ' + ' | '.join(
+          _work(works.get((method, n))) for n in networks) + ' |'
+        for method in dict.fromkeys(m for m, _ in works))]
 
 
 def _work(row: Mapping[str, Any] | None) -> str:
   return f'{row["epochs"]:.1f} | {row["of_its_passes"]:.2f}' if row else ' | '
+
+
+def _factors(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+  return ['| factor, one core | seconds | NumPy | times as fast |',
+          '| --- ' * 4 + '|',
+          *('| {factor} | {seconds:.2f} | {plain_seconds:.2f} | '
+            '{times_as_fast:.1f} |'.format(**row) for row in rows)]
 
 
 def difficulty_answers(found: Mapping[str, Any], command: str) -> str:
@@ -180,10 +188,10 @@ def memorization(found: Mapping[str, Any], command: str) -> str:
     found: what `memorization.json` holds.
     command: that made it.
   """
-  recipe, made = found['recipe'], found['environment']
+  recipe = found['identity']
   lines = [f'`{command}`: {recipe["dataset"]}, {recipe["network"]}, '
-           f'{found["models"]} models; on {made["device"]} ({made["devices"]} '
-           f'devices), jax {made["versions"]["jax"]}.', '',
+           f'{found["models"]} models of {recipe["epochs"]} epochs on '
+           f'{recipe["subset"]:.0%} of the examples.', '',
            *(f'* {x.strip()}' for x in ensembles.lines(found)), '',
            _cells(('models', 'Spearman of halves', 'of all models',
                    *(f'share of {x}' for x in GROUPS))),

@@ -36,7 +36,7 @@ def mean(name: str, runs: np.ndarray, first_seed: int) -> np.ndarray:
                   stacklevel=2)
   if not fine.any():
     raise ValueError(f'Expected one of {len(runs)} runs of {name} not to '
-                     'diverge; a lower learning_rate may help.')
+                     'diverge.')
   return runs[fine].mean(axis=0)
 
 

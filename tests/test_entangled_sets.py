@@ -33,3 +33,12 @@ def test_figures_are_those_of_the_measures():
       features, split, midpoint=True)
   assert found['memorization'] == np.nanmean(scores[:10])
   assert all(np.isfinite(value) for value in found.values())
+
+
+def test_figures_are_summarised_level_by_level():
+  found = [[{'es': 10.0 * seed + level} for level in range(3)]
+           for seed in range(2)]
+  table = entangled_sets.summarised(found)
+  assert list(table) == ['low', 'medium', 'high']
+  assert table['high']['es']['values'] == [2.0, 12.0]
+  assert table['medium']['es']['mean'] == 6.0

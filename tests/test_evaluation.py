@@ -134,3 +134,29 @@ def test_a_model_that_says_nothing_has_diverged_in_the_last_stage():
   assert evaluation.diverged([none], fine) == [(1, 0)]
   some[2, 1] = np.nan
   assert evaluation.diverged([some, none], fine) == [(1, 1), (2, 0)]
+
+
+def test_a_row_by_hand():
+  # Two seeds, groups of which the first is hit by both, the second by none.
+  oracle = Behaviour(*map(np.asarray, (
+      [0.5, 0.5], [[1.0, 0.0], [1.0, 0.0]], [1.0, 1.0], [0.9, 0.8],
+      [0.6, 0.7])))
+  unlearned = oracle._replace(
+      groups=np.asarray([[1.0, 0.25], [1.0, 0.75]]),
+      forget=np.asarray([0.625, 0.875]), test=np.asarray([0.8, 0.8]))
+  notes = {'seconds': 6.0, 'steps': [4]}
+  row = evaluation.row('salun', 'vanilla', ('low', 'high'), unlearned, oracle,
+                       notes, [('salun', {})])
+  assert row['seconds']['values'] == [3.0, 3.0] and row['steps'] == [4]
+  assert row['setting'] == [('salun', {})] and row['diverged'] == []
+  np.testing.assert_allclose(row['tow']['values'], [0.875 * 0.9, 0.625],
+                             rtol=1e-6)
+  np.testing.assert_allclose(row['groups']['low']['tow']['values'], [0.9, 1],
+                             rtol=1e-6)
+  np.testing.assert_allclose(row['groups']['high']['tow']['values'],
+                             [0.75 * 0.9, 0.25], rtol=1e-6)
+  assert row['groups']['high']['forget_accuracy']['values'] == [0.25, 0.75]
+  truth = evaluation.of_oracle(('low', 'high'), oracle, 5.0)
+  assert truth['seconds'] == 2.5 and truth['mia']['values'] == [0.6, 0.7]
+  assert truth['groups']['low']['values'] == [1.0, 1.0]
+  assert truth['test_accuracy']['mean'] == pytest.approx(0.85)

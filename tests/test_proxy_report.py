@@ -67,3 +67,12 @@ def test_lines_are_a_table_with_the_best_first():
 def test_cost_is_left_open_without_the_models():
   lines = proxy_report.lines(found(None, one=0.5))
   assert lines[1].endswith('–') and 'models' not in lines[2]
+
+
+def test_runs_that_diverged_are_left_out_and_named():
+  runs = np.asarray([[1.0, 2.0], [np.nan, 2.0], [3.0, 6.0]])
+  with pytest.warns(UserWarning, match=r'loss leaves out .* seeds \[8\]\.'):
+    np.testing.assert_array_equal(proxy_report.mean('loss', runs, 7), [2, 4])
+  with (pytest.warns(UserWarning), pytest.raises(
+      ValueError, match='one of 1 runs of loss not to diverge')):
+    proxy_report.mean('loss', runs[1:2], 7)

@@ -87,3 +87,23 @@ def test_summary_of_nothing_is_nan():
   assert np.isnan(found['mean_standard_error'])
   assert found['without_score'] == 3
   assert np.isnan(list(found['quantiles'].values())).all()
+
+
+def test_files_that_come_with_the_package_are_found_by_name():
+  assert 'cifar10_5000_mlp' in scores.names()
+  assert scores.located('elsewhere.npz') == 'elsewhere.npz'
+  for name in scores.names():
+    path = scores.located(name)
+    with np.load(path, allow_pickle=False) as file:
+      owner, row = str(file['data_hash']), file['row']
+      known = np.isfinite(file['score'])
+    found = scores.load(path, len(row), owner)
+    assert (np.abs(found.score[known]) <= 1).all() and known.mean() > 0.99
+    assert len(set(row.tolist())) == len(row)
+    with pytest.raises(ValueError, match='belongs to another data set'):
+      scores.load(path, len(row), 'abc')
+
+
+def test_a_name_that_is_not_there_is_answered_with_those_that_are():
+  with pytest.raises(FileNotFoundError, match='these do: cifar10_5000_mlp'):
+    scores.load('cifar10_all', 3, 'abc')

@@ -10,7 +10,6 @@ from rum_jax.datasets.sources import joined
 from rum_jax.datasets.splits import corrupted
 from rum_jax.datasets.splits import hold_out
 from rum_jax.datasets.splits import leave_out
-from rum_jax.datasets.splits import wrong_labels
 from rum_jax.datasets.tfds import NAMES as TFDS
 from rum_jax.datasets.tfds import from_tfds
 from rum_jax.datasets.tiny_imagenet import tiny_imagenet
@@ -18,5 +17,4 @@ from rum_jax.datasets.tiny_imagenet import tiny_imagenet
 __all__ = [
     'TFDS', 'Source', 'corrupted', 'digits', 'from_arrays', 'from_npz',
     'from_tfds', 'hold_out', 'joined', 'leave_out', 'tiny_imagenet',
-    'wrong_labels',
 ]

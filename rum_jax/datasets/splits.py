@@ -111,26 +111,16 @@ def corrupted(source: Source, share: float, seed: int
   if count and classes < 2:
     raise ValueError(f'Expected two classes to confuse, found {classes}.')
   label = source.dataset.label.copy()
-  label[:source.num_train], rows = wrong_labels(
+  label[:source.num_train], rows = _with_wrong_labels(
       jax.random.key(seed), label[:source.num_train], classes, count)
   return (source._replace(dataset=source.dataset._replace(label=label)),
           np.asarray(rows))
 
 
 @functools.partial(jax.jit, static_argnames=('classes', 'count'))
-def wrong_labels(key: Key, label: Array, classes: int, count: int
-                 ) -> tuple[Array, Array]:
-  """Makes `count` labels wrong, each one uniformly one of the other classes.
-
-  Args:
-    key: of the draw of examples and of labels.
-    label: `[N]` in `[0, classes)`.
-    classes: K, at least 2 where `count` is not 0.
-    count: in `[0, N]`.
-
-  Returns:
-    `(label [N], rows [count])`: the labels, and which are wrong, sorted.
-  """
+def _with_wrong_labels(key: Key, label: Array, classes: int, count: int
+                       ) -> tuple[Array, Array]:
+  """Labels `[N]` of which `count` are wrong, and their rows, sorted."""
   key_rows, key_shift = jax.random.split(key)
   rows = jnp.sort(jax.random.permutation(key_rows, len(label))[:count])
   shift = jax.random.randint(key_shift, (count,), 1, max(classes, 2))

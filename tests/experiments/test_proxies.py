@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import proxies, recipes, results, stages
-from rum_jax import ensembles, learning_events, proxy_report, refinement
+from rum_jax import ensembles, learning_events, refinement
 
 pytestmark = pytest.mark.slow
 
@@ -121,12 +121,3 @@ def test_what_is_about_memorization_takes_no_proxy(run, tmp_path, binary):
   assert process.returncode == 1
   assert 'Expected refine_by=loss to be one of memorization.' in process.stderr
   assert not list(tmp_path.iterdir())
-
-
-def test_runs_that_diverged_are_left_out_and_named():
-  runs = np.asarray([[1.0, 2.0], [np.nan, 2.0], [3.0, 6.0]])
-  with pytest.warns(UserWarning, match=r'loss leaves out .* seeds \[8\]\.'):
-    np.testing.assert_array_equal(proxy_report.mean('loss', runs, 7), [2, 4])
-  with (pytest.warns(UserWarning), pytest.raises(
-      ValueError, match='one of 1 runs of loss not to diverge')):
-    proxy_report.mean('loss', runs[1:2], 7)

@@ -13,23 +13,21 @@ from experiments import timing
 TASKS = pathlib.Path('/proc/self/task')
 
 
-def cores_of_threads() -> list[set[int]]:
-  return [os.sched_getaffinity(int(task.name)) for task in TASKS.iterdir()]
-
-
 @pytest.mark.skipif(not TASKS.exists(), reason='Linux alone tells of threads.')
 def test_all_threads_are_on_one_core_until_an_error_ends_it():
   done = threading.Event()
-  waiting = threading.Thread(target=done.wait)
+  waiting = threading.Thread(target=done.wait, daemon=True)
   waiting.start()
-  before = cores_of_threads()
-  with pytest.raises(ValueError, match='enough'), timing.one_core():
-    assert {len(cores) for cores in cores_of_threads()} == {1}
-    assert len(set.union(*cores_of_threads())) == 1
-    raise ValueError('enough')
-  assert cores_of_threads() == before
-  done.set()
-  waiting.join()
+  threads = [threading.get_native_id(), waiting.native_id]
+  before = [os.sched_getaffinity(thread) for thread in threads]
+  try:
+    with pytest.raises(ValueError, match='enough'), timing.one_core():
+      now = [os.sched_getaffinity(thread) for thread in threads]
+      assert now[0] == now[1] and len(now[0]) == 1
+      raise ValueError('enough')
+    assert [os.sched_getaffinity(thread) for thread in threads] == before
+  finally:
+    done.set()
 
 
 def test_medians_are_of_calls_in_turn_after_a_warm_up():
