@@ -137,7 +137,7 @@ def speed(parts: Sequence[tuple[int, Mapping[str, Any]]]
   """
   found: dict[str, dict[str, float]] = {}
   for count, notes in parts:
-    of_device = found.setdefault(notes.get('device', 'device not recorded'),
+    of_device = found.setdefault(notes.get('device', 'an unrecorded device'),
                                  {'models': 0, 'seconds': 0.0})
     of_device['models'] += count
     of_device['seconds'] += notes['seconds'] + notes['compile_seconds']

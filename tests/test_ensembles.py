@@ -90,5 +90,5 @@ def test_speed_is_of_each_device_alone():
   assert found == {
       '1 × A': {'models': 80, 'seconds': 20.0, 'models_an_hour': 14400.0},
       '2 × B': {'models': 6, 'seconds': 10.0, 'models_an_hour': 2160.0},
-      'device not recorded': {
+      'an unrecorded device': {
           'models': 5, 'seconds': 10.0, 'models_an_hour': 1800.0}}
