@@ -4,6 +4,7 @@
   python -m experiments.memorize --first_model=1024 --models=1024  # Elsewhere.
   python -m experiments.memorize --merge=DIR1,DIR2
   python -m experiments.memorize --proxy=all  # Compares them with the estimate.
+  python -m experiments.memorize --dataset=cifar100 --compare=FILE  # Of others.
 
 Writes into the workdir: `memorization.npz`, in the order of the training
 examples (scores and standard errors from correctness and from probabilities,
@@ -31,7 +32,7 @@ import numpy as np
 
 from experiments import cli, estimation, proxies, recipes, stages
 from rum_jax import checkpoints, ensembles, files, influence_pairs
-from rum_jax import plots, proxy_report, scores, segments
+from rum_jax import plots, proxy_report, published_scores, scores, segments
 
 FIRST = flags.DEFINE_integer(
     'first_model', 0, 'The first model, a multiple of '
@@ -45,6 +46,8 @@ INFLUENCE = flags.DEFINE_bool(
 PROXY = flags.DEFINE_list(
     'proxy', [], 'Proxies of memorization to compute in place of an estimate: '
     f'all, or some of {", ".join(recipes.PROXIES)}.')
+COMPARE = flags.DEFINE_string(
+    'compare', '', 'A score file of others to compare the estimate with.')
 TARGET = flags.DEFINE_float(
     'target', 0.8, 'Share of the medium group that two runs should share, for '
     'the recommended number of models.', lower_bound=0.01, upper_bound=0.99)
@@ -116,6 +119,14 @@ def main() -> None:
   estimated = estimation.estimate(setup, models)
   found = ensembles.report(models, setup.source.num_train,
                            setup.recipe.forget // 3, TARGET.value)
+  if COMPARE.value:
+    n = setup.source.num_train
+    other = published_scores.read(COMPARE.value, setup.true_label[:n],
+                                  row=setup.source.row[:n])
+    agrees = ensembles.agreement(
+        estimated.score, other.score, setup.recipe.forget // 3)
+    found['compared'] = {'with': other.kind, 'order': other.order, **agrees}
+    print(ensembles.agreement_line(other.kind, agrees))
   files.write_json(setup.root / 'memorization.json', {
       'first_model': first, 'models': setup.recipe.models,
       'identity': estimation.ensemble_identity(setup), **found})

@@ -124,6 +124,35 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
           'sentence': reliability.sentence(advice, target)}}
 
 
+def agreement(score: np.ndarray, other: np.ndarray, size: int
+              ) -> dict[str, float]:
+  """How far an estimate agrees with scores of others, as JSON values.
+
+  Args:
+    score: `[N]`; NaN where an example has none.
+    other: `[N]` of the same examples.
+    size: of the low, the medium and the high group.
+
+  Returns:
+    `spearman`, and for each group the share of the one that is in the other;
+    random groups share `size / N`, which is `chance`.
+  """
+
+  def choose(score: np.ndarray, size: int, seed: int) -> refinement.Groups:
+    return refinement.by_score(score, size, seed=seed)
+
+  shared = reliability.overlaps(score, other, size, choose)
+  return {'spearman': reliability.rank_correlation(score, other),
+          **dict(zip(scores.GROUPS, shared)), 'chance': size / len(score)}
+
+
+def agreement_line(name: str, found: Mapping[str, float]) -> str:
+  """What `agreement` says, in words."""
+  shared = ', '.join(f'{found[g]:.2f} of {g}' for g in scores.GROUPS)
+  return (f'Spearman correlation with {name}: {found["spearman"]:.3f}; they '
+          f'share {shared} (chance: {found["chance"]:.2f})')
+
+
 def speed(parts: Sequence[tuple[int, Mapping[str, Any]]]
           ) -> dict[str, dict[str, float]]:
   """What training took, by the device that it was done on.

@@ -196,6 +196,10 @@ def memorization(found: Mapping[str, Any], command: str) -> str:
            _cells(('models', 'Spearman of halves', 'of all models',
                    *(f'share of {x}' for x in GROUPS))),
            _cells(['---'] * 6)]
+  if 'compared' in found:
+    other = found['compared']
+    lines.insert(-3, f'* {ensembles.agreement_line(other["with"], other)}; '
+                 f'order {other["order"]}')
   return '\n'.join(lines + [
       _cells((str(x['models']), *(shown(x[k]) for k in (
           'spearman', 'corrected', *GROUPS)))) for x in found['convergence']])

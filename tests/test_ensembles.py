@@ -92,3 +92,17 @@ def test_speed_is_of_each_device_alone():
       '2 × B': {'models': 6, 'seconds': 10.0, 'models_an_hour': 2160.0},
       'an unrecorded device': {
           'models': 5, 'seconds': 10.0, 'models_an_hour': 1800.0}}
+
+
+def test_agreement_with_scores_of_others():
+  score = np.linspace(0, 1, 101)
+  same = ensembles.agreement(score, score**3 / 2 + score / 2, 10)
+  assert same['spearman'] == pytest.approx(1)
+  assert (same['low'], same['high']) == (1, 1) and same['medium'] < 0.5
+  turned = ensembles.agreement(score, 1 - score, 10)
+  assert turned['spearman'] == pytest.approx(-1)
+  assert (turned['low'], turned['high']) == (0, 0)
+  assert turned['chance'] == pytest.approx(10 / 101)
+  assert ensembles.agreement_line('them', turned) == (
+      'Spearman correlation with them: -1.000; they share 0.00 of low, '
+      f'{turned["medium"]:.2f} of medium, 0.00 of high (chance: 0.10)')
