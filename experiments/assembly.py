@@ -7,6 +7,8 @@ import hashlib
 import importlib
 import inspect
 import os
+import pathlib
+import sys
 from typing import Any
 
 import jax.numpy as jnp
@@ -154,11 +156,15 @@ def factory(method: str) -> Callable[..., Unlearner]:
 
 
 def source_hash(method: str) -> str:
-  """SHA-256 of the module of somebody's own method, so that edits are seen."""
+  """SHA-256 of all that somebody's own method imported of its own package."""
   if ':' not in method:
     return ''
-  module = inspect.getmodule(factory(method))
-  return hashlib.sha256(inspect.getsource(module).encode()).hexdigest()
+  factory(method)  # Imports it.
+  root, sha = method.split(':')[0].split('.')[0], hashlib.sha256()
+  for name, module in sorted(sys.modules.items()):
+    if name.split('.')[0] == root and getattr(module, '__file__', None):
+      sha.update(name.encode() + pathlib.Path(module.__file__).read_bytes())
+  return sha.hexdigest()
 
 
 def searched(method: str) -> frozenset[str]:

@@ -125,8 +125,9 @@ def main() -> None:
                                   row=setup.source.row[:n])
     agrees = ensembles.agreement(
         estimated.score, other.score, setup.recipe.forget // 3)
-    found['compared'] = {'with': other.kind, 'order': other.order, **agrees}
-    print(ensembles.agreement_line(other.kind, agrees))
+    name = pathlib.Path(COMPARE.value).name
+    found['compared'] = {'with': name, 'order': other.order, **agrees}
+    print(ensembles.agreement_line(name, agrees))
   files.write_json(setup.root / 'memorization.json', {
       'first_model': first, 'models': setup.recipe.models,
       'identity': estimation.ensemble_identity(setup), **found})

@@ -63,10 +63,6 @@ def _early(setup: Setup) -> int:
   return max(1, setup.recipe.epochs // 10)
 
 
-def _training_part(setup: Setup, dataset: Dataset) -> Dataset:
-  return Dataset(*(x[:setup.source.num_train] for x in dataset))
-
-
 def watched(setup: Setup, probe: str) -> Artefact:
   """Scores of S runs under a probe: `learning` or `curvature`."""
   rows, n, early = setup.source.train, setup.source.num_train, _early(setup)
@@ -119,7 +115,7 @@ def looked(setup: Setup, name: str, runs: Artefact) -> Artefact:
     return proxies.el2n(logits, data.label)
 
   def compute() -> Artefact:
-    data = _training_part(setup, setup.dataset)
+    data = Dataset(*(x[:setup.source.num_train] for x in setup.dataset))
     apart = jax.tree.map(jnp.asarray, setup.validation()) if held_out else data
     variables = Variables(**jax.tree.map(jnp.asarray, runs.tree[_WHEN[name]]))
     found, notes = setup.programs.run(

@@ -55,6 +55,8 @@ def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
   """
   clean = assembly.load_source(recipe, data_dir)
   source, rows = datasets.corrupted(clean, recipe.corrupt, seed=2)
+  check_retain = functools.partial(
+      refinement.check_retain, source.num_train, recipe.batch_size)
   if forgets and recipe.groups:
     groups = refinement.load_groups(recipe.groups)
     try:
@@ -62,9 +64,9 @@ def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
     except ValueError as error:
       raise ValueError(f'groups={recipe.groups}: {error}') from error
     count = sum(map(len, groups))
-    check_retain(recipe, source, count, f'{count} rows in groups')
+    check_retain(count, f'{count} rows in groups')
   elif forgets:
-    check_retain(recipe, source, recipe.forget, f'forget={recipe.forget}')
+    check_retain(recipe.forget, f'forget={recipe.forget}')
   train = slice(0, source.num_train)
   return Setup(
       recipe, root, source, rows, clean.dataset.label,
@@ -74,16 +76,6 @@ def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
       checkpoints.array_digest(*(x[source.test] for x in source.dataset)),
       Programs(chunk),
       functools.partial(assembly.load_validation, recipe, data_dir))
-
-
-def check_retain(recipe: recipes.Recipe, source: datasets.Source, forget: int,
-                 what: str) -> None:
-  """Refuses a forget set that leaves less than one batch to retain."""
-  if forget + recipe.batch_size > source.num_train:
-    raise ValueError(
-        f'Expected {what} to leave a retain set of at least one batch, '
-        f'batch_size={recipe.batch_size}, of the {source.num_train} training '
-        'examples.')
 
 
 def keys(setup: Setup, purpose: str) -> Array:

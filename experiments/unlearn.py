@@ -71,14 +71,18 @@ def main() -> None:
   setup = cli.begin(f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
   if rows is None:
     rows = setup.corrupted
+    if not len(rows):
+      raise ValueError(f'Expected rows to be given: with corrupt='
+                       f'{setup.recipe.corrupt:g} no label was made wrong.')
     print(f'To forget: the {len(rows)} examples whose labels were made wrong.')
   groups = (np.asarray(rows, np.int32),)
   try:
     retain = refinement.stages(groups, setup.source.num_train)[0].retain
   except ValueError as error:
     raise ValueError(f'rows={ROWS.value}: {error}') from error
-  stages.check_retain(
-      setup.recipe, setup.source, len(rows), f'{len(rows)} rows to forget')
+  refinement.check_retain(
+      setup.source.num_train, setup.recipe.batch_size, len(rows),
+      f'{len(rows)} rows to forget')
   job = jobs.job_of(setup, groups, METHOD.value, 'vanilla', setting)
   models = stages.references(setup, retain)
   done = jobs.unlearn(setup, job, models.original)

@@ -122,7 +122,8 @@ def _on_ceiling(rows: Mapping[tuple[str, str], Row]) -> str:
   ceiling = rows.get(('another_oracle', 'reference'))
   if first is None or ceiling is None:
     return ''
-  what = f'The best row, {name(first)},' if len(others) > 1 else name(first)
+  what = (f'The best row of a method, {name(first)},' if len(others) > 1 else
+          name(first))
   gap = paired(first, ceiling)
   word = {1: 'The row is above this ceiling',
           -1: 'The row is below this ceiling',

@@ -37,7 +37,7 @@ def section(results: Mapping[str, Any], command: str) -> str:
 
 def _table(results: Mapping[str, Any]) -> list[str]:
   groups = [group for group in GROUPS if group in results['groups']]
-  head = ['method', *_FIGURES.values(), *(f'{g} forgotten' for g in groups),
+  head = ['method', *_FIGURES.values(), *(f'accuracy, {g}' for g in groups),
           'seconds']
   rows = [_cells(('Oracle', *[''] * (len(_FIGURES) - 1),
                   shown(*interval(results['oracle']['test_accuracy'])), *(

@@ -96,6 +96,25 @@ def merged(groups: Groups) -> Groups:
   return (np.sort(np.concatenate(groups)),)
 
 
+def check_retain(num_train: int, batch_size: int, forget: int, what: str
+                 ) -> None:
+  """Refuses a forget set that leaves less than one batch to retain.
+
+  Args:
+    num_train: examples in all.
+    batch_size: of training.
+    forget: examples to forget.
+    what: the forget set, for the message.
+
+  Raises:
+    ValueError: if it does.
+  """
+  if forget + batch_size > num_train:
+    raise ValueError(
+        f'Expected {what} to leave a retain set of at least one batch, '
+        f'batch_size={batch_size}, of the {num_train} training examples.')
+
+
 def stacked(refinements: Sequence[Sequence[Split]]) -> tuple[Split, ...]:
   """The stages of many seeds as one.
 

@@ -49,7 +49,8 @@ def table(results: Mapping[str, Any]) -> str:
           duration(row['seconds']['mean'])))
   notes = [f'± is half of the 95 % confidence interval over '
            f'{len(results["seeds"])} seeds; the accuracies are means.',
-           *([f'* {name(first)}: the highest mean ToW.'] if first else []),
+           *([f'* {name(first)}: the highest mean ToW of a method.']
+             if first else []),
            *(f'† {x}' for x in losses(results['rows']))]
   paired = [] if not results['differences'] else [
       '', 'RUM^F minus its controls, paired by seed:', '',

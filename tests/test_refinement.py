@@ -201,3 +201,11 @@ def test_stacked_stages_have_the_splits_of_each_seed():
     for seed, splits in enumerate(each):
       for a, b in zip(of_stage, splits[stage], strict=True):
         np.testing.assert_array_equal(a[seed], b)
+
+
+def test_a_retain_set_holds_at_least_one_batch():
+  refinement.check_retain(100, 20, 80, 'forget=80')
+  with pytest.raises(ValueError, match=(
+      'Expected forget=81 to leave a retain set of at least one batch, '
+      'batch_size=20, of the 100 training examples.')):
+    refinement.check_retain(100, 20, 81, 'forget=81')

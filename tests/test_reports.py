@@ -152,11 +152,11 @@ def test_full_rum_of_highest_mean_is_not_the_best_within_the_noise():
 
 
 def test_finding_on_the_ceiling_follows_the_numbers():
-  below = sentence(make_results(), of='The best row')
+  below = sentence(make_results(), of='The best row of a method')
   assert 'RUM, reaches a ToW of 0.950 ± 0.025' in below
   assert 'The row is below this ceiling (−0.020 ± 0.000)' in below
   alike = make_results({('salun', 'shuffle'): 0.97})
-  got = sentence(alike, of='The best row, SalUn shuffle')
+  got = sentence(alike, of='The best row of a method, SalUn shuffle')
   assert 'No difference from this ceiling is shown (0.000 ± 0.000)' in got
 
 
@@ -206,13 +206,13 @@ def test_table_puts_references_first_and_marks_the_best_row():
       'shuffle', 'RUM^F', 'SalUn', 'vanilla', 'matched', 'shuffle', 'RUM^F',
       'RUM']
   assert [line for line in lines if line.startswith('*')] == [
-      lines[13], '* RUM: the highest mean ToW.']
+      lines[13], '* RUM: the highest mean ToW of a method.']
   assert '0.950 ± 0.025' in lines[13] and '0.25' in lines[13]
   assert max(map(len, lines)) <= 112
   for words in ('ToW by group', 'ToW-MIA', 'MIA gap', 'retain', 'seconds'):
     assert words in lines[0]
   moved = reports.table(make_results({('salun', 'vanilla'): 0.96}))
-  assert '* SalUn vanilla: the highest mean ToW.' in moved
+  assert '* SalUn vanilla: the highest mean ToW of a method.' in moved
 
 
 def test_diverged_rows_are_marked_explained_and_never_the_best():
@@ -223,7 +223,7 @@ def test_diverged_rows_are_marked_explained_and_never_the_best():
   assert '† RUM diverged with seed 2 in stage 1 of 3; its' in text
   assert ('† SalUn matched diverged with seed 0 in stage 1 of 1, seed 1 in '
           'stage 1 of 1 and seed 2 in') in text
-  assert '* Fine-tune RUM^F: the highest mean ToW.' in text
+  assert '* Fine-tune RUM^F: the highest mean ToW of a method.' in text
   lost = next(x for x in text.splitlines() if x.startswith('†   matched'))
   assert lost.split()[2:] == ['–'] * 7 + ['0.25']
   page = reports.page(as_json(results), {})

@@ -52,8 +52,10 @@ def test_wrong_labels_score_high_on_every_proxy(scored):
       score = file[name]
       assert score.shape == (1151,) and np.isfinite(score).all()
       rank = score.argsort().argsort() / len(score)
-      # The mean of 58 uniform ranks errs by 0.29 / √58 = 0.04; 3 of them.
-      assert rank[setup.corrupted].mean() > 0.62, name
+      # The mean of 58 uniform ranks errs by 0.29 / √58 = 0.04; 3 of them. What
+      # does not look at the label cannot know so early that it is wrong.
+      if name not in ('max_confidence', 'entropy'):
+        assert rank[setup.corrupted].mean() > 0.62, name
 
 
 def test_groups_are_those_of_a_proxy_and_take_no_models(scored, tmp_path):

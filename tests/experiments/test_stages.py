@@ -34,16 +34,27 @@ def test_another_test_part_is_another_artefact(prepared):
           == stages.training_identity(again, rows))
 
 
-def test_an_edit_of_an_outside_method_is_seen(tmp_path, monkeypatch):
+@pytest.mark.parametrize('edited', ['method.py', 'helper.py'])
+def test_an_edit_of_an_outside_method_is_seen(tmp_path, monkeypatch, edited):
+  name = f'package_of_{edited[:-3]}'
   monkeypatch.syspath_prepend(tmp_path)
-  module = tmp_path / 'edited_method.py'
-  module.write_text('def method(model):\n  return 1\n')
-  first = assembly.source_hash('edited_method:method')
-  monkeypatch.delitem(__import__('sys').modules, 'edited_method')
-  module.write_text('def method(model):\n  return 1 + 1\n')
-  __import__('linecache').clearcache()
-  assert assembly.source_hash('edited_method:method') != first
+  package = tmp_path / name
+  package.mkdir()
+  (package / '__init__.py').write_text('')
+  (package / 'helper.py').write_text('SCALE = 1\n')
+  (package / 'method.py').write_text(
+      f'import functools\nfrom {name} import helper\n\n'
+      'def method(model, scale):\n  return helper.SCALE * scale\n\n'
+      'part = functools.partial(method, scale=2)\n')
+  methods = [f'{name}.method:{x}' for x in ('method', 'part')]
+  first = [assembly.source_hash(x) for x in methods]
+  assert first == [assembly.source_hash(x) for x in methods]
+  with open(package / edited, 'a') as file:
+    file.write('# Another.\n')
+  for now, before in zip(map(assembly.source_hash, methods), first):
+    assert now != before
   assert assembly.source_hash('ssd') == ''
+
 
 
 def test_normalisation_is_that_of_the_training_part(prepared):
