@@ -56,6 +56,8 @@ TARGET = flags.DEFINE_float(
 def merged(setup: stages.Setup, folders: list[str]) -> tuple[int, int]:
   """Copies the models of other runs; returns the first one and how many."""
   wanted, runs = estimation.ensemble_identity(setup), {}
+  if len(set(folders)) < len(folders):
+    raise ValueError(f'Expected merge={",".join(folders)} to name each once.')
   for folder in folders:
     path = pathlib.Path(folder, 'memorization.json')
     if not path.exists():

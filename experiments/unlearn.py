@@ -6,7 +6,9 @@
 
 `--rows` is a JSON list of training rows; by default the examples whose labels
 were made wrong. Writes `results.json` into the workdir, as the main job does,
-and leaves the unlearned models as an Orbax checkpoint beside it.
+and leaves the unlearned models as an Orbax checkpoint beside it. Another
+setting or other rows use the same models, and write over `results.json`: give
+a `--workdir` to keep both.
 """
 
 from __future__ import annotations

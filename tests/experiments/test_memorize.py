@@ -146,6 +146,7 @@ def test_an_error_in_the_first_process_ends_the_others(start_two, tmp_path):
     ({'corrupt': 0.1}, (1,), 'found data='),
     ({}, (0, 'whole'), 'overlaps: models 0 to 63 in {0}, 0 to 69 in {whole}.'),
     ({}, (0, 'nowhere'), 'No finished run in merge=nowhere: '),
+    ({}, (0, 0), 'to name each once.'),
 ])
 def test_runs_that_do_not_fit_are_refused(
     whole, parts, tmp_path, fields, folders, message):
