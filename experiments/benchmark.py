@@ -115,6 +115,15 @@ def one_pass(setup: stages.Setup, kind: str) -> timing.Call:
   return timing.compiled(run, key)[0]
 
 
+def on_gpu() -> bool:
+  return jax.default_backend() == 'gpu'
+
+
+def one_core() -> contextlib.AbstractContextManager[None]:
+  """One core for both sides; on a GPU nothing, as its host needs them all."""
+  return contextlib.nullcontext() if on_gpu() else timing.one_core()
+
+
 def cases(gpu: bool) -> list[tuple[int, int | None]]:
   """How many seeds, and how many of them at a time on a device."""
   many = [] if IMAGE.value else [(32, None)]
@@ -136,7 +145,7 @@ def against_torch(setup: stages.Setup, network: str
                   ) -> list[dict[str, Any]]:
   """Microseconds of a model-step: pass by pass, alone, and under seeds."""
   torch_side = other_side(network)
-  gpu = jax.default_backend() == 'gpu'
+  gpu = on_gpu()
   batch, rows = setup.recipe.batch_size, setup.source.train
   rounds = ROUNDS.value
   image, label = (x[rows] for x in setup.source.dataset)
@@ -160,11 +169,11 @@ def against_torch(setup: stages.Setup, network: str
     print(_LINE.format(**row), flush=True)
     return row
 
-  where, how = ('', {}) if gpu else (', one core', {'keep': timing.one_core})
-  found = [compare(f'{kind}{where}', one_pass(setup, kind), kind, 1, **how)
-           for kind in ('forward', 'gradient')]
+  where = '' if gpu else ', one core'
   ours, _ = under_seeds(setup, 1)
-  found.append(compare(f'step{where}', ours, 'step', 1, **how))
+  found = [compare(f'{kind}{where}', ours if kind == 'step' else one_pass(
+      setup, kind), kind, 1, keep=one_core)
+           for kind in ('forward', 'gradient', 'step')]
   found[-1] |= resources(found[-1], flops / steps, image)
   for count, chunk in cases(gpu):
     ours, seconds = under_seeds(setup, count, chunk)
@@ -179,11 +188,10 @@ def against_torch(setup: stages.Setup, network: str
 def resources(row: dict[str, Any], flops: float, image: np.ndarray
               ) -> dict[str, float]:
   """Share of the machine's peak that a step reaches, and peak memory."""
-  gpu = jax.default_backend() == 'gpu'
-  side = 8192 if gpu else 2048
+  side = 8192 if on_gpu() else 2048
   x = jnp.ones((side, side), cli.recipe().precision)
   call = timing.compiled(jnp.matmul, x, x)[0]
-  with contextlib.nullcontext() if gpu else timing.one_core():  # As the step.
+  with one_core():  # As the step was.
     product = timing.medians([call], 5)[0]
   share = flops * product / (2 * side**3 * 1e-6 * row['microseconds'])
   mine, other = peaks(row['network'], image, row['batch'])
@@ -196,8 +204,7 @@ def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
   """MiB that our process, and PyTorch's, held at most: of a GPU, if on one."""
   code = ('from experiments import memory, torch_side; memory.print_peak('
           f'torch_side.peak("{network}", {image.shape}, {batch}, '
-          f'{jax.default_backend() == "gpu"}, '
-          f'{cli.recipe().precision == "bfloat16"}))')
+          f'{on_gpu()}, {cli.recipe().precision == "bfloat16"}))')
   found = []
   for command in (['-m', 'experiments.benchmark', *sys.argv[1:], '--alone',
                    f'--networks={network}'], ['-c', code]):

@@ -39,9 +39,15 @@ def segment_place(root: pathlib.Path, identity: dict[str, Any], first: int,
   return checkpoints.place(root, f'models/{first:05d}', whole), whole
 
 
-def ensemble(setup: Setup, first_model: int = 0) -> ensembles.Ensemble:
-  """Trains `recipe.models` models, the first being number `first_model`."""
-  identity, gathering = ensemble_identity(setup), ensembles.Gathering()
+def ensemble(setup: Setup, first_model: int = 0) -> tuple[
+    ensembles.Ensemble, list[tuple[int, Mapping[str, Any]]]]:
+  """Trains `recipe.models` models, the first being number `first_model`.
+
+  Returns:
+    `(models, notes)`, the latter of each segment, with how many it has.
+  """
+  identity, notes = ensemble_identity(setup), []
+  gathering = ensembles.Gathering()
   todo = segments.segments(first_model, setup.recipe.models, SEGMENT)
   progress = Progress('memorization', len(todo))
   for first, count in todo:
@@ -49,9 +55,10 @@ def ensemble(setup: Setup, first_model: int = 0) -> ensembles.Ensemble:
     made = checkpoints.stage(place, whole, functools.partial(
         subset_models, setup, place, whole, first, count))
     gathering.add(made.arrays)
+    notes.append((count, made.notes))
     fitting.forget_states(place)
     progress.step(f'{first + count - first_model} models')
-  return gathering.ensemble()
+  return gathering.ensemble(), notes
 
 
 def subset_models(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
@@ -81,18 +88,6 @@ def subset_models(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
   return Artefact(ensembles.condensed(seen), notes={**notes, 'device': where})
 
 
-def notes_of(setup: Setup, first_model: int = 0
-             ) -> list[tuple[int, Mapping[str, Any]]] | None:
-  """Models and notes of each segment, where all are in the workdir."""
-  identity, found = ensemble_identity(setup), []
-  for part in segments.segments(first_model, setup.recipe.models, SEGMENT):
-    place, whole = segment_place(setup.root, identity, *part)
-    if not place.exists():
-      return None
-    found.append((part[1], checkpoints.load(place, whole).notes))
-  return found
-
-
 def check_enough(setup: Setup) -> None:
   """Refuses so few models that some examples are in all or in none."""
   recipe, n = setup.recipe, setup.source.num_train
@@ -104,22 +99,29 @@ def check_enough(setup: Setup) -> None:
         'in all of them or in none, and have no score.')
 
 
+def published(setup: Setup, path: str) -> published_scores.Published:
+  """Scores of others for the training examples; says how sure the order is."""
+  n = setup.source.num_train
+  found = published_scores.read(
+      path, setup.true_label[:n], row=setup.source.row[:n])
+  print(f'{path}: {found.kind}; order {found.order}.')
+  return found
+
+
 def estimate(setup: Setup, models: ensembles.Ensemble | None = None
              ) -> scores.Memorization:
   """Memorization of the training examples, from models or from a file."""
   n, probability = setup.source.num_train, None
   path = scores.located(setup.recipe.scores)
   if path and published_scores.recognises(path):
-    row = setup.source.row[:n]
-    found = published_scores.read(path, setup.true_label[:n], row=row)
-    print(f'{path}: {found.kind}; order {found.order}.')
+    found = published(setup, path)
     estimated = scores.Memorization(found.score, *np.full((3, n), np.nan))
   elif path:
     estimated = scores.load(path, n, setup.data_hash)
   else:
     if models is None:
       check_enough(setup)
-      models = ensemble(setup)
+      models, _ = ensemble(setup)
     estimated, probability = ensembles.estimates(models, n).values()
   scores.save(setup.root / 'memorization.npz', estimated, setup.source.row[:n],
               setup.data_hash, probability)

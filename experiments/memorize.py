@@ -32,7 +32,7 @@ import numpy as np
 
 from experiments import cli, estimation, proxies, recipes, stages
 from rum_jax import checkpoints, ensembles, files, influence_pairs
-from rum_jax import plots, proxy_report, published_scores, scores, segments
+from rum_jax import plots, proxy_report, scores, segments
 
 FIRST = flags.DEFINE_integer(
     'first_model', 0, 'The first model, a multiple of '
@@ -117,14 +117,12 @@ def main() -> None:
     first, count = merged(setup, MERGE.value)
     setup = setup._replace(
         recipe=dataclasses.replace(setup.recipe, models=count))
-  models = estimation.ensemble(setup, first)
+  models, notes = estimation.ensemble(setup, first)
   estimated = estimation.estimate(setup, models)
   found = ensembles.report(models, setup.source.num_train,
                            setup.recipe.forget // 3, TARGET.value)
   if COMPARE.value:
-    n = setup.source.num_train
-    other = published_scores.read(COMPARE.value, setup.true_label[:n],
-                                  row=setup.source.row[:n])
+    other = estimation.published(setup, COMPARE.value)
     agrees = ensembles.agreement(
         estimated.score, other.score, setup.recipe.forget // 3)
     name = pathlib.Path(COMPARE.value).name
@@ -133,7 +131,7 @@ def main() -> None:
   files.write_json(setup.root / 'memorization.json', {
       'first_model': first, 'models': setup.recipe.models,
       'identity': estimation.ensemble_identity(setup), **found})
-  speed = ensembles.speed(estimation.notes_of(setup, first))
+  speed = ensembles.speed(notes)
   files.write_json(setup.root / 'memorization_speed.json', speed)
   print(*ensembles.lines(found), *(
       f'{x["models_an_hour"]:,.0f} models an hour on {device}'

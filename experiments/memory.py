@@ -14,9 +14,11 @@ def print_peak(of_device: float | None = None) -> None:
     of_device: bytes at most on a GPU or TPU, which are printed instead.
   """
   status = pathlib.Path('/proc/self/status')
-  lines = status.read_text().splitlines() if status.exists() else []
-  peak = [line.split()[1] for line in lines if line.startswith('VmHWM')]
   if of_device is not None:
     print(of_device / 2**20)
+  elif status.exists():
+    peak, = (line.split()[1] for line in status.read_text().splitlines()
+             if line.startswith('VmHWM'))
+    print(int(peak) / 1024)
   else:
-    print(int(peak[0]) / 1024 if peak else float('nan'))
+    print(float('nan'))

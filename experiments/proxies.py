@@ -17,7 +17,7 @@ from experiments import estimation, fitting, recipes, results, stages
 from experiments.stages import Setup
 import rum_jax
 from rum_jax import checkpoints, files, learning_events, observers, proxies
-from rum_jax import proxy_report, scores, training
+from rum_jax import proxy_report, scores, segments, training
 from rum_jax.checkpoints import Artefact
 from rum_jax.types import Dataset, Split, Variables
 
@@ -150,8 +150,7 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
            for name, x in found.items()}
   files.write_arrays(setup.root / 'proxies.npz', {
       **means, 'row': setup.source.row[:n], 'data_hash': setup.data_hash})
-  parts = estimation.notes_of(setup)
-  whole = parts and sum(notes['seconds'] for _, notes in parts)
+  whole = estimate_seconds(setup)
   about = {
       **results.origin(setup),
       'runs': setup.recipe.seeds, 'models': setup.recipe.models,
@@ -163,3 +162,14 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
                   for name, x in found.items()}}
   files.write_json(setup.root / 'proxies.json', about)
   return about
+
+
+def estimate_seconds(setup: Setup) -> float | None:
+  """What the models of the estimate took, where all are in the workdir."""
+  identity, seconds = estimation.ensemble_identity(setup), 0.0
+  for part in segments.segments(0, setup.recipe.models, estimation.SEGMENT):
+    place, whole = estimation.segment_place(setup.root, identity, *part)
+    if not place.exists():
+      return None
+    seconds += checkpoints.load(place, whole).notes['seconds']
+  return seconds

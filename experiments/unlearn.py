@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import pathlib
 from typing import Any
 
 from absl import flags
@@ -50,17 +49,6 @@ def parse_setting(recipe: recipes.Recipe, method: str, text: str
                      f'name=value, each value a number: {error}.') from error
 
 
-def read_rows(path: str) -> np.ndarray:
-  """A JSON list of whole numbers."""
-  try:
-    return refinement.as_rows(json.loads(pathlib.Path(path).read_text()))
-  except OSError as error:
-    raise OSError(f'Cannot read rows={path}: {error.strerror}.') from error
-  except (ValueError, TypeError) as error:
-    raise ValueError(
-        f'Expected rows={path} to be a JSON list of rows: {error}.') from error
-
-
 def main() -> None:
   """Trains, retrains, unlearns, judges."""
   for name, mine in (('methods', 'method'), ('groups', 'rows')):
@@ -69,7 +57,7 @@ def main() -> None:
                        f'is --{mine}.')
   assembly.factory(METHOD.value)
   setting = parse_setting(cli.recipe(), METHOD.value, SETTING.value)
-  rows = read_rows(ROWS.value) if ROWS.value else None
+  rows = refinement.load_rows(ROWS.value) if ROWS.value else None
   setup = cli.begin(f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
   if rows is None:
     rows = setup.corrupted

@@ -98,21 +98,18 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
     size: of the low, the medium and the high group.
     target: share of the medium group that two runs should agree on.
   """
-
-  def choose(score: np.ndarray, size: int, seed: int) -> refinement.Groups:
-    return refinement.by_score(score, size, seed=seed)
-
   def halves(m: int) -> list[np.ndarray]:
     return [half.score for half in memorization.halves(
         models.correct[:m], models.inside[:m], num_examples)]
 
   count = len(models.correct)
-  curve = reliability.convergence(halves, count, size, choose)
+  curve = reliability.convergence(halves, count, size, refinement.by_score)
   other = [memorization.estimate_probability(trees.take(models.sums, i)).score
            for i in (0, 1)]
   split_half = {
       'correctness': curve[-1],
-      'probability': reliability.split_half(*other, count, size, choose)}
+      'probability': reliability.split_half(
+          *other, count, size, refinement.by_score)}
   advice = reliability.recommend(curve, target, size)
   return {
       **{name: {**scores.summary(x), 'split_half': split_half[name]._asdict()}
@@ -137,20 +134,19 @@ def agreement(score: np.ndarray, other: np.ndarray, size: int
     `spearman`, and for each group the share of the one that is in the other;
     random groups share `size / N`, which is `chance`.
   """
-
-  def choose(score: np.ndarray, size: int, seed: int) -> refinement.Groups:
-    return refinement.by_score(score, size, seed=seed)
-
-  shared = reliability.overlaps(score, other, size, choose)
+  shared = reliability.overlaps(score, other, size, refinement.by_score)
   return {'spearman': reliability.rank_correlation(score, other),
           **dict(zip(scores.GROUPS, shared)), 'chance': size / len(score)}
 
 
 def agreement_line(name: str, found: Mapping[str, float]) -> str:
   """What `agreement` says, in words."""
-  shared = ', '.join(f'{found[g]:.2f} of {g}' for g in scores.GROUPS)
   return (f'Spearman correlation with {name}: {found["spearman"]:.3f}; they '
-          f'share {shared} (chance: {found["chance"]:.2f})')
+          f'share {_shares(found)} (chance: {found["chance"]:.2f})')
+
+
+def _shares(found: Mapping[str, float]) -> str:
+  return ', '.join(f'{found[g]:.2f} of {g}' for g in scores.GROUPS)
 
 
 def speed(parts: Sequence[tuple[int, Mapping[str, Any]]]
@@ -183,9 +179,8 @@ def lines(found: Mapping[str, Any]) -> Sequence[str]:
   for name in ('correctness', 'probability'):
     part = found[name]
     half = part['split_half']
-    shared = ', '.join(f'{half[g]:.2f} of {g}' for g in scores.GROUPS)
     text += [
         scores.sentence(f'memorization by {name}', part),
         f'  split-half Spearman correlation {half["spearman"]:.4f}, of all '
-        f'models {half["corrected"]:.4f}; the halves share {shared}']
+        f'models {half["corrected"]:.4f}; the halves share {_shares(half)}']
   return [*text, found['recommendation']['sentence']]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import functools
 from typing import Any
 import warnings
 
@@ -61,20 +62,16 @@ def compared(truth: np.ndarray | None, proxy: np.ndarray, runs: np.ndarray,
   if truth is None:
     return dict.fromkeys(('spearman', 'one_run', *GROUPS, *means))
 
-  def by_median(score: np.ndarray, size: int, seed: int) -> refinement.Groups:
-    return refinement.by_score(score, size, middle=None, seed=seed)
-
-  def by_half(score: np.ndarray, size: int, seed: int) -> refinement.Groups:
-    return refinement.by_score(score, size, seed=seed)
-
-  shared = reliability.overlaps(truth, proxy, size, by_half, by_median)
+  by_median = functools.partial(refinement.by_score, middle=None)
+  shared = reliability.overlaps(
+      truth, proxy, size, refinement.by_score, by_median)
   return {
       'spearman': reliability.rank_correlation(truth, proxy),
       'one_run': float(np.mean([reliability.rank_correlation(truth, run)
                                 for run in runs])),
       **dict(zip(GROUPS, shared)),
       **{name: float(np.nanmean(truth[rows]))
-         for name, rows in zip(means, by_median(proxy, size, 1))}}
+         for name, rows in zip(means, by_median(proxy, size, seed=1))}}
 
 
 def lines(found: Mapping[str, Any]) -> Sequence[str]:

@@ -128,6 +128,22 @@ def stacked(refinements: Sequence[Sequence[Split]]) -> tuple[Split, ...]:
                for stage in zip(*refinements))
 
 
+def load_rows(path: str) -> np.ndarray:
+  """Reads a JSON list of rows of the data set.
+
+  Raises:
+    OSError: if the file cannot be read.
+    ValueError: if it is not a list of whole numbers.
+  """
+  try:
+    return as_rows(json.loads(pathlib.Path(path).read_text()))
+  except OSError as error:
+    raise OSError(f'Cannot read rows={path}: {error.strerror}.') from error
+  except (ValueError, TypeError) as error:
+    raise ValueError(
+        f'Expected rows={path} to be a JSON list of rows: {error}.') from error
+
+
 def load_groups(path: str) -> Groups:
   """Reads `{"low": rows, "medium": rows, "high": rows}`, rows of the data set.
 

@@ -85,7 +85,7 @@ def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose,
     first: `[N]` scores of one estimate.
     second: `[N]` scores of the other.
     size: of each group.
-    choose: `(scores, size, seed)` to the three groups, ties broken by seed:
+    choose: `(scores, size, *, seed)` to the three groups, ties broken by seed:
       `refinement.by_score`. Each estimate has a seed of its own, so that what
       ties decide counts as chance.
     choose_second: likewise for `second`, where it is chosen in another way.
@@ -97,8 +97,8 @@ def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose,
   both = np.isfinite(first) & np.isfinite(second)
   if 3 * size > both.sum():
     return (math.nan,) * 3
-  chosen = zip(choose(first[both], size, 0),
-               (choose_second or choose)(second[both], size, 1))
+  chosen = zip(choose(first[both], size, seed=0),
+               (choose_second or choose)(second[both], size, seed=1))
   low, medium, high = (len(np.intersect1d(a, b)) / size for a, b in chosen)
   return low, medium, high
 

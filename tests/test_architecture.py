@@ -12,7 +12,7 @@ FLOORS = {
     'types': 0, 'trees': 0,
     'datasets': 1, 'models': 1, 'plans': 1, 'losses': 1, 'metrics': 1,
     'augmentation': 1, 'checkpoints': 1, 'distances': 1, 'scores': 1,
-    'segments': 1, 'search': 1, 'hosts': 1, 'files': 1,
+    'segments': 1, 'search': 1, 'hosts': 1, 'files': 1, 'relabelling': 1,
     'objectives': 1, 'optimizers': 1,
     'training': 2, 'seeds': 2, 'batch_norm': 2, 'gradients': 2, 'modules': 2,
     'fisher': 2, 'runs': 2,

@@ -19,6 +19,7 @@ import numpy as np
 
 from rum_jax import trees
 from rum_jax.datasets.sources import Source
+from rum_jax.relabelling import random_labels
 from rum_jax.types import Array, Dataset, Key
 
 
@@ -110,6 +111,8 @@ def corrupted(source: Source, share: float, seed: int
   count, classes = round(share * source.num_train), len(source.classes)
   if count and classes < 2:
     raise ValueError(f'Expected two classes to confuse, found {classes}.')
+  if not count:
+    return source, np.zeros((0,), np.int32)
   label = source.dataset.label.copy()
   label[:source.num_train], rows = _with_wrong_labels(
       jax.random.key(seed), label[:source.num_train], classes, count)
@@ -121,7 +124,8 @@ def corrupted(source: Source, share: float, seed: int
 def _with_wrong_labels(key: Key, label: Array, classes: int, count: int
                        ) -> tuple[Array, Array]:
   """Labels `[N]` of which `count` are wrong, and their rows, sorted."""
-  key_rows, key_shift = jax.random.split(key)
+  key_rows, key_label = jax.random.split(key)
   rows = jnp.sort(jax.random.permutation(key_rows, len(label))[:count])
-  shift = jax.random.randint(key_shift, (count,), 1, max(classes, 2))
-  return label.at[rows].set((label[rows] + shift) % classes), rows
+  wrong = random_labels(key_label, rows, label[rows], classes,
+                        exclude_true=True)
+  return label.at[rows].set(wrong), rows

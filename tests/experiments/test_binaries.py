@@ -8,6 +8,7 @@ import pathlib
 import pytest
 
 from experiments import assembly, recipes, unlearn
+from rum_jax import refinement
 
 pytestmark = pytest.mark.slow
 SMALL = ('--seeds=2', '--epochs=2', '--batch_size=128')
@@ -93,7 +94,7 @@ def test_bad_files_of_rows_are_named(tmp_path, text, message):
   if text is not None:
     path.write_text(text)
   with pytest.raises((ValueError, OSError)) as error:
-    unlearn.read_rows(str(path))
+    refinement.load_rows(str(path))
   assert message in str(error.value) and str(path) in str(error.value)
 
 
