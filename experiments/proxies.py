@@ -128,13 +128,18 @@ def looked(setup: Setup, name: str, runs: Artefact) -> Artefact:
       compute)
 
 
+def _mean(setup: Setup, name: str, found: Scored) -> np.ndarray:
+  recipe = setup.recipe
+  return proxy_report.mean(
+      name, found.runs, recipe.first_seed, recipe.learning_rate)
+
+
 def difficulty(setup: Setup) -> np.ndarray:
   """`[N]`, what the recipe refines by: memorization or a proxy of it."""
   name = setup.recipe.refine_by
   if name == recipes.MEMORIZATION:
     return estimation.estimate(setup).score
-  return proxy_report.mean(name, scored(setup, [name])[name].runs,
-                           setup.recipe.first_seed)
+  return _mean(setup, name, scored(setup, [name])[name])
 
 
 def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
@@ -146,8 +151,7 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
   elif known.exists():
     truth = scores.load(str(known), n, setup.data_hash).score
   found = scored(setup, names)
-  means = {name: proxy_report.mean(name, x.runs, setup.recipe.first_seed)
-           for name, x in found.items()}
+  means = {name: _mean(setup, name, x) for name, x in found.items()}
   files.write_arrays(setup.root / 'proxies.npz', {
       **means, 'row': setup.source.row[:n], 'data_hash': setup.data_hash})
   whole = estimate_seconds(setup)

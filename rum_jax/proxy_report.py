@@ -16,13 +16,15 @@ _HEAD = ('', 'Spearman', 'one run', *GROUPS, 'memorization',
          'seconds', 'cost')
 
 
-def mean(name: str, runs: np.ndarray, first_seed: int) -> np.ndarray:
+def mean(name: str, runs: np.ndarray, first_seed: int, learning_rate: float
+         ) -> np.ndarray:
   """The scores of a proxy, over the runs that did not diverge.
 
   Args:
     name: of the proxy.
     runs: `[S, N]`.
     first_seed: of the runs; those that diverged are named in a warning.
+    learning_rate: that they were trained with, for the message.
 
   Returns:
     `[N]`.
@@ -36,8 +38,8 @@ def mean(name: str, runs: np.ndarray, first_seed: int) -> np.ndarray:
     warnings.warn(f'{name} leaves out what diverged: seeds {seeds.tolist()}.',
                   stacklevel=2)
   if not fine.any():
-    raise ValueError(f'Expected one of {len(runs)} runs of {name} not to '
-                     'diverge.')
+    raise ValueError(f'Expected a run of {name} not to diverge with '
+                     f'learning_rate={learning_rate}.')
   return runs[fine].mean(axis=0)
 
 

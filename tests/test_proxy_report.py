@@ -72,7 +72,8 @@ def test_cost_is_left_open_without_the_models():
 def test_runs_that_diverged_are_left_out_and_named():
   runs = np.asarray([[1.0, 2.0], [np.nan, 2.0], [3.0, 6.0]])
   with pytest.warns(UserWarning, match=r'loss leaves out .* seeds \[8\]\.'):
-    np.testing.assert_array_equal(proxy_report.mean('loss', runs, 7), [2, 4])
+    np.testing.assert_array_equal(proxy_report.mean('loss', runs, 7, 0.2),
+                                  [2, 4])
   with (pytest.warns(UserWarning), pytest.raises(
-      ValueError, match='one of 1 runs of loss not to diverge')):
-    proxy_report.mean('loss', runs[1:2], 7)
+      ValueError, match='loss not to diverge with learning_rate=0.2')):
+    proxy_report.mean('loss', runs[1:2], 7, 0.2)
