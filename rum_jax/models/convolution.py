@@ -116,8 +116,10 @@ def _hits(length: int, taps: int, stride: int, margin: tuple[int, int]
 
 def _padded(x: Array, margins: Margins) -> Array:
   """With so many zeros around, or less of it where there are fewer than 0."""
-  return lax.pad(x, jnp.zeros((), x.dtype), (
+  padded = lax.pad(x, jnp.zeros((), x.dtype), (
       (0, 0, 0), *((*margin, 0) for margin in margins), (0, 0, 0)))
+  # Or XLA would find the middle tap to be `x` and compute that anew in the sum.
+  return lax.optimization_barrier(padded)
 
 
 def _taps(x: Array, kernel: Array, stride: int) -> list[Array]:
