@@ -103,7 +103,8 @@ def search_rum(setup: stages.Setup, groups: refinement.Groups,
       for method in recipes.MAIN if method in found]
   splits = jobs.splits_of(setup, groups, 'rum')
   states = {(): start}
-  progress = Progress('full RUM', len(splits))
+  progress = Progress('full RUM', sum(
+      len(choices)**(1 + i) for i in range(len(splits))))
   for split in splits:
     grown = {}
     for prefix, choice in itertools.product(
@@ -111,8 +112,8 @@ def search_rum(setup: stages.Setup, groups: refinement.Groups,
       job = jobs.Job('rum', f'{prefix}{choice}', [choices[choice]], (split,))
       (grown[(*prefix, choice)], _), _ = jobs.run_job(
           setup, job, states[prefix])
+      progress.step()
     states = grown
-    progress.step(f'{len(states)} sequences')
   tows = {picked: float(judge(v).mean()) for picked, v in states.items()}
   best = max(tows, key=tows.get)
   return [choices[i] for i in best], tows

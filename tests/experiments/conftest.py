@@ -1,7 +1,10 @@
 """Runs a binary as a user does: in a process of its own."""
 
 from collections.abc import Callable
+import fcntl
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -12,9 +15,16 @@ TINY = ('--seeds=2', '--models=70', '--epochs=2', '--methods=finetune')
 
 
 @pytest.fixture(scope='session')
-def cache(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def common(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """A folder that the session's workers share."""
+  mine = tmp_path_factory.getbasetemp()
+  return mine.parent if 'PYTEST_XDIST_WORKER' in os.environ else mine
+
+
+@pytest.fixture(scope='session')
+def cache(common: pathlib.Path) -> pathlib.Path:
   """Compiled programs that all runs of the session share."""
-  return tmp_path_factory.mktemp('xla')
+  return common / 'xla'
 
 
 @pytest.fixture(scope='session')
@@ -42,8 +52,12 @@ def run(command: Callable[..., list[str]]
 
 @pytest.fixture(scope='session')
 def finished(run: Callable[..., subprocess.CompletedProcess[str]],
-             tmp_path_factory: pytest.TempPathFactory
-             ) -> tuple[pathlib.Path, subprocess.CompletedProcess[str]]:
-  """The main job, small, run once undisturbed: its workdir and its process."""
-  workdir = tmp_path_factory.mktemp('undisturbed')
-  return workdir, run('rum', *TINY, f'--workdir={workdir}')
+             common: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+             ) -> pathlib.Path:
+  """Workdir of the main job, small, run once undisturbed for all workers."""
+  shared, mine = common / 'undisturbed', tmp_path_factory.mktemp('finished')
+  with open(common / 'undisturbed.lock', 'w', encoding='utf-8') as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    process = run('rum', *TINY, f'--workdir={shared}')
+    assert process.returncode == 0, process.stderr
+  return shutil.copytree(shared, mine, dirs_exist_ok=True)

@@ -124,12 +124,11 @@ def test_tune_writes_settings_that_the_main_job_reads(run, tmp_path):
 
 
 def test_report_writes_the_page_again(run, finished):
-  workdir, _ = finished
-  page = (workdir / 'report.html').read_text()
-  (workdir / 'report.html').unlink()
-  process = run('report', f'--workdir={workdir}')
+  page = (finished / 'report.html').read_text()
+  (finished / 'report.html').unlink()
+  process = run('report', f'--workdir={finished}')
   assert process.returncode == 0, process.stderr
-  assert (workdir / 'report.html').read_text() == page
+  assert (finished / 'report.html').read_text() == page
   assert 'Expected --workdir' in run('report').stderr
 
 

@@ -26,7 +26,7 @@ def test_every_kind_of_partition_is_cut(kind):
 
 def test_it_prints_and_writes_every_table(finished, run, tmp_path):
   workdir = tmp_path / 'run'
-  shutil.copytree(finished[0], workdir)
+  shutil.copytree(finished, workdir)
   process = run('entangle', *TINY, f'--workdir={workdir}')
   assert process.returncode == 0, process.stderr
   found = json.loads((workdir / 'entanglement.json').read_text())

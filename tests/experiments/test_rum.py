@@ -41,9 +41,7 @@ def artefacts(workdir: pathlib.Path) -> set[pathlib.Path]:
 
 
 def test_it_writes_what_the_readme_says(finished):
-  workdir, process = finished
-  assert process.returncode == 0, process.stderr
-  found = json.loads((workdir / 'results.json').read_text())
+  found = json.loads((finished / 'results.json').read_text())
   assert found['seeds'] == [0, 1]
   assert set(found['groups']) == set(results_lib.GROUPS)
   variants = {(r['method'], r['variant']) for r in found['rows']}
@@ -61,17 +59,15 @@ def test_it_writes_what_the_readme_says(finished):
           == sum(by_name['finetune', 'rum_f']['steps']))
   assert [x['minus'] for x in found['differences']] == [
       'vanilla', 'matched', 'shuffle']
-  assert (workdir / 'report.html').read_text().startswith('<!DOCTYPE html>')
-  assert 'RUM^F minus its controls' in process.stdout
-  with np.load(workdir / 'memorization.npz', allow_pickle=False) as file:
+  assert (finished / 'report.html').read_text().startswith('<!DOCTYPE html>')
+  with np.load(finished / 'memorization.npz', allow_pickle=False) as file:
     assert file['score'].shape == (found['examples']['train'],)
     assert (file['models_in'] + file['models_out'] == 70).all()
     assert str(file['data_hash']) == found['data_hash']
 
 
 def test_forget_set_is_what_was_asked_for(finished):
-  workdir, _ = finished
-  found = json.loads((workdir / 'results.json').read_text())
+  found = json.loads((finished / 'results.json').read_text())
   rows = [set(g['rows']) for g in found['groups'].values()]
   assert [len(r) for r in rows] == [48, 48, 48]
   assert len(set.union(*rows)) == 144
@@ -80,16 +76,16 @@ def test_forget_set_is_what_was_asked_for(finished):
 
 
 def test_a_second_run_computes_nothing(finished, run):
-  workdir, _ = finished
-  before = {p: p.stat().st_mtime_ns for p in artefacts(workdir)}
-  first = figures(workdir)
-  assert run('rum', *TINY, f'--workdir={workdir}').returncode == 0
-  assert {p: p.stat().st_mtime_ns for p in artefacts(workdir)} == before
-  assert figures(workdir) == first
+  before = {p: p.stat().st_mtime_ns for p in artefacts(finished)}
+  first = figures(finished)
+  process = run('rum', *TINY, f'--workdir={finished}')
+  assert process.returncode == 0, process.stderr
+  assert 'RUM^F minus its controls' in process.stdout
+  assert {p: p.stat().st_mtime_ns for p in artefacts(finished)} == before
+  assert figures(finished) == first
 
 
 def test_kills_change_nothing(finished, command, tmp_path):
-  undisturbed, _ = finished
   line = command('rum', *TINY, f'--workdir={tmp_path}')
   for wanted in (1, 3, 6):
     process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL,
@@ -105,29 +101,27 @@ def test_kills_change_nothing(finished, command, tmp_path):
   assert len(kept) >= 6
   subprocess.run(line, cwd=ROOT, check=True, capture_output=True)
   assert {p: p.stat().st_mtime_ns for p in kept} == kept
-  assert figures(tmp_path) == figures(undisturbed)
+  assert figures(tmp_path) == figures(finished)
   assert ((tmp_path / 'memorization.npz').read_bytes()
-          == (undisturbed / 'memorization.npz').read_bytes())
+          == (finished / 'memorization.npz').read_bytes())
 
 
 def test_a_truncated_artefact_is_named_and_computed_again(
     finished, run, tmp_path):
-  undisturbed, _ = finished
   workdir = tmp_path / 'copy'
-  shutil.copytree(undisturbed, workdir)
+  shutil.copytree(finished, workdir)
   victim = next(workdir.glob('originals-*/arrays.npz'))
   victim.write_bytes(victim.read_bytes()[:-7])
   again = run('rum', *TINY, f'--workdir={workdir}')
   assert again.returncode == 0
   assert str(victim) in again.stderr and 'not what was written' in again.stderr
   assert list(workdir.glob('originals-*.damaged0'))
-  assert figures(workdir) == figures(undisturbed)
+  assert figures(workdir) == figures(finished)
 
 
 def test_a_changed_recipe_is_not_reused(finished, run, tmp_path):
-  undisturbed, _ = finished
   workdir = tmp_path / 'copy'
-  shutil.copytree(undisturbed, workdir)
+  shutil.copytree(finished, workdir)
   before = artefacts(workdir)
   flags = [f for f in TINY if not f.startswith('--epochs')]
   assert run('train', *flags, '--epochs=3',

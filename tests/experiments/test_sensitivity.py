@@ -12,11 +12,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_every_choice_is_tried_and_answered(finished, run):
-  workdir, _ = finished
   process = run('sensitivity', *TINY, '--other_seeds=1',
-                f'--workdir={workdir}')
+                f'--workdir={finished}')
   assert process.returncode == 0, process.stderr
-  found = json.loads((workdir / 'sensitivity.json').read_text())
+  found = json.loads((finished / 'sensitivity.json').read_text())
   ways = {(x['axis'], x['value']): x for x in found['variations']}
   assert list(ways) == [
       ('', ''), ('seed', '1'), ('layer', 'pixels'), ('layer', 'first'),
@@ -36,7 +35,7 @@ def test_every_choice_is_tried_and_answered(finished, run):
     assert [row['method'] for row in way['rows']] == ['do_nothing', 'finetune']
   assert all(sentence in process.stdout
              for sentence in sensitivity.paragraph(found['variations']))
-  assert (workdir / 'sensitivity.svg').read_text().startswith('<svg')
+  assert (finished / 'sensitivity.svg').read_text().startswith('<svg')
 
 
 @pytest.mark.parametrize(('flags', 'message'), [
