@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax.models import convolution, layers, pooling
+from rum_jax.models import convolution, layers, patches, pooling
 
 # Double precision: sums of a few hundred terms leave 13 of 16 digits, less what
 # cancels in them.
@@ -54,19 +54,22 @@ def test_patches_convolve_as_xla_does(
   chex.assert_trees_all_close((got, got_grads), (want, grads), **CLOSE)
 
 
-# Shapes that take products of patches, of Winograd's points, and sums.
-FORMS = [(6, 6, 5, 3, 2), (6, 7, 5, 3, 1), (6, 7, 33, 3, 1), (7, 6, 3, 3, 1),
-         (9, 8, 2, 5, 2)]
+# Height, width, channels, features, size and stride of shapes that take
+# products of patches, of Winograd's points, sums, and XLA's own convolution.
+FORMS = [(6, 6, 5, 4, 3, 2), (6, 7, 5, 4, 3, 1), (6, 7, 65, 3, 3, 1),
+         (7, 6, 3, 4, 3, 1), (9, 8, 2, 4, 5, 2), (6, 7, 8, 9, 3, 1),
+         (7, 6, 9, 8, 5, 1)]
 
 
-@pytest.mark.parametrize('height, width, channels, size, stride', FORMS)
+@pytest.mark.parametrize(
+    'height, width, channels, features, size, stride', FORMS)
 @pytest.mark.parametrize('padded, cached', [(True, 1), (False, 10**9)])
 def test_every_form_convolves_in_blocks_and_whole(
-    float64, monkeypatch, height, width, channels, size, stride, padded,
-    cached):
-  monkeypatch.setattr(convolution, '_CACHED', cached)
+    float64, monkeypatch, height, width, channels, features, size, stride,
+    padded, cached):
+  monkeypatch.setattr(patches, '_CACHED', cached)
   args = normal(0, 3, height, width, channels), normal(
-      1, size, size, channels, 4)
+      1, size, size, channels, features)
   got, want = (with_gradients(lambda a, b, fn=fn: fn(a, b, stride, padded),
                               *args)
                for fn in (convolution.patch_convolution,
@@ -82,11 +85,12 @@ def test_a_stride_beyond_the_kernel_leaves_inputs_without_a_gradient(float64):
   chex.assert_trees_all_close(got, want, **CLOSE)
 
 
-@pytest.mark.parametrize('height, width, channels, size, stride', FORMS)
+@pytest.mark.parametrize(
+    'height, width, channels, features, size, stride', FORMS)
 def test_every_form_can_be_differentiated_twice_and_mapped(
-    float64, height, width, channels, size, stride):
+    float64, height, width, channels, features, size, stride):
   x, kernels = normal(0, 2, height, width, channels), normal(
-      1, 2, size, size, channels, 3)
+      1, 2, size, size, channels, features)
 
   def curvature(fn):
     def slopes(*args):
@@ -181,12 +185,17 @@ def test_convolution_refuses_an_even_size():
     layers.Conv(4, size=2).init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))
 
 
-def test_convolutions_of_many_models_are_those_of_each(float64):
-  x, kernels = normal(0, 2, 4, 4, 3), normal(1, 5, 3, 3, 3, 4)
-  got = jax.vmap(convolution.patch_convolution, in_axes=(None, 0, None))(
-      x, kernels, 1)
-  want = [convolution.lax_convolution(x, k, 1) for k in kernels]
-  np.testing.assert_allclose(got, jnp.stack(want), **CLOSE)
+@pytest.mark.parametrize('pixels, channels', [(4, 3), (6, 8)])
+@pytest.mark.parametrize('axes', [(None, 0), (0, None), (0, 0), (1, 2)])
+def test_convolutions_of_many_models_are_those_of_each(
+    float64, pixels, channels, axes):
+  args = [normal(0, 2, pixels, pixels, channels),
+          normal(1, 3, 3, channels, 8)]
+  args = [x if axis is None else jnp.stack([x, 2 * x, x - 1], axis)
+          for x, axis in zip(args, axes)]
+  got, want = (jax.vmap(fn, axes)(*args) for fn in (
+      convolution.patch_convolution, convolution.lax_convolution))
+  np.testing.assert_allclose(got, want, **CLOSE)
 
 
 @pytest.mark.parametrize('shape', [(5, 3), (5, 4, 4, 3)])
