@@ -1,8 +1,9 @@
-"""Convolution by products of matrices, with the batch as the minor axis.
+"""Convolution with the batch as the minor axis, in many forms.
 
-XLA's CPU convolution is slow inside a loop and under vmap over weights. A CPU
-multiplies matrices instead, laid out as `[C, H, W, B]`: however few the
-channels, every sum, copy and product then runs along whole vectors.
+XLA's CPU convolution is fast in one form alone, see `channels_last`, and slow
+in what autodiff makes of it. Elsewhere a CPU multiplies matrices, laid out as
+`[C, H, W, B]`: however few the channels, every sum, copy and product then runs
+along whole vectors.
 """
 
 from __future__ import annotations

@@ -19,11 +19,11 @@ from jax import lax
 import jax.numpy as jnp
 
 from rum_jax.models.layout import interleaved
+from rum_jax.models.patches import Margins
 from rum_jax.types import Array
 
 # Arrays by row and column of a tile or of the 16 points.
 Grid = list[list[Array]]
-Margins = tuple[tuple[int, int], tuple[int, int]]
 
 
 def _input(d: Sequence[Array]) -> tuple[Array, ...]:
