@@ -131,8 +131,8 @@ def main() -> None:
       models.oracle)
   found = search_methods(setup, groups, start, judge)
   how = {
-      'command': shlex.join(['python', '-m', 'experiments.tune',
-                             *sys.argv[1:]]),
+      'command': shlex.join(['python', '-m', 'experiments.tune', *(
+          x for x in sys.argv[1:] if not x.startswith('--workdir='))]),
       'criterion': 'mean ToW over the tuning seeds, judged on validation',
       **results.origin(setup)}
   kept = {'methods': {}, 'rum': [], 'searched': {}}

@@ -16,6 +16,28 @@ import numpy as np
 from rum_jax import hosts
 
 
+def parsed(flag: str, path: str, parse: Callable[[Any], Any], kind: str) -> Any:
+  """`parse` of a JSON file that a person wrote.
+
+  Args:
+    flag: that named the file, for messages.
+    path: of the file.
+    parse: of what the file holds; raises a ValueError or TypeError on a fault.
+    kind: what the JSON should be, for messages.
+
+  Raises:
+    OSError: if the file cannot be read.
+    ValueError: naming the flag, the file and the fault.
+  """
+  try:
+    return parse(json.loads(pathlib.Path(path).read_text()))
+  except OSError as error:
+    raise OSError(f'Cannot read {flag}={path}: {error.strerror}.') from error
+  except (ValueError, TypeError) as error:
+    raise ValueError(
+        f'Expected {flag}={path} to be a JSON {kind}: {error}.') from error
+
+
 def write_arrays(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
   """Writes arrays by name as `.npz`, compressed.
 

@@ -12,12 +12,11 @@ of the data set nor differently from run to run.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-import json
-import pathlib
+from typing import Any
 
 import numpy as np
 
-from rum_jax import trees
+from rum_jax import files, trees
 from rum_jax.scores import GROUPS
 from rum_jax.types import Split
 
@@ -135,13 +134,7 @@ def load_rows(path: str) -> np.ndarray:
     OSError: if the file cannot be read.
     ValueError: if it is not a list of whole numbers.
   """
-  try:
-    return as_rows(json.loads(pathlib.Path(path).read_text()))
-  except OSError as error:
-    raise OSError(f'Cannot read rows={path}: {error.strerror}.') from error
-  except (ValueError, TypeError) as error:
-    raise ValueError(
-        f'Expected rows={path} to be a JSON list of rows: {error}.') from error
+  return files.parsed('rows', path, as_rows, 'list of rows')
 
 
 def load_groups(path: str) -> Groups:
@@ -151,19 +144,17 @@ def load_groups(path: str) -> Groups:
     OSError: if the file cannot be read.
     ValueError: if it is not such a JSON object.
   """
-  try:
-    named = json.loads(pathlib.Path(path).read_text())
-    if not isinstance(named, dict):
-      raise TypeError(f'it is a {type(named).__name__}')
-    for name in GROUPS:
-      if not named.get(name):
-        raise ValueError(f'{name} is missing or empty')
-    return tuple(as_rows(named[name]) for name in GROUPS)
-  except OSError as error:
-    raise OSError(f'Cannot read groups={path}: {error.strerror}.') from error
-  except (ValueError, KeyError, TypeError) as error:
-    raise ValueError(f'Expected groups={path} to be a JSON object that lists '
-                     f'rows as low, medium and high: {error}.') from error
+  return files.parsed('groups', path, _as_groups,
+                      'object that lists rows as low, medium and high')
+
+
+def _as_groups(named: Any) -> Groups:
+  if not isinstance(named, dict):
+    raise TypeError(f'it is a {type(named).__name__}')
+  for name in GROUPS:
+    if not named.get(name):
+      raise ValueError(f'{name} is missing or empty')
+  return tuple(as_rows(named[name]) for name in GROUPS)
 
 
 def as_rows(values: Sequence[int]) -> np.ndarray:

@@ -67,32 +67,9 @@ def _convolution(margins: Margins) -> Callable[[Array, Array], Array]:
   return convolve
 
 
-def _multiply(x: Array, kernel: Array, margins: Margins) -> Array:
-  """Convolution with stride 1.
-
-  Args:
-    x: `[C, H, W, B]`.
-    kernel: `[height, width, C, D]`.
-    margins: of zeros, above and below, left and right.
-
-  Returns:
-    `[D, H', W', B]`.
-  """
+def _multiply(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
+  del stride  # Is 1.
   return _convolution(margins)(x, kernel)
 
 
-def _forward(x: Array, kernel: Array, margins: Margins):
-  # Not `_multiply`: where this is differentiated, the rule is to be used again.
-  return multiply(x, kernel, margins), (x, kernel)
-
-
-def _backward(margins: Margins, saved, cotangent: Array):
-  x, kernel = saved
-  around = tuple((taps - 1 - low, taps - 1 - high)
-                 for taps, (low, high) in zip(kernel.shape, margins))
-  return (multiply(cotangent, patches.mirrored(kernel), around),
-          patches.kernel_gradient(x, kernel, 1, margins, cotangent))
-
-
-multiply = jax.custom_vjp(_multiply, nondiff_argnums=(2,))
-multiply.defvjp(_forward, _backward)
+multiply = patches.differentiable(_multiply)

@@ -62,7 +62,7 @@ def patch_convolution(x: Array, kernel: Array, stride: int = 1,
     return turned(_sum_taps(turned(x), kernel, stride, margins))
   if stride == 1 and pixels >= _MANY:
     if _WHOLE <= min(channels) and max(channels) <= _WIDE:
-      return turned(channels_last.multiply(turned(x), kernel, margins))
+      return turned(channels_last.multiply(turned(x), kernel, 1, margins))
     if kernel.shape[:2] == (3, 3):
       return turned(winograd.multiply(turned(x), kernel, margins))
   return turned(patches.multiply(turned(x), kernel, stride, margins))
@@ -113,4 +113,4 @@ def _sum(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
              for t, tap in enumerate(taps) for c in range(len(x)))
 
 
-_sum_taps = patches.differentiable(_sum)
+_sum_taps = patches.differentiable(_sum, patches.multiply)

@@ -22,15 +22,14 @@ _CACHED = 2**19  # Numbers in a block of patches; measured with 512 KiB a core.
 # Rows above and below, columns left and right, that padding adds.
 Margins = tuple[tuple[int, int], tuple[int, int]]
 
+# `(x [C, H, W, B], kernel [height, width, C, D], stride, margins)` to
+# `[D, H', W', B]`.
+Convolution = Callable[[Array, Array, int, Margins], Array]
+
 
 def transposed(weights: Array) -> Array:
   """`weights.T`, written out: a product that turns it itself is slower."""
   return lax.optimization_barrier(weights.T)
-
-
-def mirrored(kernel: Array) -> Array:
-  """`[height, width, D, C]`: what a gradient is convolved with."""
-  return jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
 
 
 def padded(x: Array, margins: Margins) -> Array:
@@ -104,8 +103,9 @@ def kernel_gradient(x: Array, kernel: Array, stride: int, margins: Margins,
   return total.reshape(kernel.shape)
 
 
-def _input_gradient(cotangent: Array, kernel: Array, stride: int,
-                    margins: Margins, shape: tuple[int, ...]) -> Array:
+def _input_gradient(convolve: Convolution, cotangent: Array, kernel: Array,
+                    stride: int, margins: Margins, shape: tuple[int, ...]
+                    ) -> Array:
   """`[C, *shape, B]`: a convolution for each place modulo the stride."""
   counts = [-(-length // stride) for length in shape]
 
@@ -123,32 +123,35 @@ def _input_gradient(cotangent: Array, kernel: Array, stride: int,
     if not taps.size:
       return jnp.zeros((kernel.shape[2], *counts, cotangent.shape[-1]),
                        kernel.dtype)
-    return _multiply(cotangent, mirrored(taps), 1,
-                     (down, right))
+    mirrored = jnp.flip(taps, (0, 1)).swapaxes(2, 3)
+    return convolve(cotangent, mirrored, 1, (down, right))
 
   dx = interleaved([[part(i, j) for j in range(stride)]
                     for i in range(stride)])
   return dx[:, :shape[0], :shape[1]]
 
 
-def differentiable(forward: Callable[[Array, Array, int, Margins], Array]
-                   ) -> Callable[[Array, Array, int, Margins], Array]:
-  """A convolution `forward(x, kernel, stride, margins)` with fast gradients.
+def differentiable(forward: Convolution, backward: Convolution | None = None
+                   ) -> Convolution:
+  """A convolution with fast gradients.
 
   Args:
-    forward: `[C, H, W, B]` and `[height, width, C, D]` to `[D, H', W', B]`.
+    forward: the convolution.
+    backward: of stride 1, for the gradient of its input; by default itself.
   """
 
   def save(x: Array, kernel: Array, stride: int, margins: Margins):
-    return forward(x, kernel, stride, margins), (x, kernel)
+    # Not `forward`: where this is differentiated, the rule is to be used again.
+    return function(x, kernel, stride, margins), (x, kernel)
 
-  def backward(stride: int, margins: Margins, saved, cotangent: Array):
+  def gradients(stride: int, margins: Margins, saved, cotangent: Array):
     x, kernel = saved
-    return (_input_gradient(cotangent, kernel, stride, margins, x.shape[1:3]),
-            kernel_gradient(x, kernel, stride, margins, cotangent))
+    dx = _input_gradient(backward or function, cotangent, kernel, stride,
+                         margins, x.shape[1:3])
+    return dx, kernel_gradient(x, kernel, stride, margins, cotangent)
 
   function = jax.custom_vjp(forward, nondiff_argnums=(2, 3))
-  function.defvjp(save, backward)
+  function.defvjp(save, gradients)
   return function
 
 
