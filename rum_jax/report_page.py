@@ -21,7 +21,7 @@ STYLE = """
     --tint: #1e2723; --accent: #5fc8a5 } }
 * { box-sizing: border-box }
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100% }
-body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 64rem;
+body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 66rem;
   background: var(--page); color: var(--ink);
   font: 1.0625rem/1.6 Charter, 'Bitstream Charter', 'Sitka Text', Cambria,
     Georgia, serif; overflow-wrap: break-word }
@@ -53,7 +53,7 @@ table { border-collapse: collapse; font: .8125rem/1.45 var(--sans);
 caption { text-align: left }
 caption p { position: sticky; left: 0; width: max-content; margin: 0 0 .5rem;
   max-width: min(42rem, 100vw - 2.5rem) }
-th, td { padding: .3rem .5rem; text-align: right; vertical-align: top;
+th, td { padding: .3rem .35rem; text-align: right; vertical-align: top;
   white-space: nowrap }
 th:first-child { position: sticky; left: 0; padding-left: 0; text-align: left;
   background: var(--page); font-weight: 400 }
