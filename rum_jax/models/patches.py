@@ -89,18 +89,53 @@ def _multiply(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
 def kernel_gradient(x: Array, kernel: Array, stride: int, margins: Margins,
                     cotangent: Array) -> Array:
   """Of a convolution of `x` whose output has the gradient `cotangent`."""
-  first, rows, patches = _blocks(x, kernel, stride, margins)
-
-  def block(first: Array) -> Array:
-    columns = patches(first)
-    dy = lax.dynamic_slice_in_dim(cotangent, first, rows, 1)
-    return columns.reshape(len(columns), -1) @ dy.reshape(len(dy), -1).T
-
-  total = block(first[0])
-  if len(first) > 1:
-    total, _ = lax.scan(
-        lambda total, first: (total + block(first), None), total, first[1:])
+  first, _, patches = _blocks(x, kernel, stride, margins)
+  if len(first) == 1:
+    columns = patches(0).reshape(-1, cotangent[0].size)
+    total = columns @ cotangent.reshape(len(cotangent), -1).T
+  else:
+    total = _gradient_by_rows(padded(x, margins), kernel, stride, cotangent)
   return total.reshape(kernel.shape)
+
+
+def _gradient_by_rows(x: Array, kernel: Array, stride: int, cotangent: Array
+                      ) -> Array:
+  """`[height, width · C, D]`, by one row of outputs after the other.
+
+  The patches of a row lie in a buffer. To go on to the next row, only the rows
+  of inputs that it does not share with the last one are written, over those
+  that it no longer needs. That and the shapes, two-dimensional wherever a
+  product follows, are for XLA's sake: it would copy every patch twice, and
+  compute slices that it fuses with a change of shape one number at a time.
+  """
+  height, width, channels, features = kernel.shape
+  rows, batch = cotangent.shape[1], x.shape[-1]
+  length = cotangent.shape[2] * batch
+  columns = [x[:, :, j::stride] for j in range(stride)]
+
+  def write(buffer: Array, row: Array) -> Array:
+    for j in range(width):
+      lines = columns[j % stride].reshape(channels, x.shape[1], -1)
+      line = lax.dynamic_slice(lines, (0, row, j // stride * batch),
+                               (channels, 1, length)).reshape(channels, length)
+      place = (row % height * width + j) * channels
+      buffer = lax.dynamic_update_slice(buffer, line, (place, 0))
+    return buffer
+
+  def add(carry: tuple[Array, Array], row: Array):
+    total, buffer = carry
+    for i in range(max(height - stride, 0), height):
+      buffer = write(buffer, row * stride + i)
+    dy = lax.dynamic_index_in_dim(
+        cotangent.reshape(features, rows, length), row, 1, keepdims=False)
+    product = (buffer @ dy.T).reshape(height, -1, features)
+    return (total + jnp.roll(product, -row * stride, 0), buffer), None
+
+  total = jnp.zeros((height, width * channels, features), x.dtype)
+  buffer = jnp.zeros((total.size // features, length), x.dtype)
+  for i in range(height - stride):
+    buffer = write(buffer, i)
+  return lax.scan(add, (total, buffer), jnp.arange(rows))[0][0]
 
 
 def _input_gradient(convolve: Convolution, cotangent: Array, kernel: Array,

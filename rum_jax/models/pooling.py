@@ -8,7 +8,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax.models.layout import in_platform_layout, interleaved
+from rum_jax.models.layout import in_platform_layout
 from rum_jax.types import Array
 
 
@@ -25,30 +25,25 @@ def max_pool(x: Array) -> Array:
   return in_platform_layout(pool, x)
 
 
-def _rows_and_columns(x: Array) -> tuple[Array, Array, Array, Array]:
-  """Upper and lower rows of pairs, then their maxima by column."""
-  upper, lower = x[:, ::2], x[:, 1::2]
-  rows = jnp.maximum(upper, lower)
-  return upper, lower, rows[:, :, ::2], rows[:, :, 1::2]
-
-
 @jax.custom_vjp
 def _pooled(x: Array) -> Array:
-  return jnp.maximum(*_rows_and_columns(x)[2:])
+  first, height, width, last = x.shape
+  return x.reshape(first, height // 2, 2, width // 2, 2, last).max((2, 4))
 
 
 def _pool_backward(x: Array, dy: Array) -> tuple[Array]:
-  """Written once, whole: as a sum of padded slices it took twice as long."""
+  """Of equal values each has half."""
 
   def share(mine: Array, other: Array) -> Array:
     return jnp.where(mine > other, 1, jnp.where(mine == other, 0.5, 0))
 
-  upper, lower, left, right = _rows_and_columns(x)
-  columns = dy * share(left, right), dy * share(right, left)
-  return interleaved([
-      [slope * share(mine[:, :, j::2], other[:, :, j::2])
-       for j, slope in enumerate(columns)]
-      for mine, other in ((upper, lower), (lower, upper))]),
+  first, height, width, last = x.shape
+  pairs = x.reshape(first, height // 2, 2, width // 2, 2, last)
+  below = jnp.flip(pairs, 2)
+  rows = jnp.maximum(pairs, below)
+  dx = dy[:, :, None, :, None] * share(pairs, below) * share(
+      rows, jnp.flip(rows, 4))
+  return dx.reshape(x.shape),
 
 
 _pooled.defvjp(lambda x: (_pooled(x), x), _pool_backward)
