@@ -1,19 +1,19 @@
 """Convolution by products of matrices of patches.
 
-Arrays are laid out as `[C, H, W, B]`, see `convolution`; the patches of a few
-rows of outputs at a time stay in the cache.
+Arrays are laid out as `[C, H, W, B]`, see `convolution`. The patches are those of
+all outputs where they stay in the cache, otherwise of one row after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import math
 
 import jax
 from jax import lax
 import jax.numpy as jnp
-import numpy as np
 
+from rum_jax.models import patch_rows
 from rum_jax.models.layout import interleaved
 from rum_jax.types import Array
 
@@ -48,94 +48,58 @@ def taps_of(x: Array, kernel: Array, stride: int) -> list[Array]:
           for i in range(height) for j in range(width)]
 
 
-def _blocks(x: Array, kernel: Array, stride: int, margins: Margins
-            ) -> tuple[Array, int, Callable[[Array], Array]]:
-  """Rows of outputs a few at a time, so that their patches stay in the cache.
+def _is_small(kernel: Array, shape: Sequence[int]) -> bool:
+  """Whether the patches of all outputs of this shape stay in the cache."""
+  return math.prod(kernel.shape[:3]) * math.prod(shape[1:]) <= _CACHED
 
-  Returns:
-    The first row of each block, how many rows it has, and the function from
-    the former to its patches `[height · width · C, rows, W', B]`.
-  """
-  x = padded(x, margins)
-  count = (x.shape[1] - kernel.shape[0]) // stride + 1
-  width = (x.shape[2] - kernel.shape[1]) // stride + 1
-  row = math.prod(kernel.shape[:3]) * width * x.shape[3]
-  rows = max(r for r in range(1, count + 1)
-             if count % r == 0 and (r == 1 or r * row <= _CACHED))
-  reach = (rows - 1) * stride + kernel.shape[0]
 
-  def patches(first: Array) -> Array:
-    seen = lax.dynamic_slice_in_dim(x, first * stride, reach, 1)
-    return jnp.concatenate(taps_of(seen, kernel, stride))
+def _output_shape(x: Array, kernel: Array, stride: int) -> tuple[int, ...]:
+  rows, columns = ((n - k) // stride + 1
+                   for n, k in zip(x.shape[1:3], kernel.shape))
+  return kernel.shape[3], rows, columns, x.shape[3]
 
-  return np.arange(0, count, rows), rows, patches
+
+def _all_patches(x: Array, kernel: Array, stride: int) -> Array:
+  """`[height · width · C, H' · W' · B]`."""
+  terms = math.prod(kernel.shape[:3])
+  return jnp.concatenate(taps_of(x, kernel, stride)).reshape(terms, -1)
 
 
 def _multiply(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
-  first, _, patches = _blocks(x, kernel, stride, margins)
-  weights = transposed(kernel.reshape(-1, kernel.shape[-1]))
+  x, features = padded(x, margins), kernel.shape[3]
+  shape = _output_shape(x, kernel, stride)
+  if _is_small(kernel, shape):
+    weights = transposed(kernel.reshape(-1, features))
+    return (weights @ _all_patches(x, kernel, stride)).reshape(shape)
 
-  def block(first: Array) -> Array:
-    columns = patches(first)
-    out = weights @ columns.reshape(len(columns), -1)
-    return out.reshape(-1, *columns.shape[1:])
+  def multiply_row(done: None, row: Array, patches: Array):
+    weights = jnp.roll(kernel, row * stride, 0).reshape(-1, features)
+    return done, transposed(weights) @ patches
 
-  if len(first) == 1:
-    return block(first[0])
-  out = jnp.moveaxis(lax.map(block, first), 0, 1)
-  return out.reshape(len(out), -1, *out.shape[3:])
+  _, out = patch_rows.scan(
+      multiply_row, None, x, kernel.shape[:2], stride, shape[1:3])
+  return jnp.moveaxis(out, 0, 1).reshape(shape)
 
 
 def kernel_gradient(x: Array, kernel: Array, stride: int, margins: Margins,
                     cotangent: Array) -> Array:
   """Of a convolution of `x` whose output has the gradient `cotangent`."""
-  first, _, patches = _blocks(x, kernel, stride, margins)
-  if len(first) == 1:
-    columns = patches(0).reshape(-1, cotangent[0].size)
-    total = columns @ cotangent.reshape(len(cotangent), -1).T
-  else:
-    total = _gradient_by_rows(padded(x, margins), kernel, stride, cotangent)
-  return total.reshape(kernel.shape)
+  x, (features, rows) = padded(x, margins), cotangent.shape[:2]
+  if _is_small(kernel, cotangent.shape):
+    patches = _all_patches(x, kernel, stride)
+    return (patches @ cotangent.reshape(features, -1).T).reshape(kernel.shape)
 
-
-def _gradient_by_rows(x: Array, kernel: Array, stride: int, cotangent: Array
-                      ) -> Array:
-  """`[height, width · C, D]`, by one row of outputs after the other.
-
-  The patches of a row lie in a buffer. To go on to the next row, only the rows
-  of inputs that it does not share with the last one are written, over those
-  that it no longer needs. That and the shapes, two-dimensional wherever a
-  product follows, are for XLA's sake: it would copy every patch twice, and
-  compute slices that it fuses with a change of shape one number at a time.
-  """
-  height, width, channels, features = kernel.shape
-  rows, batch = cotangent.shape[1], x.shape[-1]
-  length = cotangent.shape[2] * batch
-  columns = [x[:, :, j::stride] for j in range(stride)]
-
-  def write(buffer: Array, row: Array) -> Array:
-    for j in range(width):
-      lines = columns[j % stride].reshape(channels, x.shape[1], -1)
-      line = lax.dynamic_slice(lines, (0, row, j // stride * batch),
-                               (channels, 1, length)).reshape(channels, length)
-      place = (row % height * width + j) * channels
-      buffer = lax.dynamic_update_slice(buffer, line, (place, 0))
-    return buffer
-
-  def add(carry: tuple[Array, Array], row: Array):
-    total, buffer = carry
-    for i in range(max(height - stride, 0), height):
-      buffer = write(buffer, row * stride + i)
+  def add_row(total: Array, row: Array, patches: Array):
     dy = lax.dynamic_index_in_dim(
-        cotangent.reshape(features, rows, length), row, 1, keepdims=False)
-    product = (buffer @ dy.T).reshape(height, -1, features)
-    return (total + jnp.roll(product, -row * stride, 0), buffer), None
+        cotangent.reshape(features, rows, -1), row, 1, keepdims=False)
+    product = (patches @ dy.T).reshape(total.shape)
+    return total + jnp.roll(product, -row * stride, 0), None
 
-  total = jnp.zeros((height, width * channels, features), x.dtype)
-  buffer = jnp.zeros((total.size // features, length), x.dtype)
-  for i in range(height - stride):
-    buffer = write(buffer, i)
-  return lax.scan(add, (total, buffer), jnp.arange(rows))[0][0]
+  total = jnp.zeros((len(kernel), kernel[0].size // features, features),
+                    x.dtype)
+  total, _ = patch_rows.scan(
+      add_row, total, x, kernel.shape[:2], stride, cotangent.shape[1:3])
+  return total.reshape(kernel.shape)
 
 
 def _input_gradient(convolve: Convolution, cotangent: Array, kernel: Array,

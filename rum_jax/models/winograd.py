@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import jax
-from jax import lax
 import jax.numpy as jnp
 
-from rum_jax.models.layout import interleaved
+from rum_jax.models.layout import apart, interleaved
 from rum_jax.models.patches import Margins
 from rum_jax.types import Array
 
@@ -56,26 +55,35 @@ def _both(transform: Callable, grid: Grid) -> Grid:
   return [list(row) for row in zip(*(transform(x) for x in columns))]
 
 
-def _flat(grid: Grid) -> Grid:
-  """As matrices, written out: fused into products they are computed often."""
-  return lax.optimization_barrier(
-      [[x.reshape(len(x), -1) for x in row] for row in grid])
-
-
 def _counts(shape: Sequence[int], margins: Margins) -> tuple[int, int]:
   """Tiles down and right for an input of this shape `[C, H, W, B]`."""
   return tuple(-(-(n + sum(margin) - 2) // 2)
                for n, margin in zip(shape[1:3], margins))
 
 
-def _tiles(x: Array, margins: Margins, counts: tuple[int, int]) -> Grid:
-  """Inputs by their place in a tile, `[C, rows, columns, B]` each."""
+def _flat(x: Array, widths: Sequence[tuple[int, int]],
+          points: Callable[[Array], Grid]) -> Grid:
+  """The points of `x` with so many zeros around, as matrices `[C, N]`."""
+  grid = apart(
+      lambda x: points(jnp.pad(x, ((0, 0), *widths, (0, 0)))), x)
+  return [[point.reshape(len(x), -1) for point in row] for row in grid]
+
+
+def _inputs(x: Array, margins: Margins, counts: tuple[int, int]) -> Grid:
+  """Points of tiles of inputs."""
   widths = [(low, 2 * count + 2 - low - n) for (low, _), count, n in zip(
       margins, counts, x.shape[1:3])]
-  x = jnp.pad(x, ((0, 0), *widths, (0, 0)))
   down, right = (2 * count - 1 for count in counts)
-  return [[x[:, i:i + down:2, j:j + right:2] for j in range(4)]
-          for i in range(4)]
+  return _flat(x, widths, lambda x: _both(_input, [
+      [x[:, i:i + down:2, j:j + right:2] for j in range(4)]
+      for i in range(4)]))
+
+
+def _slopes(dy: Array, counts: tuple[int, int]) -> Grid:
+  """Points of tiles of the gradient of outputs."""
+  widths = [(0, 2 * count - n) for count, n in zip(counts, dy.shape[1:3])]
+  return _flat(dy, widths, lambda dy: _both(_output_transposed, [
+      [dy[:, i::2, j::2] for j in range(2)] for i in range(2)]))
 
 
 def _by_tap(kernel: Array) -> Grid:
@@ -94,7 +102,7 @@ def _multiply(x: Array, kernel: Array, margins: Margins) -> Array:
     `[D, H', W', B]`.
   """
   counts = _counts(x.shape, margins)
-  points = _flat(_both(_input, _tiles(x, margins, counts)))
+  points = _inputs(x, margins, counts)
   weights = _both(_kernel, _by_tap(kernel.swapaxes(2, 3)))
   products = [[(w @ p).reshape(-1, *counts, x.shape[-1])
                for w, p in zip(*rows)] for rows in zip(weights, points)]
@@ -111,12 +119,8 @@ def _backward(margins: Margins, saved, cotangent: Array):
   """The transposes of the forward's steps, in reverse order."""
   x, kernel = saved
   counts = _counts(x.shape, margins)
-  points = _flat(_both(_input, _tiles(x, margins, counts)))
-  widths = [(0, 2 * count - n) for count, n in zip(
-      counts, cotangent.shape[1:3])]
-  dy = jnp.pad(cotangent, ((0, 0), *widths, (0, 0)))
-  slopes = _flat(_both(_output_transposed, [
-      [dy[:, i::2, j::2] for j in range(2)] for i in range(2)]))
+  points = _inputs(x, margins, counts)
+  slopes = _slopes(cotangent, counts)
   dkernel = _both(_kernel_transposed, [
       [p @ s.T for p, s in zip(*rows)] for rows in zip(points, slopes)])
   weights = _both(_kernel, _by_tap(kernel))

@@ -1,0 +1,67 @@
+"""The patches of one row of outputs after the other, in a buffer.
+
+To go on to the next row, only the rows of inputs that it does not share with
+the last one are written, over those that it no longer needs; so the rows of the
+kernel are rotated against the buffer's. The buffer and what is written to it
+have two axes, since a product follows: XLA copies patches that are concatenated
+twice, and where it fuses a slice with a change of shape it computes the place
+of every number anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from jax import lax
+import jax.numpy as jnp
+
+from rum_jax.types import Array, PyTree
+
+_Carry = TypeVar('_Carry', bound=PyTree)
+
+
+def scan(step: Callable[[_Carry, Array, Array], tuple[_Carry, PyTree]],
+         carry: _Carry, x: Array, size: Sequence[int], stride: int,
+         shape: Sequence[int]) -> tuple[_Carry, PyTree]:
+  """Goes over the rows of a convolution's outputs.
+
+  Args:
+    step: from a carry, the number of a row and its patches
+      `[height · width · C, W' · B]` to the next carry and a result. The patches
+      are ordered as `jnp.roll(kernel, row · stride, 0)` is.
+    carry: the first one.
+    x: `[C, H, W, B]`, padded.
+    size: height and width of the kernel.
+    stride: in both directions.
+    shape: rows H' and columns W' of outputs.
+
+  Returns:
+    The last carry, and the results stacked.
+  """
+  (height, width), (channels, _, _, batch) = size, x.shape
+  length = shape[1] * batch
+  columns = [x[:, :, j::stride] for j in range(stride)]
+
+  def write(buffer: Array, row: Array) -> Array:
+    for j in range(width):
+      lines = columns[j % stride].reshape(channels, x.shape[1], -1)
+      start = 0, row, j // stride * batch
+      line = lax.dynamic_slice(lines, start, (channels, 1, length))
+      place = (row % height * width + j) * channels
+      buffer = lax.dynamic_update_slice(
+          buffer, line.reshape(channels, length), (place, 0))
+    return buffer
+
+  def go_on(state: tuple[_Carry, Array], row: Array):
+    carry, buffer = state
+    for i in range(max(height - stride, 0), height):
+      buffer = write(buffer, row * stride + i)
+    carry, result = step(carry, row, buffer)
+    return (carry, buffer), result
+
+  buffer = jnp.zeros((height * width * channels, length), x.dtype)
+  for i in range(height - stride):
+    buffer = write(buffer, i)
+  (carry, _), results = lax.scan(go_on, (carry, buffer), jnp.arange(shape[0]))
+  return carry, results
