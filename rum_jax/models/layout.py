@@ -38,14 +38,15 @@ def interleaved(grid: Sequence[Sequence[Array]]) -> Array:
   return y.reshape(first, n * rows, n * columns, last)
 
 
-def apart(function: Callable[[Array], PyTree], x: Array) -> PyTree:
-  """`function(x)`, finished before anything else is made of it.
+def apart(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
+  """`function(*args)`, finished before anything else is made of it.
 
   XLA's CPU compiler fuses slices of images into the change of shape that a
   product needs, and then computes the place of every number anew. It fuses
   nothing across branches. These two are the same.
   """
-  return lax.cond(x[(0,) * x.ndim] > 0, function, function, x)
+  first = jax.tree.leaves(args)[0]
+  return lax.cond(first[(0,) * first.ndim] > 0, function, function, *args)
 
 
 def in_platform_layout(function: Callable[..., PyTree], x: Array, *args: Array

@@ -1,7 +1,7 @@
 """Convolution by products of matrices of patches.
 
-Arrays are laid out as `[C, H, W, B]`, see `convolution`. The patches are those of
-all outputs where they stay in the cache, otherwise of one row after the other.
+Arrays are laid out as `[C, H, W, B]`, see `convolution`. The patches are those
+of all outputs where they stay in the cache, otherwise of one row after another.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from rum_jax.models import patch_rows
-from rum_jax.models.layout import interleaved
+from rum_jax.models.layout import apart, interleaved
 from rum_jax.types import Array
 
 _CACHED = 2**19  # Numbers in a block of patches; measured with 512 KiB a core.
@@ -125,8 +125,8 @@ def _input_gradient(convolve: Convolution, cotangent: Array, kernel: Array,
     mirrored = jnp.flip(taps, (0, 1)).swapaxes(2, 3)
     return convolve(cotangent, mirrored, 1, (down, right))
 
-  dx = interleaved([[part(i, j) for j in range(stride)]
-                    for i in range(stride)])
+  parts = [[part(i, j) for j in range(stride)] for i in range(stride)]
+  dx = apart(interleaved, parts) if stride > 1 else parts[0][0]
   return dx[:, :shape[0], :shape[1]]
 
 

@@ -108,7 +108,8 @@ def _multiply(x: Array, kernel: Array, margins: Margins) -> Array:
                for w, p in zip(*rows)] for rows in zip(weights, points)]
   rows, columns = (n + sum(margin) - 2
                    for n, margin in zip(x.shape[1:3], margins))
-  return interleaved(_both(_output, products))[:, :rows, :columns]
+  return apart(lambda products: interleaved(_both(_output, products))[
+      :, :rows, :columns], products)
 
 
 def _forward(x: Array, kernel: Array, margins: Margins):
@@ -126,14 +127,14 @@ def _backward(margins: Margins, saved, cotangent: Array):
   weights = _both(_kernel, _by_tap(kernel))
   dpoints = [[(w @ s).reshape(-1, *counts, x.shape[-1])
               for w, s in zip(*rows)] for rows in zip(weights, slopes)]
-  dx = _overlapped(_both(_input_transposed, dpoints))
   (top, _), (left, _) = margins
-  dx = dx[:, top:top + x.shape[1], left:left + x.shape[2]]
+  dx = apart(lambda points: _overlapped(_both(_input_transposed, points))[
+      :, top:top + x.shape[1], left:left + x.shape[2]], dpoints)
   return dx, jnp.stack([jnp.stack(row) for row in dkernel])
 
 
 def _overlapped(tiles: Grid) -> Array:
-  """Sums tiles of 4×4 that lie two apart: the transpose of `_tiles`."""
+  """Sums tiles of 4×4 that lie two apart: the transpose of how they are cut."""
 
   def add(early: Array, late: Array, axis: int) -> Array:
     before, after = [[(0, 0)] * 4 for _ in range(2)]
