@@ -66,7 +66,7 @@ def overlapping_max_pool(x: Array) -> Array:
   return in_platform_layout(pool, x)
 
 
-def mean_pool(x: Array, size: int) -> Array:
+def mean_pool(x: Array, size: int = 1) -> Array:
   """Means of `size`×`size` regions of `[B, H, W, C]`: `[B, C·size·size]`.
 
   Where a side is no multiple of `size`, the regions overlap. The order is
@@ -77,6 +77,10 @@ def mean_pool(x: Array, size: int) -> Array:
     return [slice(i * length // size, -(-(i + 1) * length // size))
             for i in range(size)]
 
-  means = [x[:, rows, columns].mean((1, 2))
-           for rows in regions(x.shape[1]) for columns in regions(x.shape[2])]
-  return jnp.stack(means, axis=-1).reshape(len(x), -1)
+  def pool(x: Array, channel: int) -> Array:
+    means = jnp.stack([
+        x[:, rows, columns].mean((1, 2))
+        for rows in regions(x.shape[1]) for columns in regions(x.shape[2])])
+    return means.transpose((1, 2, 0) if channel else (2, 1, 0))
+
+  return in_platform_layout(pool, x).reshape(len(x), -1)

@@ -98,7 +98,7 @@ class ResNet(nn.Module):
         stride = 2 if i > 1 and j == 0 else 1
         x = ResidualBlock(width, stride, self.bottleneck, name=f'layer{i}_{j}')(
             x, train=train, mask=mask)
-    features = x.mean(axis=(1, 2))
+    features = pooling.mean_pool(x)
     head = nn.Dense(
         self.classes, kernel_init=layers.torch_uniform, name='head')
     return Outputs(head(features), features)

@@ -51,5 +51,5 @@ class SmallCNN(nn.Module):
       x = jax.nn.relu(x)
       if i + 1 < len(self.widths):
         x = pooling.max_pool(x)
-    features = x.mean(axis=(1, 2))
+    features = pooling.mean_pool(x)
     return Outputs(nn.Dense(self.classes)(features), features)
