@@ -64,7 +64,7 @@ FORMS = [(6, 6, 5, 4, 3, 2), (6, 7, 5, 4, 3, 1), (6, 7, 65, 3, 3, 1),
 @pytest.mark.parametrize(
     'height, width, channels, features, size, stride', FORMS)
 @pytest.mark.parametrize('padded, cached', [(True, 1), (False, 10**9)])
-def test_every_form_convolves_in_blocks_and_whole(
+def test_every_form_convolves_by_rows_and_whole(
     float64, monkeypatch, height, width, channels, features, size, stride,
     padded, cached):
   monkeypatch.setattr(patches, '_CACHED', cached)
