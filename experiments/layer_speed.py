@@ -17,8 +17,10 @@ from rum_jax.models import convolution, layers, pooling
 _BATCH, _LOOPS = 64, 2
 # Pixels, channels in and out, size and stride.
 _CONVOLUTIONS = (
-    (32, 3, 16, 3, 1), (16, 16, 32, 3, 1), (8, 64, 64, 3, 1),
-    (16, 32, 64, 3, 2), (16, 32, 64, 1, 1), (16, 32, 64, 5, 2))
+    (32, 3, 16, 3, 1), (16, 16, 32, 3, 1), (32, 64, 64, 3, 1),
+    (8, 64, 64, 3, 1), (8, 128, 128, 3, 1), (4, 256, 256, 3, 1),
+    (16, 32, 64, 3, 2), (16, 32, 64, 1, 1), (16, 64, 128, 1, 2),
+    (16, 32, 64, 5, 2))
 
 
 def _norm(x: jax.Array) -> jax.Array:

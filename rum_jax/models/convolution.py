@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax.models import channels_last, patches, winograd
-from rum_jax.models.layout import apart, turned
+from rum_jax.models.layout import separately, turned
 from rum_jax.models.patches import Margins
 from rum_jax.types import Array
 
@@ -76,7 +76,7 @@ def _margins(kernel: Array, padded: bool) -> Margins:
 def _multiply_points(x: Array, kernel: Array, stride: int) -> Array:
   """1×1: nothing to copy, unless pixels are left out."""
   if stride > 1:
-    x = apart(lambda x: x[:, ::stride, ::stride], x)
+    x = separately(lambda x: x[:, ::stride, ::stride], x)
   out = patches.transposed(kernel[0, 0]) @ x.reshape(len(x), -1)
   return out.reshape(-1, *x.shape[1:])
 

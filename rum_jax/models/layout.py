@@ -2,9 +2,8 @@
 
 A CPU works with the batch as the minor axis, `[C, H, W, B]`; other platforms
 with `[B, H, W, C]` and XLA's own convolution. Both give the same but for
-rounding.
-All layers take and return `[B, H, W, C]`; between two of them XLA drops the
-transposes.
+rounding. All layers take and return `[B, H, W, C]`; between two of them XLA
+drops the transposes.
 """
 
 from __future__ import annotations
@@ -38,15 +37,24 @@ def interleaved(grid: Sequence[Sequence[Array]]) -> Array:
   return y.reshape(first, n * rows, n * columns, last)
 
 
-def apart(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
-  """`function(*args)`, finished before anything else is made of it.
+def separately(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
+  """`function(*args)`, written out before anything else is made of it.
 
-  XLA's CPU compiler fuses slices of images into the change of shape that a
-  product needs, and then computes the place of every number anew. It fuses
-  nothing across branches. These two are the same.
+  For slices of images of which a product of matrices follows, on a CPU. XLA
+  would fuse the slices with the change of shape between the two, and then
+  compute the place of every number anew. It fuses nothing across the branches
+  of a condition, so here is one whose branches are both `function`; the barrier
+  hides which is taken until XLA has no more use for it.
+
+  Args:
+    function: of arrays; is compiled twice.
+    *args: its arguments.
+
+  Returns:
+    What `function` returns.
   """
-  first = jax.tree.leaves(args)[0]
-  return lax.cond(first[(0,) * first.ndim] > 0, function, function, *args)
+  return lax.cond(
+      lax.optimization_barrier(jnp.array(True)), function, function, *args)
 
 
 def in_platform_layout(function: Callable[..., PyTree], x: Array, *args: Array

@@ -2,10 +2,8 @@
 
 To go on to the next row, only the rows of inputs that it does not share with
 the last one are written, over those that it no longer needs; so the rows of the
-kernel are rotated against the buffer's. The buffer and what is written to it
-have two axes, since a product follows: XLA copies patches that are concatenated
-twice, and where it fuses a slice with a change of shape it computes the place
-of every number anew.
+kernel are rotated against the buffer's. XLA would copy concatenated patches
+twice.
 """
 
 from __future__ import annotations
@@ -27,9 +25,9 @@ def scan(step: Callable[[_Carry, Array, Array], tuple[_Carry, PyTree]],
   """Goes over the rows of a convolution's outputs.
 
   Args:
-    step: from a carry, the number of a row and its patches
-      `[height · width · C, W' · B]` to the next carry and a result. The patches
-      are ordered as `jnp.roll(kernel, row · stride, 0)` is.
+    step: `(carry, row [], patches [height · width · C, W' · B]) ->
+      (carry, result)`. The patches are in the order of the numbers of
+      `jnp.roll(kernel, row · stride, 0)`, for a kernel `[height, width, C, D]`.
     carry: the first one.
     x: `[C, H, W, B]`, padded.
     size: height and width of the kernel.
@@ -41,10 +39,12 @@ def scan(step: Callable[[_Carry, Array, Array], tuple[_Carry, PyTree]],
   """
   (height, width), (channels, _, _, batch) = size, x.shape
   length = shape[1] * batch
+  # So that the columns that a tap sees lie side by side, for any stride.
   columns = [x[:, :, j::stride] for j in range(stride)]
 
-  def write(buffer: Array, row: Array) -> Array:
+  def write(buffer: Array, row: Array | int) -> Array:
     for j in range(width):
+      # Two axes, or XLA would compute the place of every number anew.
       lines = columns[j % stride].reshape(channels, x.shape[1], -1)
       start = 0, row, j // stride * batch
       line = lax.dynamic_slice(lines, start, (channels, 1, length))

@@ -1,7 +1,8 @@
 """Convolution by products of matrices of patches.
 
 Arrays are laid out as `[C, H, W, B]`, see `convolution`. The patches are those
-of all outputs where they stay in the cache, otherwise of one row after another.
+of all outputs where they are few, otherwise of one row after another, so that
+they stay in the cache.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from jax import lax
 import jax.numpy as jnp
 
 from rum_jax.models import patch_rows
-from rum_jax.models.layout import apart, interleaved
+from rum_jax.models.layout import interleaved, separately
 from rum_jax.types import Array
 
-_CACHED = 2**19  # Numbers in a block of patches; measured with 512 KiB a core.
+_CACHED = 2**20  # Patches of an image of 32×32 and 64 channels are fewer.
 
 # Rows above and below, columns left and right, that padding adds.
 Margins = tuple[tuple[int, int], tuple[int, int]]
@@ -34,10 +35,10 @@ def transposed(weights: Array) -> Array:
 
 def padded(x: Array, margins: Margins) -> Array:
   """With so many zeros around, or less of it where there are fewer than 0."""
-  padded = lax.pad(x, jnp.zeros((), x.dtype), (
+  wide = lax.pad(x, jnp.zeros((), x.dtype), (
       (0, 0, 0), *((*margin, 0) for margin in margins), (0, 0, 0)))
   # Or XLA would find the middle tap to be `x` and compute that anew in the sum.
-  return lax.optimization_barrier(padded)
+  return lax.optimization_barrier(wide)
 
 
 def taps_of(x: Array, kernel: Array, stride: int) -> list[Array]:
@@ -49,11 +50,12 @@ def taps_of(x: Array, kernel: Array, stride: int) -> list[Array]:
 
 
 def _is_small(kernel: Array, shape: Sequence[int]) -> bool:
-  """Whether the patches of all outputs of this shape stay in the cache."""
+  """Whether the patches of outputs `[D, H', W', B]` are made all at once."""
   return math.prod(kernel.shape[:3]) * math.prod(shape[1:]) <= _CACHED
 
 
 def _output_shape(x: Array, kernel: Array, stride: int) -> tuple[int, ...]:
+  """`(D, H', W', B)` for a padded `x`."""
   rows, columns = ((n - k) // stride + 1
                    for n, k in zip(x.shape[1:3], kernel.shape))
   return kernel.shape[3], rows, columns, x.shape[3]
@@ -68,22 +70,23 @@ def _all_patches(x: Array, kernel: Array, stride: int) -> Array:
 def _multiply(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
   x, features = padded(x, margins), kernel.shape[3]
   shape = _output_shape(x, kernel, stride)
+  weights = transposed(kernel.reshape(-1, features))
   if _is_small(kernel, shape):
-    weights = transposed(kernel.reshape(-1, features))
     return (weights @ _all_patches(x, kernel, stride)).reshape(shape)
 
-  def multiply_row(done: None, row: Array, patches: Array):
-    weights = jnp.roll(kernel, row * stride, 0).reshape(-1, features)
-    return done, transposed(weights) @ patches
+  def multiply_row(carry: None, row: Array, patches: Array):
+    rolled = jnp.roll(weights.reshape(features, len(kernel), -1),
+                      row * stride, 1)
+    return carry, rolled.reshape(weights.shape) @ patches
 
   _, out = patch_rows.scan(
       multiply_row, None, x, kernel.shape[:2], stride, shape[1:3])
   return jnp.moveaxis(out, 0, 1).reshape(shape)
 
 
-def kernel_gradient(x: Array, kernel: Array, stride: int, margins: Margins,
+def _kernel_gradient(x: Array, kernel: Array, stride: int, margins: Margins,
                     cotangent: Array) -> Array:
-  """Of a convolution of `x` whose output has the gradient `cotangent`."""
+  """For `cotangent` `[D, H', W', B]`, the gradient of the outputs."""
   x, (features, rows) = padded(x, margins), cotangent.shape[:2]
   if _is_small(kernel, cotangent.shape):
     patches = _all_patches(x, kernel, stride)
@@ -92,14 +95,15 @@ def kernel_gradient(x: Array, kernel: Array, stride: int, margins: Margins,
   def add_row(total: Array, row: Array, patches: Array):
     dy = lax.dynamic_index_in_dim(
         cotangent.reshape(features, rows, -1), row, 1, keepdims=False)
-    product = (patches @ dy.T).reshape(total.shape)
-    return total + jnp.roll(product, -row * stride, 0), None
+    product = jnp.matmul(patches, dy.T, preferred_element_type=total.dtype)
+    rolled = jnp.roll(product.reshape(kernel.shape), -row * stride, 0)
+    return total + rolled, None
 
-  total = jnp.zeros((len(kernel), kernel[0].size // features, features),
-                    x.dtype)
+  kind = jnp.promote_types(x.dtype, jnp.float32)  # Sums need digits.
   total, _ = patch_rows.scan(
-      add_row, total, x, kernel.shape[:2], stride, cotangent.shape[1:3])
-  return total.reshape(kernel.shape)
+      add_row, jnp.zeros(kernel.shape, kind), x, kernel.shape[:2], stride,
+      cotangent.shape[1:3])
+  return total.astype(x.dtype)
 
 
 def _input_gradient(convolve: Convolution, cotangent: Array, kernel: Array,
@@ -126,7 +130,7 @@ def _input_gradient(convolve: Convolution, cotangent: Array, kernel: Array,
     return convolve(cotangent, mirrored, 1, (down, right))
 
   parts = [[part(i, j) for j in range(stride)] for i in range(stride)]
-  dx = apart(interleaved, parts) if stride > 1 else parts[0][0]
+  dx = separately(interleaved, parts) if stride > 1 else parts[0][0]
   return dx[:, :shape[0], :shape[1]]
 
 
@@ -147,7 +151,7 @@ def differentiable(forward: Convolution, backward: Convolution | None = None
     x, kernel = saved
     dx = _input_gradient(backward or function, cotangent, kernel, stride,
                          margins, x.shape[1:3])
-    return dx, kernel_gradient(x, kernel, stride, margins, cotangent)
+    return dx, _kernel_gradient(x, kernel, stride, margins, cotangent)
 
   function = jax.custom_vjp(forward, nondiff_argnums=(2, 3))
   function.defvjp(save, gradients)

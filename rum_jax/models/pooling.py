@@ -1,4 +1,4 @@
-"""Pooling by slices: `lax.reduce_window` has a slow gradient."""
+"""Pooling without `lax.reduce_window`, which has a slow gradient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from rum_jax.types import Array
 
 
 def max_pool(x: Array) -> Array:
-  """2×2 max-pool with stride 2 of `[B, H, W, C]`, H and W even."""
+  """2×2 max-pool with stride 2 of `[B, H, W, C]`: `[B, H / 2, W / 2, C]`.
+
+  Raises:
+    ValueError: if H or W is odd.
+  """
   if x.shape[1] % 2 or x.shape[2] % 2:
     raise ValueError(
         f'Expected an even height and width, found {x.shape[1:3]}.')
@@ -25,24 +29,28 @@ def max_pool(x: Array) -> Array:
   return in_platform_layout(pool, x)
 
 
+def _pairs(x: Array) -> Array:
+  """`[..., H, W, ...]` as `[..., H / 2, 2, W / 2, 2, ...]`."""
+  first, height, width, last = x.shape
+  return x.reshape(first, height // 2, 2, width // 2, 2, last)
+
+
 @jax.custom_vjp
 def _pooled(x: Array) -> Array:
-  first, height, width, last = x.shape
-  return x.reshape(first, height // 2, 2, width // 2, 2, last).max((2, 4))
+  return _pairs(x).max((2, 4))
 
 
 def _pool_backward(x: Array, dy: Array) -> tuple[Array]:
-  """Of equal values each has half."""
+  """Of a column's two values, and of two columns' maxima, equal ones halve."""
 
   def share(mine: Array, other: Array) -> Array:
     return jnp.where(mine > other, 1, jnp.where(mine == other, 0.5, 0))
 
-  first, height, width, last = x.shape
-  pairs = x.reshape(first, height // 2, 2, width // 2, 2, last)
-  below = jnp.flip(pairs, 2)
-  rows = jnp.maximum(pairs, below)
-  dx = dy[:, :, None, :, None] * share(pairs, below) * share(
-      rows, jnp.flip(rows, 4))
+  pairs = _pairs(x)
+  others = jnp.flip(pairs, 2)
+  columns = jnp.maximum(pairs, others)
+  dx = dy[:, :, None, :, None] * share(pairs, others) * share(
+      columns, jnp.flip(columns, 4))
   return dx.reshape(x.shape),
 
 
@@ -67,10 +75,16 @@ def overlapping_max_pool(x: Array) -> Array:
 
 
 def mean_pool(x: Array, size: int = 1) -> Array:
-  """Means of `size`×`size` regions of `[B, H, W, C]`: `[B, C·size·size]`.
+  """Means of `size`×`size` regions of `[B, H, W, C]`.
 
-  Where a side is no multiple of `size`, the regions overlap. The order is
-  PyTorch's, channels first, so that its weights fit.
+  Args:
+    x: `[B, H, W, C]`.
+    size: regions down and across; 1 takes the mean of the whole image. Where a
+      side is no multiple of it, the regions overlap.
+
+  Returns:
+    `[B, C · size · size]`, in PyTorch's order, channels first, so that its
+    weights fit.
   """
 
   def regions(length: int) -> list[slice]:

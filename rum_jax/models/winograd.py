@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
-from rum_jax.models.layout import apart, interleaved
+from rum_jax.models.layout import interleaved, separately
 from rum_jax.models.patches import Margins
 from rum_jax.types import Array
 
@@ -63,8 +63,8 @@ def _counts(shape: Sequence[int], margins: Margins) -> tuple[int, int]:
 
 def _flat(x: Array, widths: Sequence[tuple[int, int]],
           points: Callable[[Array], Grid]) -> Grid:
-  """The points of `x` with so many zeros around, as matrices `[C, N]`."""
-  grid = apart(
+  """The points of `x` with so many zeros around, each `[C, tiles · B]`."""
+  grid = separately(
       lambda x: points(jnp.pad(x, ((0, 0), *widths, (0, 0)))), x)
   return [[point.reshape(len(x), -1) for point in row] for row in grid]
 
@@ -108,7 +108,7 @@ def _multiply(x: Array, kernel: Array, margins: Margins) -> Array:
                for w, p in zip(*rows)] for rows in zip(weights, points)]
   rows, columns = (n + sum(margin) - 2
                    for n, margin in zip(x.shape[1:3], margins))
-  return apart(lambda products: interleaved(_both(_output, products))[
+  return separately(lambda products: interleaved(_both(_output, products))[
       :, :rows, :columns], products)
 
 
@@ -128,7 +128,7 @@ def _backward(margins: Margins, saved, cotangent: Array):
   dpoints = [[(w @ s).reshape(-1, *counts, x.shape[-1])
               for w, s in zip(*rows)] for rows in zip(weights, slopes)]
   (top, _), (left, _) = margins
-  dx = apart(lambda points: _overlapped(_both(_input_transposed, points))[
+  dx = separately(lambda points: _overlapped(_both(_input_transposed, points))[
       :, top:top + x.shape[1], left:left + x.shape[2]], dpoints)
   return dx, jnp.stack([jnp.stack(row) for row in dkernel])
 
@@ -144,7 +144,7 @@ def _overlapped(tiles: Grid) -> Array:
   halves = [[add(a, b, 1) for a, b in zip(tiles[i], tiles[i + 2])]
             for i in range(2)]
   return interleaved([[add(row[j], row[j + 2], 2) for j in range(2)]
-                for row in halves])
+                      for row in halves])
 
 
 multiply = jax.custom_vjp(_multiply, nondiff_argnums=(2,))

@@ -77,7 +77,10 @@ def test_every_form_convolves_by_rows_and_whole(
   chex.assert_trees_all_close(got, want, **CLOSE)
 
 
-def test_a_stride_beyond_the_kernel_leaves_inputs_without_a_gradient(float64):
+@pytest.mark.parametrize('cached', [1, 10**9])
+def test_a_stride_beyond_the_kernel_leaves_inputs_without_a_gradient(
+    float64, monkeypatch, cached):
+  monkeypatch.setattr(patches, '_CACHED', cached)
   args = normal(0, 2, 9, 9, 5), normal(1, 3, 3, 5, 2)
   got, want = (with_gradients(lambda a, b, fn=fn: fn(a, b, 4), *args)
                for fn in (convolution.patch_convolution,
@@ -85,10 +88,34 @@ def test_a_stride_beyond_the_kernel_leaves_inputs_without_a_gradient(float64):
   chex.assert_trees_all_close(got, want, **CLOSE)
 
 
+@pytest.mark.parametrize('cached', [1, 10**9])
+def test_patches_of_half_precision_are_summed_in_single(monkeypatch, cached):
+  monkeypatch.setattr(patches, '_CACHED', cached)
+  half = (normal(0, 3, 2, 257, 4).astype('bfloat16'),
+          normal(1, 3, 3, 2, 4).astype('bfloat16'))
+
+  def total(turned, kernel):
+    return patches.multiply(turned, kernel, 2, ((1, 1), (1, 1))).astype(
+        'float32').sum()
+
+  def single(x):
+    return x.astype('float32')
+
+  args = half[0].transpose(1, 2, 3, 0), half[1]
+  got, want = (jax.jit(jax.grad(total, 1))(*xs) for xs in (
+      args, jax.tree.map(single, args)))
+  assert got.dtype == 'bfloat16'
+  error = jnp.abs(single(got) - want).max() / jnp.abs(want).max()
+  assert error < 2**-8  # The result is rounded, and nothing else.
+
+
+@pytest.mark.parametrize('cached', [1, 10**9])
 @pytest.mark.parametrize(
     'height, width, channels, features, size, stride', FORMS)
 def test_every_form_can_be_differentiated_twice_and_mapped(
-    float64, height, width, channels, features, size, stride):
+    float64, monkeypatch, height, width, channels, features, size, stride,
+    cached):
+  monkeypatch.setattr(patches, '_CACHED', cached)
   x, kernels = normal(0, 2, height, width, channels), normal(
       1, 2, size, size, channels, features)
 
@@ -185,17 +212,39 @@ def test_convolution_refuses_an_even_size():
     layers.Conv(4, size=2).init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))
 
 
-@pytest.mark.parametrize('pixels, channels', [(4, 3), (6, 8)])
+# Sums, XLA's own, Winograd's, patches, points, and the whole as one matrix.
+@pytest.mark.parametrize('pixels, channels, size, stride', [
+    (4, 3, 3, 1), (6, 8, 3, 1), (6, 65, 3, 1), (6, 5, 3, 2), (5, 3, 1, 2),
+    (2, 5, 3, 1)])
 @pytest.mark.parametrize('axes', [(None, 0), (0, None), (0, 0), (1, 2)])
+@pytest.mark.parametrize('cached', [1, 10**9])
 def test_convolutions_of_many_models_are_those_of_each(
-    float64, pixels, channels, axes):
+    float64, monkeypatch, pixels, channels, size, stride, axes, cached):
+  monkeypatch.setattr(patches, '_CACHED', cached)
   args = [normal(0, 2, pixels, pixels, channels),
-          normal(1, 3, 3, channels, 8)]
+          normal(1, size, size, channels, 8)]
   args = [x if axis is None else jnp.stack([x, 2 * x, x - 1], axis)
           for x, axis in zip(args, axes)]
-  got, want = (jax.vmap(fn, axes)(*args) for fn in (
-      convolution.patch_convolution, convolution.lax_convolution))
+  got, want = (
+      jax.vmap(functools.partial(fn, stride=stride), axes)(*args)
+      for fn in (convolution.patch_convolution, convolution.lax_convolution))
   np.testing.assert_allclose(got, want, **CLOSE)
+
+
+@pytest.mark.parametrize('map_over', [lambda fn: fn, jax.vmap])
+@pytest.mark.parametrize('channels, size, stride', [(65, 3, 1), (3, 1, 2)])
+def test_what_is_written_out_separately_stays_so(
+    map_over, channels, size, stride):
+  x, kernel = jnp.ones((2, 2, 6, 6, channels)), jnp.ones(
+      (2, size, size, channels, 4))
+  if map_over is not jax.vmap:
+    x, kernel = x[0], kernel[0]
+
+  def total(x, kernel):
+    return (convolution.patch_convolution(x, kernel, stride)**2).sum()
+
+  program = jax.jit(map_over(jax.grad(total, (0, 1)))).lower(x, kernel)
+  assert ' conditional(' in program.compile().as_text()
 
 
 @pytest.mark.parametrize('shape', [(5, 3), (5, 4, 4, 3)])
