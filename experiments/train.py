@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from experiments import cli, recipes, stages
 from rum_jax import evaluation, metrics
+from rum_jax.rows import counted
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
     shown = evaluation.summary(
         metrics.accuracy(artefact.arrays['logits'], label, rows))
     print(f'{name:<10} accuracy {shown["mean"]:.4f} ± {shown["ci95"]:.4f} over '
-          f'{setup.recipe.seeds} seeds')
+          f'{counted(setup.recipe.seeds, "seed")}')
 
 
 if __name__ == '__main__':

@@ -7,8 +7,8 @@ from typing import Any
 
 from rum_jax import difficulty, ensembles, proxy_report, sensitivity
 from rum_jax.findings import findings
-from rum_jax.rows import GROUPS, best, by_method, called, duration, interval
-from rum_jax.rows import name, shown
+from rum_jax.rows import GROUPS, best, by_method, called, counted, duration
+from rum_jax.rows import interval, name, shown
 
 _FIGURES = {'tow': 'ToW', 'tow_by_group': 'ToW by group', 'tow_mia': 'ToW-MIA',
             'mia_gap': 'MIA gap', 'test_accuracy': 'test'}
@@ -27,9 +27,11 @@ def section(results: Mapping[str, Any], command: str) -> str:
   made = results['environment']
   lines = [
       f'`{command}`: {results["recipe"]["dataset"]}, '
-      f'{results["recipe"]["network"]}, {len(results["seeds"])} seeds, '
-      f'{len(results["corrupted"])} wrong labels; on {made["device"]} '
-      f'({made["devices"]} devices), jax {made["versions"]["jax"]}.', '',
+      f'{results["recipe"]["network"]}, '
+      f'{counted(len(results["seeds"]), "seed")}, '
+      f'{counted(len(results["corrupted"]), "wrong label")}; on '
+      f'{made["device"]} ({counted(made["devices"], "device")}), jax '
+      f'{made["versions"]["jax"]}.', '',
       *_table(results), '',
       *(f'* {sentence}' for sentence in findings(results))]
   return '\n'.join(lines)
@@ -141,7 +143,7 @@ def sensitivity_answers(found: Mapping[str, Any], command: str) -> str:
 
 
 def _made(found: Mapping[str, Any], command: str) -> str:
-  return (f'`{command}`: {found["recipe"]["seeds"]} seeds, jax '
+  return (f'`{command}`: {counted(found["recipe"]["seeds"], "seed")}, jax '
           f'{found["environment"]["versions"]["jax"]}.')
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from rum_jax import report_details, report_page
 from rum_jax.findings import findings
 from rum_jax.report_page import Line, section
-from rum_jax.rows import best, by_method, called, direction, duration, GROUPS
-from rum_jax.rows import interval, losses, mean_score, MEANINGS
+from rum_jax.rows import best, by_method, called, counted, direction, duration
+from rum_jax.rows import GROUPS, interval, losses, mean_score, MEANINGS
 from rum_jax.rows import measure, name, Row, shown
 
 __all__ = ['findings', 'page', 'table']
@@ -48,7 +48,8 @@ def table(results: Mapping[str, Any]) -> str:
           *(shown(row[f'{x}_accuracy']['mean']) for x in _ACCURACIES),
           duration(row['seconds']['mean'])))
   notes = [f'± is half of the 95 % confidence interval over '
-           f'{len(results["seeds"])} seeds; the accuracies are means.',
+           f'{counted(len(results["seeds"]), "seed")}; the accuracies are '
+           'means.',
            *([f'* {name(first)}: the highest mean ToW of a method.']
              if first else []),
            *(f'† {x}' for x in losses(results['rows']))]
@@ -141,9 +142,9 @@ def _what_was_run(results: Mapping[str, Any]) -> str:
   wrong = len(results['corrupted'])
   made = (f', {wrong:,} of which ({100 * recipe["corrupt"]:.3g} %) were given '
           'a wrong label' if wrong else '')
-  seeds = len(results['seeds'])
-  return (f'{seeds} {"networks" if seeds > 1 else "network"} '
-          f'({recipe["network"]}) trained on {count["train"]:,} examples of '
+  networks = counted(len(results['seeds']), 'network')
+  return (f'{networks} ({recipe["network"]}) trained on '
+          f'{counted(count["train"], "example")} of '
           f'{recipe["dataset"]}{made}, and made to forget {sum(sizes):,} of '
           f'them: {sizes[0]:,} of low, {sizes[1]:,} of medium and '
           f'{sizes[2]:,} of high {measure(results)}. Each method of unlearning '

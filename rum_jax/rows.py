@@ -127,6 +127,11 @@ def best(rows: Iterable[Row], variant: str | None = None,
              default=None) if len(rivals) > 1 else None
 
 
+def counted(number: int, thing: str) -> str:
+  """`1 seed`, `2 seeds`."""
+  return f'{number:,} {thing}{"" if number == 1 else "s"}'
+
+
 def listed(words: Sequence[str]) -> str:
   """`a, b and c`."""
   return ' and '.join(filter(None, [', '.join(words[:-1]), *words[-1:]]))

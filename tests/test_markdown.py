@@ -1,6 +1,7 @@
 """Tables for the README, from figures made up here."""
 
 from rum_jax import markdown
+from rum_jax.rows import counted
 
 STEP = {'network': 'cnn', 'image': 32, 'batch': 128, 'what': '8 seeds',
         'microseconds': 38123.4, 'torch_microseconds': 45678.9,
@@ -62,3 +63,8 @@ def test_a_card_says_what_the_scores_are_of_and_how_far_they_go():
   assert '63 of 64 about 99% or more' in card[2]
   assert card[-1] == '| 50 | 0.500 | 0.750 | 0.100 | 0.200 | 0.300 |'
   assert '* Take more.' in card
+
+
+def test_one_of_a_thing_is_singular():
+  assert [counted(n, 'seed') for n in (0, 1, 2, 3000)] == [
+      '0 seeds', '1 seed', '2 seeds', '3,000 seeds']
