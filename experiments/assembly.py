@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.recipes import NETWORKS, Recipe, SPACES, one_of
+from experiments.recipes import FACTORIES, NETWORKS, Recipe, SPACES, one_of
 import rum_jax
 from rum_jax import algorithms, augmentation, batch_norm, datasets, models
 from rum_jax import entanglement, objectives, partitions, plans, runs
@@ -140,10 +140,10 @@ def schedule(recipe: Recipe, length: int) -> optax.Schedule:
 
 def factory(method: str) -> Callable[..., Unlearner]:
   """The factory of a name, or of somebody's own `package.module:factory`."""
-  if ':' not in method:
-    one_of('method', method, (
-        *algorithms.__all__, 'or package.module:factory'))
+  if method in algorithms.__all__:
     return getattr(algorithms, method)
+  if ':' not in method:
+    one_of('method', method, (*FACTORIES, 'or package.module:factory'))
   module, name = method.split(':', 1)
   try:
     found = getattr(importlib.import_module(module), name)
