@@ -7,6 +7,7 @@ import dataclasses
 import fcntl
 import os
 import pathlib
+import shlex
 import sys
 import typing
 import warnings
@@ -168,6 +169,13 @@ def _claim(root: pathlib.Path) -> None:
     raise OSError(f'Another run is using workdir={root}.') from None
 
 
+def settings(recipe: recipes.Recipe) -> dict[str, typing.Any]:
+  """`recipes.tuned`; the command that its error names has our `--data_dir`."""
+  data = FLAGS.data_dir
+  return recipes.tuned(
+      recipe, f' --data_dir={shlex.quote(data)}' if data != 'data' else '')
+
+
 def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
           ) -> stages.Setup:
   """Claims the workdir that the flags give and loads their recipe's data.
@@ -186,8 +194,7 @@ def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
       dataclasses.asdict(default)))
   setup = stages.prepare(default, root, FLAGS.data_dir, chunk(), forgets)
   if tuned:  # Fails now, not after an hour of training.
-    data = FLAGS.data_dir
-    recipes.tuned(default, f' --data_dir={data}' if data != 'data' else '')
+    settings(default)
   if hosts.first():
     _claim(root)
   hosts.wait(f'{root} is claimed')

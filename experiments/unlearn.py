@@ -40,7 +40,7 @@ def parse_setting(recipe: recipes.Recipe, method: str, text: str
     if ':' in method:
       return {}
     chosen = dataclasses.replace(recipe, methods=method)
-    return recipes.tuned(chosen)['methods'][method]['vanilla']
+    return cli.settings(chosen)['methods'][method]['vanilla']
   pairs = [part.partition('=') for part in text.split(',')]
   try:
     return {name: json.loads(value) for name, _, value in pairs}
@@ -73,6 +73,8 @@ def main() -> None:
   refinement.check_retain(
       setup.source.num_train, setup.recipe.batch_size, len(rows),
       f'{len(rows)} rows to forget')
+  # Fails now, not after the training.
+  assembly.build(setup.recipe, setup.model, METHOD.value, setting)
   job = jobs.job_of(setup, groups, METHOD.value, 'vanilla', setting)
   models = stages.references(setup, retain)
   done = jobs.unlearn(setup, job, models.original)

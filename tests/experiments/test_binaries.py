@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 
+import numpy as np
 import pytest
 
 from experiments import assembly, recipes, unlearn
@@ -61,6 +62,23 @@ def test_unlearn_refuses_what_it_would_not_use(run):
   assert process.returncode == 1
   assert process.stderr == (
       'Error: Expected no methods=finetune: here it is --method.\n')
+
+
+def test_a_bad_setting_is_named_before_anything_is_trained(run, tmp_path):
+  process = run('unlearn', '--setting=learning_rte=0.1',
+                f'--workdir={tmp_path}', *SMALL)
+  assert process.returncode == 1
+  assert 'has no hyper-parameter learning_rte: it has' in process.stderr
+  assert not list(tmp_path.glob('*/'))
+
+
+def test_the_command_that_finds_settings_finds_the_data_too(run, tmp_path):
+  images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+  np.savez(tmp_path / 'mine.npz', train_image=images, test_image=images,
+           train_label=np.arange(40) % 4, test_label=np.arange(40) % 4)
+  process = run('unlearn', '--dataset=mine', f'--data_dir={tmp_path}')
+  assert process.returncode == 1
+  assert process.stderr.endswith(f' --data_dir={tmp_path}\n')
 
 
 @pytest.mark.parametrize(('method', 'setting', 'message'), [
