@@ -212,6 +212,11 @@ def jobs_of(setup: Setup, groups: refinement.Groups) -> list[Job]:
 
 def job_of(setup: Setup, groups: refinement.Groups, method: str, variant: str,
            setting: dict[str, Any]) -> Job:
-  """One algorithm, the same in all stages of a variant."""
+  """One algorithm, the same in all stages of a variant.
+
+  Raises:
+    ValueError: as `assembly.build`, before anything is trained.
+  """
+  assembly.build(setup.recipe, setup.model, method, setting)
   splits = splits_of(setup, groups, variant)
   return Job(method, variant, [(method, setting)] * len(splits), splits)

@@ -73,8 +73,6 @@ def main() -> None:
   refinement.check_retain(
       setup.source.num_train, setup.recipe.batch_size, len(rows),
       f'{len(rows)} rows to forget')
-  # Fails now, not after the training.
-  assembly.build(setup.recipe, setup.model, METHOD.value, setting)
   job = jobs.job_of(setup, groups, METHOD.value, 'vanilla', setting)
   models = stages.references(setup, retain)
   done = jobs.unlearn(setup, job, models.original)
