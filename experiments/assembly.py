@@ -77,9 +77,9 @@ def _whole(name: str, data_dir: str) -> datasets.Source:
 
 def build_model(recipe: Recipe, source: datasets.Source) -> Model:
   """The network of a recipe, with the data set's own normalisation."""
-  return models.from_linen(
+  return rum_jax.data_parallel(models.from_linen(
       *_network(recipe, source), **_normal(source),
-      precision=None if recipe.precision == 'float32' else jnp.bfloat16)
+      precision=None if recipe.precision == 'float32' else jnp.bfloat16))
 
 
 def hidden_layers(recipe: Recipe, source: datasets.Source

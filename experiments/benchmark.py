@@ -12,9 +12,10 @@
 pass, and the memory of both. PyTorch runs channels-last, on a GPU compiled, and
 in the same precision. `one core`: both sides have one core to run on.
 Seeds: ours on as many devices as there are seeds and cores, and the faster of
-one thread and one a core. `layers`: each layer against XLA's own form and
-PyTorch's. `algorithms`: every algorithm against the forward and backward passes
-that it must make. `factors`: memorization and ES against NumPy.
+one thread and one a core; `shared by 2`: two devices divide each batch.
+`layers`: each layer against XLA's own form and PyTorch's. `algorithms`: every
+algorithm against the forward and backward passes that it must make. `factors`:
+memorization and ES against NumPy.
 
 Both sides of a ratio are measured in turn, since machines are noisy; what is
 printed are medians. Compilation is timed apart.
@@ -76,8 +77,8 @@ def prepare(network: str) -> stages.Setup:
       model=assembly.build_model(recipe, source))
 
 
-def under_seeds(setup: stages.Setup, count: int, chunk: int | None = None
-                ) -> tuple[timing.Call, float]:
+def under_seeds(setup: stages.Setup, count: int, chunk: int | None = None,
+                devices_per_run: int = 1) -> tuple[timing.Call, float]:
   """Whole runs of so many seeds, and the seconds of their compilation."""
   rows, recipe = jnp.asarray(setup.source.train), setup.recipe
   train = rum_jax.retrain(
@@ -87,7 +88,8 @@ def under_seeds(setup: stages.Setup, count: int, chunk: int | None = None
       epochs=ROUNDS.value, batch_size=recipe.batch_size)
   fn = rum_jax.over_seeds(lambda key, data, part: train(key, None, data, part),
                           in_axes=(0, None, None), chunk=chunk,
-                          devices=jax.devices()[:count])
+                          devices=jax.devices()[:count * devices_per_run],
+                          devices_per_run=devices_per_run)
   return timing.compiled(fn, jax.random.split(jax.random.key(0), count),
                          setup.dataset, Split(rows[:0], rows))
 
@@ -124,10 +126,13 @@ def one_core() -> contextlib.AbstractContextManager[None]:
   return contextlib.nullcontext() if on_gpu() else timing.one_core()
 
 
-def cases(gpu: bool) -> list[tuple[int, int | None]]:
-  """How many seeds, and how many of them at a time on a device."""
-  many = [] if IMAGE.value else [(32, None)]
-  return [(1, None), (8, None), *([(8, 4), (8, 1)] if gpu else []), *many]
+def cases(gpu: bool) -> list[tuple[int, int | None, int]]:
+  """How many seeds, of them at a time on a device, and devices of each."""
+  count = jax.device_count()
+  shared = [(1, None, count)] if IMAGE.value and count > 1 else []
+  at_once = [(8, 4, 1), (8, 1, 1)] if gpu else []
+  many = [] if IMAGE.value else [(32, None, 1)]
+  return [(1, None, 1), *shared, (8, None, 1), *at_once, *many]
 
 
 def other_side(network: str) -> Any:
@@ -175,11 +180,12 @@ def against_torch(setup: stages.Setup, network: str
       setup, kind), kind, 1, keep=one_core)
            for kind in ('forward', 'gradient', 'step')]
   found[-1] |= resources(found[-1], flops / steps, image)
-  for count, chunk in cases(gpu):
-    ours, seconds = under_seeds(setup, count, chunk)
+  for count, chunk, shared in cases(gpu):
+    ours, seconds = under_seeds(setup, count, chunk, shared)
     found.append(compare(
         f'{count} seed{"s" * (count > 1)}'
-        + (f', {chunk} at a time' if chunk else ''), ours,
+        + (f', {chunk} at a time' if chunk else '')
+        + (f', shared by {shared}' if shared > 1 else ''), ours,
         'step', *{1, jax.device_count()}, models=count
     ) | {'compile_seconds': seconds})
   return found

@@ -31,10 +31,15 @@ class Programs:
   Attributes:
     chunk: runs at a time; `None` takes as many as the compiled program's own
       memory analysis says will fit, and half of that whenever it was wrong.
+    devices_per_run: how many share the batches of a run.
   """
 
-  def __init__(self, chunk: int | None = None):
+  def __init__(self, chunk: int | None = None, devices_per_run: int = 1):
+    if devices_per_run > jax.device_count():
+      raise ValueError(f'Expected devices_per_run={devices_per_run} to be at '
+                       f'most the number of devices, {jax.device_count()}.')
     self.chunk = chunk
+    self.devices_per_run = devices_per_run
     self._limit = memory_limit()
     # Several processes must meet in the same order.
     self._pool = futures.ThreadPoolExecutor(
@@ -93,7 +98,20 @@ class Programs:
     """Runs at a time to try first."""
     if self.chunk is not None:
       return self.chunk
-    return -(-_num_runs(in_axes, args) // jax.device_count())
+    groups = jax.device_count() // self.devices_per_run
+    return -(-_num_runs(in_axes, args) // groups)
+
+  def _devices(self, in_axes: Sequence[int | None], args: Sequence[PyTree]
+               ) -> Sequence[jax.Device]:
+    """No more than runs need: others would repeat them, and slow them down.
+
+    Under several processes all of them, as each must have a part.
+    """
+    devices, share = jax.devices(), self.devices_per_run
+    if jax.process_count() > 1:
+      return devices
+    groups = min(len(devices) // share, _num_runs(in_axes, args))
+    return devices[:groups * share]
 
   def _build(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
              args: Sequence[PyTree], most: int) -> _Program:
@@ -101,7 +119,9 @@ class Programs:
     begin, chunk = time.perf_counter(), most
     while True:
       mapped = seeds.over_seeds(
-          fn, chunk=chunk, in_axes=in_axes, devices=_devices(in_axes, args))
+          fn, chunk=chunk, in_axes=in_axes,
+          devices=self._devices(in_axes, args),
+          devices_per_run=self.devices_per_run)
       program = mapped.lower(*args).compile()
       if chunk == 1 or self.chunk is not None or fits(
           program, self._limit):
@@ -111,17 +131,6 @@ class Programs:
 
 def _num_runs(in_axes: Sequence[int | None], args: Sequence[PyTree]) -> int:
   return jax.tree.leaves(args[in_axes.index(0)])[0].shape[0]
-
-
-def _devices(in_axes: Sequence[int | None], args: Sequence[PyTree]
-             ) -> Sequence[jax.Device]:
-  """No more than there are runs: others would repeat them, and slow them down.
-
-  Under several processes all of them, as each must have a part.
-  """
-  devices = jax.devices()
-  return (devices if jax.process_count() > 1 else
-          devices[:_num_runs(in_axes, args)])
 
 
 def _identity(name: Any, args: Sequence[PyTree]) -> Any:

@@ -85,6 +85,9 @@ class Recipe:
   precision: str = _field(
       'float32', 'Of products and activations: float32, or bfloat16, which is '
       'for GPUs and TPUs.')
+  devices_per_run: int = _field(
+      1, 'Devices that share the batches of each run, for networks too large '
+      'for one, or fewer runs than devices; rounding differs.')
   epochs: int = _field(
       40, 'Epochs of training, retraining and memorization models.')
   batch_size: int = _field(64, 'Examples in a step, everywhere.')
@@ -118,7 +121,8 @@ class Recipe:
       'Algorithms: names by commas, or all.')
 
   def __post_init__(self) -> None:
-    for name in ('seeds', 'models', 'epochs', 'batch_size', 'forget'):
+    for name in ('seeds', 'models', 'epochs', 'batch_size', 'forget',
+                 'devices_per_run'):
       trees.check_count(name, getattr(self, name), 1)
     trees.check_count('first_seed', self.first_seed)
     if self.forget % 3:

@@ -22,8 +22,9 @@ from rum_jax.types import (
     Array, Dataset, Model, Split, Variables)
 
 _DATA = ('dataset', 'held_out', 'validation', 'examples', 'corrupt')
-TRAINING = (*_DATA, 'network', 'precision', 'epochs', 'batch_size', 'augment',
-             'learning_rate', 'milestones', 'momentum', 'weight_decay')
+TRAINING = (*_DATA, 'network', 'precision', 'devices_per_run', 'epochs',
+            'batch_size', 'augment', 'learning_rate', 'milestones', 'momentum',
+            'weight_decay')
 
 
 class Setup(NamedTuple):
@@ -74,7 +75,7 @@ def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
       assembly.build_model(recipe, source),
       checkpoints.array_digest(*(x[train] for x in source.dataset)),
       checkpoints.array_digest(*(x[source.test] for x in source.dataset)),
-      Programs(chunk),
+      Programs(chunk, recipe.devices_per_run),
       functools.partial(assembly.load_validation, recipe, data_dir))
 
 

@@ -2,6 +2,7 @@
 
 from rum_jax.algorithms import *  # noqa: F403
 from rum_jax.algorithms import __all__ as _algorithms
+from rum_jax.parallel import data_parallel
 from rum_jax.rum import sequential
 from rum_jax.seeds import over_seeds
 from rum_jax.optimizers import sgd
@@ -16,5 +17,5 @@ __version__ = '0.1.0'
 
 __all__ = [
     *_algorithms, 'Dataset', 'Info', 'Model', 'Outputs', 'Split', 'Variables',
-    'over_seeds', 'sequential', 'sgd',
+    'data_parallel', 'over_seeds', 'sequential', 'sgd',
 ]

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
-from rum_jax import trees
+from rum_jax import parallel, trees
 from rum_jax.types import PyTree
 
 
@@ -21,10 +20,12 @@ def over_seeds(
     in_axes: Sequence[int | None] | None = None,
     devices: Sequence[jax.Device] | None = None,
     vectorise: bool | None = None,
+    devices_per_run: int = 1,
 ) -> Callable[..., PyTree]:
   """Runs `fn` once for every entry of its arguments' leading axis.
 
-  The axis is sharded over all devices of all processes. A GPU or TPU takes
+  The axis is sharded over all devices of all processes, or over groups of them
+  that share the batches of `data_parallel` networks. A GPU or TPU takes
   `chunk` runs at a time under `vmap`; a CPU takes one after the other, which
   was measured to be faster there, and gives every run the same bits whatever
   the number of runs, devices and processes.
@@ -39,29 +40,33 @@ def over_seeds(
     devices: where to run; by default `jax.devices()`.
     vectorise: whether a device takes more than one run at a time; by default
       on all platforms but the CPU.
+    devices_per_run: how many devices a `data_parallel` network divides its
+      batches among; any other work of a run is repeated on each of them.
 
   Returns:
     A jitted function of stacked arguments, returning stacked results. Under
     several processes every one of them gets all results.
 
   Raises:
-    ValueError: if `chunk` is not positive; when called, if `in_axes` does not
+    ValueError: if `chunk` is not positive, or `devices_per_run` does not divide
+      the number of devices; when called, if `in_axes` does not
       fit the arguments, or their leading axes differ or are empty.
   """
   if chunk is not None:
     trees.check_count('chunk', chunk, 1)
-  mesh = Mesh(np.asarray(devices or jax.devices()), ('seeds',))
+  mesh = parallel.mesh(devices or jax.devices(), devices_per_run)
   if vectorise is None:
     vectorise = mesh.devices.flat[0].platform != 'cpu'
-  spread, whole = PartitionSpec('seeds'), PartitionSpec()
+  groups = mesh.shape[parallel.SEEDS]
+  spread, whole = PartitionSpec(parallel.SEEDS), PartitionSpec()
 
   @jax.jit
   def mapped(*args: PyTree) -> PyTree:
     axes = tuple(in_axes) if in_axes is not None else (0,) * len(args)
     runs = _num_runs(args, axes)
-    local, width = _layout(runs, mesh.size, chunk if vectorise else 1)
-    if local * mesh.size > runs:
-      rows = jnp.minimum(jnp.arange(local * mesh.size), runs - 1)
+    local, width = _layout(runs, groups, chunk if vectorise else 1)
+    if local * groups > runs:
+      rows = jnp.minimum(jnp.arange(local * groups), runs - 1)
       args = [trees.take(a, rows) if x == 0 else a for a, x in zip(args, axes)]
     stacked = [i for i, x in enumerate(axes) if x == 0]
 
@@ -71,7 +76,7 @@ def over_seeds(
         both[i] = value
       return fn(*both)
 
-    def on_one_device(*mine: PyTree) -> PyTree:
+    def on_one_group(*mine: PyTree) -> PyTree:
       picked = [mine[i] for i in stacked]
       if not vectorise:
         return lax.map(lambda xs: one(xs, mine), picked)
@@ -81,9 +86,9 @@ def over_seeds(
 
     specs = tuple(spread if x == 0 else whole for x in axes)
     results = jax.shard_map(
-        on_one_device, mesh=mesh, in_specs=specs, out_specs=spread,
-        check_vma=False)(*args)
-    if local * mesh.size > runs:
+        on_one_group, mesh=mesh, axis_names={parallel.SEEDS}, in_specs=specs,
+        out_specs=spread, check_vma=False)(*args)
+    if local * groups > runs:
       results = trees.take(results, slice(0, runs))
     if jax.process_count() > 1:
       everywhere = NamedSharding(mesh, whole)

@@ -57,21 +57,23 @@ def separately(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
       lax.optimization_barrier(jnp.array(True)), function, function, *args)
 
 
-def in_platform_layout(function: Callable[..., PyTree], x: Array, *args: Array
+def in_platform_layout(function: Callable[..., PyTree], x: PyTree, *args: Array
                        ) -> PyTree:
   """`function(x, *args, channel)`, on a CPU with `x` turned.
 
   Args:
     function: returns arrays of which those with as many axes as `x` are laid
-      out like `x`.
-    x: `[B, ..., C]`.
+      out like `x`. It must not sum over devices: XLA would keep the choice of
+      platform, and around it transposes.
+    x: one or several `[B, ..., C]`.
     *args: have fewer axes than `x`.
   """
 
-  def on_cpu(x: Array, *args: Array) -> PyTree:
-    results = function(turned(x), *args, channel=0)
+  def on_cpu(x: PyTree, *args: Array) -> PyTree:
+    axes = jax.tree.leaves(x)[0].ndim
+    results = function(jax.tree.map(turned, x), *args, channel=0)
     return jax.tree.map(
-        lambda y: turned(y) if y.ndim == x.ndim else y, results)
+        lambda y: turned(y) if y.ndim == axes else y, results)
 
   return lax.platform_dependent(
       x, *args, cpu=on_cpu, default=functools.partial(function, channel=-1))

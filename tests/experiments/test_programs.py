@@ -17,9 +17,10 @@ def seeds(monkeypatch):
   """A map over runs that needs 100 bytes a run, and notes what it is asked."""
   asked = []
 
-  def over_seeds(fn, *, chunk, in_axes, devices):
-    del fn, in_axes, devices
+  def over_seeds(fn, *, chunk, in_axes, devices, devices_per_run):
+    del fn, in_axes
     asked.append(chunk)
+    over_seeds.devices = devices, devices_per_run
 
     def program(*args):
       if chunk in program.too_many:
@@ -94,3 +95,22 @@ def test_programs_of_other_trees_are_other_programs():
   b, _ = mine.run('f', lambda x: x['b'] + 2, (0,), {'b': jnp.zeros(3)})
   np.testing.assert_array_equal(a, 1)
   np.testing.assert_array_equal(b, 2)
+
+
+@pytest.mark.parametrize('runs, share, want, chunk', [
+    (1, 1, 'a', 1), (16, 1, 'abcde', 4), (1, 2, 'ab', 1), (16, 2, 'abcd', 8),
+    (16, 5, 'abcde', 16)])
+def test_groups_of_devices_share_runs(monkeypatch, seeds, runs, share, want,
+                                      chunk):
+  limited(monkeypatch, 10**9)
+  monkeypatch.setattr(programs.jax, 'device_count', lambda: 5)
+  monkeypatch.setattr(programs.jax, 'devices', lambda: list('abcde'))
+  programs.Programs(None, share).run('f', None, (0,), jnp.zeros(runs))
+  assert seeds[0].devices == (list(want), share)
+  assert seeds[1] == [chunk]
+
+
+def test_more_devices_a_run_than_there_are_is_refused():
+  count = jax.device_count() + 1
+  with pytest.raises(ValueError, match=f'Expected devices_per_run={count} to '):
+    programs.Programs(None, count)

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax.models import convolution, layers, patches, pooling
+from rum_jax.models import (
+    convolution, layers, normalization, patches, pooling)
 
 # Double precision: sums of a few hundred terms leave 13 of 16 digits, less what
 # cancels in them.
@@ -251,12 +252,13 @@ def test_moments_leave_padding_out(float64, shape):
   x = normal(0, *shape) + 2
   mask = jnp.array([1.0, 0.0, 1.0, 1.0, 0.0])
   kept = np.asarray(x)[np.asarray(mask) == 1].reshape(-1, 3)
-  mean, variance, count = layers.moments(x, mask)
+  mean, variance, count = normalization.moments(x, mask)
   np.testing.assert_allclose(mean, kept.mean(0), **CLOSE)
   np.testing.assert_allclose(variance, kept.var(0), **CLOSE)
   assert count == len(kept)
   chex.assert_trees_all_close(
-      layers.moments(x, None), layers.moments(x, jnp.ones(5)), **CLOSE)
+      normalization.moments(x, None),
+      normalization.moments(x, jnp.ones(5)), **CLOSE)
 
 
 def batch_norm(x, mask=None, train=True, stats=None, scale=None, bias=None):

@@ -1,0 +1,81 @@
+"""How devices share the work: runs, or the examples of each batch of a run.
+
+`seeds.over_seeds` lays the devices out along two axes, one for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+import numpy as np
+
+from rum_jax import trees
+from rum_jax.types import Array, Model, Outputs, PyTree, Variables
+
+SEEDS, EXAMPLES = 'seeds', 'examples'  # The axes.
+
+
+def mesh(devices: Sequence[jax.Device], devices_per_run: int) -> Mesh:
+  """The devices as `[SEEDS, EXAMPLES]`; neighbours share a run.
+
+  Raises:
+    ValueError: if `devices_per_run` does not divide their number.
+  """
+  trees.check_count('devices_per_run', devices_per_run, 1)
+  if len(devices) % devices_per_run:
+    raise ValueError(f'Expected devices_per_run={devices_per_run} to divide '
+                     f'the number of devices, {len(devices)}.')
+  return Mesh(np.reshape(devices, (-1, devices_per_run)), (SEEDS, EXAMPLES))
+
+
+def total(tree: PyTree) -> PyTree:
+  """Sums what each device has of a batch, where they share one."""
+  shared = EXAMPLES in jax.sharding.get_abstract_mesh().manual_axes
+  return lax.psum(tree, EXAMPLES) if shared else tree
+
+
+def data_parallel(model: Model) -> Model:
+  """The network that divides each batch among the devices of its run.
+
+      rum_jax.over_seeds(
+          rum_jax.finetune(data_parallel(model), tx, epochs=1),
+          devices_per_run=4)
+
+  It gives what `model` gives but for rounding, in evaluation and in training:
+  batch-norm's moments are those of the whole batch. Where a run has one device,
+  as outside of `over_seeds`, it is `model`.
+
+  Args:
+    model: the network. If a layer of one's own mixes the examples of a batch,
+      it must sum over them with `total`; those of `rum_jax.models` do.
+
+  Returns:
+    A network with the same variables.
+  """
+
+  def apply(variables: Variables, images: Array, *, train: bool,
+            mask: Array | None = None) -> tuple[Outputs, PyTree]:
+    count = jax.sharding.get_abstract_mesh().shape.get(EXAMPLES, 1)
+    if count == 1:
+      return model.apply(variables, images, train=train, mask=mask)
+    size = len(images)
+    mask = jnp.ones(size, bool) if mask is None else mask
+
+    def filled(x: Array) -> Array:
+      return jnp.pad(x, [(0, -size % count)] + [(0, 0)] * (x.ndim - 1))
+
+    def apply_part(variables: Variables, images: Array, mask: Array):
+      return model.apply(variables, images, train=train, mask=mask)
+
+    part, whole = PartitionSpec(EXAMPLES), PartitionSpec()
+    outputs, stats = jax.shard_map(
+        apply_part, axis_names={EXAMPLES}, in_specs=(whole, part, part),
+        out_specs=(part, whole), check_vma=False)(
+            variables, filled(images), filled(mask))
+    return jax.tree.map(lambda x: x[:size], outputs), stats
+
+  return Model(model.init, apply)

@@ -1,0 +1,134 @@
+"""A batch that devices share gives what one device makes of it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rum_jax
+from rum_jax import parallel
+
+# All of it once with the network and once with its batches divided in two.
+PROGRAM = """
+import sys
+import jax
+jax.config.update('jax_num_cpu_devices', 4)
+jax.config.update('jax_enable_x64', True)
+import jax.numpy as jnp
+import numpy as np
+import rum_jax
+from rum_jax import models, training
+rng = np.random.default_rng(0)
+data = jax.tree.map(jnp.asarray, rum_jax.Dataset(
+    rng.integers(0, 256, (21, 8, 8, 1), 'uint8'), rng.integers(0, 3, 21)))
+plain = models.from_linen(models.SmallCNN(3, (4,)), (8, 8, 1))
+sizes = set()
+
+def spy(variables, images, **how):
+  sizes.add(len(images))
+  return plain.apply(variables, images, **how)
+
+keys = jax.random.split(jax.random.key(7), 3)
+mask = jnp.asarray([1, 1, 0, 1, 1, 1, 1])
+rows = jnp.asarray(rng.permuted(np.tile(np.arange(21), (3, 1)), axis=1))
+tx = rum_jax.sgd(0.1)
+
+def look(model, key, split):
+  variables = jax.tree.map(lambda x: x.astype(float), model.init(key))
+  image, label = data.image[:7], data.label[:7]
+
+  def loss(params, how=mask):
+    outputs, stats = model.apply(
+        variables._replace(params=params), image, train=True, mask=how)
+    logs = jax.nn.log_softmax(outputs.logits)
+    return -(logs[jnp.arange(7), label] * mask).sum(), (outputs, stats)
+
+  def steepness(params):
+    slopes = jax.grad(lambda p: loss(p)[0])(params)
+    return sum((x**2).sum() for x in jax.tree.leaves(slopes))
+
+  again = jax.grad(steepness)(variables.params)
+  value, slopes = jax.value_and_grad(loss, has_aux=True)(variables.params)
+  return {
+      'training': (value, slopes), 'second': again,
+      'unmasked': loss(variables.params, None),
+      'evaluation': training.predict(model, variables, data.image, 5),
+      'unlearned': rum_jax.scrub(
+          model, tx, epochs=2, msteps=1, batch_size=5)(
+              key, variables, data, split)}
+
+def save(path, model, devices_per_run, vectorise, **more):
+  split = rum_jax.Split(rows[:, :5], rows[:, 5:])
+  result = rum_jax.over_seeds(
+      lambda key, split: look(model, key, split), vectorise=vectorise,
+      devices_per_run=devices_per_run)(keys, split)
+  np.savez(path, **more, **{
+      f'{name}{jax.tree_util.keystr(path)}': np.asarray(x)
+      for name, tree in result.items()
+      for path, x in jax.tree.leaves_with_path(tree)})
+
+folder, vectorise = sys.argv[1], sys.argv[2] == 'True'
+save(f'{folder}/whole.npz', plain, 1, False)
+shared = rum_jax.data_parallel(plain._replace(apply=spy))
+save(f'{folder}/shared.npz', shared, 2, vectorise)
+np.save(f'{folder}/sizes.npy', sorted(sizes))
+"""
+PARTS = ('training', 'unmasked', 'second', 'evaluation', 'unlearned')
+
+
+@pytest.fixture(scope='module', params=[False, True], ids=['loop', 'vmap'])
+def folder(request, tmp_path_factory) -> pathlib.Path:
+  place = tmp_path_factory.mktemp('shared')
+  root = str(pathlib.Path(__file__).parents[1])
+  subprocess.run(
+      [sys.executable, '-c', PROGRAM, str(place), str(request.param)],
+      check=True, env={**os.environ, 'PYTHONPATH': root})
+  return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('part', PARTS)
+def test_devices_that_share_batches_change_nothing(folder, part):
+  with np.load(folder / 'whole.npz') as whole, np.load(
+      folder / 'shared.npz') as shared:
+    assert whole.files == shared.files
+    names = [name for name in whole.files if name.startswith(part)]
+    assert names
+    for name in names:
+      assert np.ptp(whole[name], 0).any() or 'stats' in name, name
+      # Double precision, through some steps of training.
+      np.testing.assert_allclose(
+          shared[name], whole[name], rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+@pytest.mark.slow
+def test_every_device_has_its_part_of_each_batch(folder):
+  """Of 7, 5 (prediction and unlearning), and no device has a whole one."""
+  assert np.load(folder / 'sizes.npy').tolist() == [3, 4]
+
+
+def test_alone_it_is_the_network(toy, cnn):
+  model, variables = cnn
+  want, got = ([*jax.tree.leaves(m.apply(variables, toy.image, train=True))]
+               for m in (model, rum_jax.data_parallel(model)))
+  for a, b in zip(want, got):
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize('count', [2, 3])
+def test_devices_that_do_not_come_out_even_are_refused(count):
+  with pytest.raises(ValueError, match=(
+      f'devices_per_run={count} to divide the number of devices, 1')):
+    rum_jax.over_seeds(jnp.sin, devices_per_run=count)
+
+
+def test_devices_per_run_is_a_count():
+  with pytest.raises(ValueError, match='Expected devices_per_run=0'):
+    parallel.mesh(jax.devices(), 0)
