@@ -28,10 +28,14 @@ def in_batches(index: Array, batch_size: int) -> tuple[Array, Array]:
 
 def example_losses(model: Model, variables: Variables, dataset: Dataset,
                    rows: Array) -> Array:
-  """Cross-entropy `[B]` of the given rows, in evaluation mode."""
+  """Cross-entropy `[B]` of the given rows, in evaluation mode.
+
+  NaN, and so is its gradient, for rows that the dataset does not have.
+  """
   image, label = (jnp.asarray(x)[rows] for x in dataset)
   outputs, _ = model.apply(variables, image, train=False)
-  return losses.cross_entropy(outputs.logits, label)
+  return (losses.cross_entropy(outputs.logits, label)
+          * plans.present(rows, len(dataset.label)))
 
 
 def weighted(model: Model, variables: Variables, dataset: Dataset,

@@ -24,7 +24,13 @@ def accuracy(logits: Array, labels: Array, index: Array) -> Array:
   Returns:
     `[...]` in `[0, 1]`; NaN where a run diverged, since NaN logits have no
     largest one.
+
+  Raises:
+    ValueError: if there is not one label for each example.
   """
+  if logits.shape[-2:-1] != labels.shape:
+    raise ValueError('Expected a label for each of the logits [..., N, K], '
+                     f'found shapes {logits.shape} and {labels.shape}.')
   rows = jnp.take(logits, index, axis=-2)
   hit = rows.argmax(axis=-1) == jnp.take(labels, index)
   finite = jnp.isfinite(rows).all(axis=(-2, -1))

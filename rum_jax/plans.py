@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rum_jax import trees
 from rum_jax.types import Array, Draw, Key, Plan, Split
@@ -22,6 +23,23 @@ def num_steps(num_examples: int, batch_size: int) -> int:
   12
   """
   return -(-num_examples // batch_size)
+
+
+def present(rows: Array, count: int) -> Array:
+  """1 for each row of `count` examples that there is, NaN for others."""
+  return jnp.where((rows >= 0) & (rows < count), jnp.float32(1), jnp.nan)
+
+
+def check_rows(split: Split, count: int) -> None:
+  """Refuses rows that `count` examples do not have; traced ones pass."""
+  for name, rows in split._asdict().items():
+    if isinstance(rows, jax.core.Tracer):
+      continue
+    values = np.asarray(rows)
+    wrong = values[(values < 0) | (values >= count)]
+    if wrong.size:
+      raise ValueError(f'Expected rows to {name} in [0, {count}), found '
+                       f'{wrong[0]}.')
 
 
 def shuffled(key: Key, index: Array, forget: Array, batch_size: int) -> Plan:

@@ -48,10 +48,14 @@ def make_step(objective: Objective, tx: optax.GradientTransformation
 
 def gather(dataset: Dataset, plan: Plan, progress: Array, epoch: Array
            ) -> Batch:
-  """Looks one step's rows up: `[B]` indices to a `Batch`."""
+  """Looks one step's rows up: `[B]` indices to a `Batch`.
+
+  A row that is not there weighs NaN, so that no run with one looks sound.
+  """
   return Batch(
       image=dataset.image[plan.index], label=dataset.label[plan.index],
-      index=plan.index, forget=plan.forget, weight=plan.weight,
+      index=plan.index, forget=plan.forget,
+      weight=plan.weight * plans.present(plan.index, len(dataset.label)),
       progress=progress, epoch=epoch)
 
 
@@ -156,7 +160,12 @@ def fit(
 
   Returns:
     `(variables, info)`.
+
+  Raises:
+    ValueError: if there are no examples for `steps`, or, where `split` is not
+      traced, rows that the dataset does not have.
   """
+  plans.check_rows(split, len(dataset.label))
   length = jax.eval_shape(draw, key, split).index.shape[0]
   total = epochs * length if steps is None else steps
   if total and not length:

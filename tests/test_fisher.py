@@ -60,6 +60,15 @@ def test_gradients_of_examples_and_of_their_weighted_sum(float64, toy, cnn):
   np.testing.assert_allclose(products, g @ g.T, rtol=1e-11, atol=1e-13)
 
 
+def test_the_gradient_of_a_row_that_is_not_there_is_nan(toy, cnn):
+  model, variables = cnn
+  for wrong in (-1, 24):
+    index = np.asarray([3, wrong, 5])
+    every = gradients.per_example(model, variables, toy, index)
+    for leaf in jax.tree.leaves(every):
+      assert np.isnan(leaf[1]).all() and np.isfinite(leaf[::2]).all()
+
+
 def test_batches_hold_every_row_once_and_say_what_pads():
   rows, inside = gradients.in_batches(np.arange(10, 17), 3)
   assert rows.shape == inside.shape == (3, 3)

@@ -30,6 +30,11 @@ def test_accuracy_keeps_leading_axes_and_marks_diverged_runs():
   np.testing.assert_array_equal(got, [[1.0, np.nan], [0.0, 1.0]])
 
 
+def test_accuracy_wants_a_label_for_each_example():
+  with pytest.raises(ValueError, match=r'shapes \(2, 5, 3\) and \(4,\)'):
+    metrics.accuracy(jnp.zeros((2, 5, 3)), jnp.zeros(4, int), jnp.arange(4))
+
+
 def test_tug_of_war_by_hand():
   got = metrics.tug_of_war(
       jnp.array([0.1, -0.1, 0.0]), jnp.array([0.2, -0.2, 0.0]),
