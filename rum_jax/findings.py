@@ -12,8 +12,8 @@ import itertools
 from typing import Any
 
 from rum_jax import metrics
-from rum_jax.rows import best, called, CONTROLS, direction, GROUPS, interval
-from rum_jax.rows import listed, name, paired, Row, shown, values
+from rum_jax.rows import best, called, CONTROLS, direction, FIGURES, GROUPS
+from rum_jax.rows import interval, listed, name, paired, Row, shown, values
 
 _WORDS = {1: 'above', -1: 'below', 0: 'no difference shown from',
           None: 'too few seeds to compare with'}
@@ -27,16 +27,17 @@ def findings(results: Mapping[str, Any]) -> list[str]:
 
   Returns:
     On doing nothing by memorization, on RUM^F against its controls for each
-    method, on full RUM, on the best row against the ceiling, and on the best
-    row where the attack counts, too. A sentence is left out where the rows
-    that it needs are.
+    method, on full RUM, on the best row against the ceiling, on the best row
+    where the attack counts, too, on rows that ruin the network, and on those
+    above doing nothing. A sentence is left out where the rows that it needs
+    are.
   """
   rows = {(row['method'], row['variant']): row for row in results['rows']}
   methods = dict.fromkeys(d['method'] for d in results['differences'])
   said = [_on_memorization(rows),
           *(_on_refinement(m, results['differences']) for m in methods),
           _on_full_rum(rows), _on_ceiling(rows), _on_attack(rows),
-          _on_doing_nothing(rows)]
+          *_on_ruin(rows, results['oracle']), _on_doing_nothing(rows)]
   return [sentence for sentence in said if sentence]
 
 
@@ -91,8 +92,20 @@ def _on_refinement(method: str, differences: Sequence[Row]) -> str:
     verdict = 'The gain over vanilla is not shown to come from refinement.'
   else:
     verdict = 'Refinement is not shown to help here.'
-  return (f'{called(method)}, ToW of RUM^F: '
-          f'{_compared(gaps.items())}. {verdict}')
+  said = f'{called(method)}, ToW of RUM^F: {_compared(gaps.items())}. {verdict}'
+  return said + ''.join(
+      _on_other_figure(figure, signs, {
+          d['minus']: interval(d[figure]) for d in differences
+          if d['method'] == method})
+      for figure in ('tow_by_group', 'tow_mia'))
+
+
+def _on_other_figure(figure: str, signs: Mapping[str, int | None],
+                     gaps: Mapping[str, metrics.Interval]) -> str:
+  """What a figure shows that ToW, of the given signs, does not."""
+  new = [(control, gap) for control, gap in gaps.items()
+         if direction(gap) and direction(gap) != signs[control]]
+  return f' By {FIGURES[figure]} it is {_compared(new)}.' if new else ''
 
 
 def _on_full_rum(rows: Mapping[tuple[str, str], Row]) -> str:
@@ -144,6 +157,17 @@ def _on_attack(rows: Mapping[tuple[str, str], Row]) -> str:
           f'stands for accuracy on it, the best row is {name(other)} '
           f'({shown(*interval(other["tow_mia"]))}); {name(first)} reaches '
           f'{shown(*interval(first["tow_mia"]))}.')
+
+
+def _on_ruin(rows: Mapping[tuple[str, str], Row], oracle: Row
+             ) -> Iterable[str]:
+  """Rows that lose half of the oracle's test accuracy, whatever their ToW."""
+  want = interval(oracle['test_accuracy']).mean
+  for row in rows.values():
+    found = interval(row['test_accuracy']).mean
+    if row['variant'] != 'reference' and found < want / 2:
+      yield (f'{name(row)} ruins the network: its test accuracy is '
+             f'{shown(found)}, the oracle’s {shown(want)}.')
 
 
 def _on_doing_nothing(rows: Mapping[tuple[str, str], Row]) -> str:

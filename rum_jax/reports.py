@@ -10,14 +10,12 @@ from rum_jax import report_details, report_page
 from rum_jax.findings import findings
 from rum_jax.report_page import Line, section
 from rum_jax.rows import best, by_method, called, counted, direction, duration
-from rum_jax.rows import GROUPS, interval, losses, mean_score, MEANINGS
-from rum_jax.rows import measure, name, Row, shown
+from rum_jax.rows import FIGURES, GROUPS, interval, losses, mean_score
+from rum_jax.rows import MEANINGS, measure, name, Row, shown
 
 __all__ = ['findings', 'page', 'table']
 
 _WIDTH = 100
-_FIGURES = {'tow': 'ToW', 'tow_by_group': 'ToW by group', 'tow_mia': 'ToW-MIA',
-            'mia_gap': 'MIA gap'}
 _ACCURACIES = ('forget', 'retain', 'test')
 _CAUTION = ('A difference counts where its 95 % confidence interval excludes '
             '0; the intervals are not corrected for the number of '
@@ -37,14 +35,14 @@ def table(results: Mapping[str, Any]) -> str:
     its variants. The best row has a `*`, rows with diverged seeds a `†`.
   """
   first = best(results['rows'])
-  lines = [('', *_FIGURES.values(), *_ACCURACIES, 'seconds')]
+  lines = [('', *FIGURES.values(), *_ACCURACIES, 'seconds')]
   for heading, rows in by_method(results['rows']):
     lines += [(f'  {heading}',)] if heading else []
     for row in rows:
       mark = '*' if row is first else '†' if row['diverged'] else ' '
       label = f'  {called(row["variant"])}' if heading else name(row)
       lines.append((
-          f'{mark} {label}', *(shown(*interval(row[x])) for x in _FIGURES),
+          f'{mark} {label}', *(shown(*interval(row[x])) for x in FIGURES),
           *(shown(row[f'{x}_accuracy']['mean']) for x in _ACCURACIES),
           duration(row['seconds']['mean'])))
   notes = [f'± is half of the 95 % confidence interval over '
@@ -61,12 +59,12 @@ def table(results: Mapping[str, Any]) -> str:
 
 
 def _difference_lines(differences: Sequence[Row]) -> list[Sequence[str]]:
-  lines = [('', *_FIGURES.values())]
+  lines = [('', *FIGURES.values())]
   for method in dict.fromkeys(gap['method'] for gap in differences):
     lines.append((f'  {called(method)}',))
     lines += [
         (f'    minus {gap["minus"]}',
-         *(shown(*interval(gap[x]), signed=True) for x in _FIGURES))
+         *(shown(*interval(gap[x]), signed=True) for x in FIGURES))
         for gap in differences if gap['method'] == method]
   return lines
 
@@ -154,7 +152,7 @@ def _what_was_run(results: Mapping[str, Any]) -> str:
 
 def _main_table(results: Mapping[str, Any]) -> str:
   first, bodies = best(results['rows']), []
-  columns = [*_FIGURES, *(f'{x}_accuracy' for x in _ACCURACIES)]
+  columns = [*FIGURES, *(f'{x}_accuracy' for x in _ACCURACIES)]
   for heading, rows in by_method(results['rows']):
     lines = []
     for row in rows:
@@ -168,12 +166,12 @@ def _main_table(results: Mapping[str, Any]) -> str:
     bodies.append((heading, lines))
   oracle = [shown(*interval(results['oracle'][f'{x}_accuracy']))
             for x in _ACCURACIES]
-  bodies[:0] = [('', [Line(('Oracle', *[''] * len(_FIGURES), *oracle, duration(
+  bodies[:0] = [('', [Line(('Oracle', *[''] * len(FIGURES), *oracle, duration(
       results['oracle']['seconds'])), 'aside')])]
   return report_page.table(
       'Mean ± half of the 95 % confidence interval; accuracy on the forget, '
       'retain and test sets; seconds a seed. “best” has the highest mean ToW.',
-      ('', *_FIGURES.values(), *map(str.capitalize, _ACCURACIES), 'Seconds'),
+      ('', *FIGURES.values(), *map(str.capitalize, _ACCURACIES), 'Seconds'),
       bodies)
 
 
@@ -214,10 +212,10 @@ def _difference_table(results: Mapping[str, Any]) -> str:
   return report_page.table(
       'RUM^F minus each of its controls, paired by seed. The verdict is on '
       'ToW; a smaller MIA gap is better.',
-      ('RUM^F minus', *_FIGURES.values(), 'Verdict'),
+      ('RUM^F minus', *FIGURES.values(), 'Verdict'),
       [(called(method), [
           Line((gap['minus'],
-                *(shown(*interval(gap[x]), signed=True) for x in _FIGURES),
+                *(shown(*interval(gap[x]), signed=True) for x in FIGURES),
                 verdicts[direction(interval(gap['tow']))]))
           for gap in results['differences'] if gap['method'] == method])
        for method in methods])

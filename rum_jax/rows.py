@@ -15,6 +15,8 @@ Row = Mapping[str, Any]
 Entry = tuple[str, Row | None]
 CONTROLS = ('vanilla', 'matched', 'shuffle')
 VARIANTS = (*CONTROLS, 'rum_f')
+FIGURES = {'tow': 'ToW', 'tow_by_group': 'ToW by group', 'tow_mia': 'ToW-MIA',
+           'mia_gap': 'MIA gap'}
 NAMES = {
     'do_nothing': 'Do nothing', 'another_oracle': 'Another oracle',
     'identity': 'do nothing', 'finetune': 'Fine-tune', 'l1_sparse': 'L1-sparse',

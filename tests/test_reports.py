@@ -131,6 +131,29 @@ def test_finding_on_refinement_follows_the_numbers(tow, spread, said, verdict):
   assert said in got and got.endswith(verdict)
 
 
+def test_finding_on_refinement_says_where_other_figures_differ():
+  results = make_results(spread=0.1)  # ToW shows nothing.
+  assert 'By ToW' not in sentence(results, of='SalUn')
+  gap = next(d for d in results['differences']
+             if (d['method'], d['minus']) == ('salun', 'matched'))
+  gap['tow_by_group'] = figure([0.10, 0.11, 0.12])
+  gap['tow_mia'] = figure([-0.22, -0.21, -0.20])
+  got = sentence(results, of='SalUn')
+  assert got.endswith(' By ToW by group it is above matched (+0.110 ± 0.025). '
+                      'By ToW-MIA it is below matched (−0.210 ± 0.025).')
+
+
+@pytest.mark.parametrize('accuracy, ruined', [(0.44, True), (0.46, False)])
+def test_a_row_that_loses_half_of_the_accuracy_ruins_the_network(
+    accuracy, ruined):
+  results = make_results()
+  row_of(results, 'rum', 'rum')['test_accuracy'] = figure(accuracy + JITTER)
+  said = [x for x in reports.findings(results) if 'ruins' in x]
+  assert said == ruined * [
+      f'RUM ruins the network: its test accuracy is {accuracy:.3f}, the '
+      'oracle’s 0.900.']
+
+
 @pytest.mark.parametrize('tow, said', [
     (0.95, 'the best vanilla, Fine-tune (+0.150 ± 0.000). It is better than '
      'each of them.'),
