@@ -13,7 +13,7 @@ import json
 import pathlib
 import shlex
 from typing import Any
-
+import warnings
 
 import rum_jax
 from rum_jax import learning_events, models, trees
@@ -174,6 +174,11 @@ class Recipe:
           if f.name not in own and getattr(self, f.name) != f.default)])
 
 
+# What settings that suit one value of may not suit another.
+_DECISIVE = ('dataset', 'examples', 'network', 'epochs', 'batch_size',
+             'augment', 'batch_norm', 'corrupt')
+
+
 def one_of(name: str, value: str, allowed: Any) -> None:
   if value not in allowed:
     raise ValueError(f'Expected {name}={value} to be one of '
@@ -211,7 +216,20 @@ def tuned(recipe: Recipe, extra: str = '') -> dict[str, Any]:
   for method in sorted(missing):
     raise ValueError(f'No tuned settings for methods={method} in {path}: run '
                      'experiments.tune with this flag first.')
+  for method in recipe.method_names:
+    _warn_of_another(recipe, path, found.get('searched', {}).get(method, {}))
   return found
+
+
+def _warn_of_another(recipe: Recipe, path: pathlib.Path,
+                     searched: dict[str, Any]) -> None:
+  """Says once where settings were searched under another recipe."""
+  other = [f'{name}={value}' for name, value in searched.get(
+      'recipe', {}).items() if name in _DECISIVE
+           and value != getattr(recipe, name)]
+  if other:
+    warnings.warn(f'The settings of {path} were searched with '
+                  f'{", ".join(other)}.', stacklevel=2)
 
 
 def settings_path(recipe: Recipe) -> pathlib.Path:

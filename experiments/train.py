@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from experiments import cli, recipes, stages
 from rum_jax import evaluation, metrics
-from rum_jax.rows import counted
+from rum_jax.rows import counted, interval, shown
 
 
 def main() -> None:
@@ -16,9 +16,9 @@ def main() -> None:
   label = setup.source.dataset.label
   for name, rows in (('training', setup.source.train),
                      (setup.recipe.held_out, setup.source.test)):
-    shown = evaluation.summary(
+    found = evaluation.summary(
         metrics.accuracy(artefact.arrays['logits'], label, rows))
-    print(f'{name:<10} accuracy {shown["mean"]:.4f} ± {shown["ci95"]:.4f} over '
+    print(f'{name:<10} accuracy {shown(*interval(found))} over '
           f'{counted(setup.recipe.seeds, "seed")}')
 
 

@@ -7,8 +7,8 @@
 `--rows` is a JSON list of training rows; by default the examples whose labels
 were made wrong. Writes `results.json` into the workdir, as the main job does,
 and leaves the unlearned models as an Orbax checkpoint beside it. Another
-setting or other rows use the same models, and write over `results.json`: give
-a `--workdir` to keep both.
+setting or other rows use the same models; `results-<method>-….json` of each is
+kept, `results.json` is the latest.
 """
 
 from __future__ import annotations
@@ -73,15 +73,21 @@ def main() -> None:
   refinement.check_retain(
       setup.source.num_train, setup.recipe.batch_size, len(rows),
       f'{len(rows)} rows to forget')
+  if setting and not SETTING.value:
+    given = ','.join(f'{k}={v}' for k, v in setting.items())
+    print(f'No --setting, so {given}: tuned for other examples to forget, in '
+          f'{recipes.settings_path(setup.recipe)}.')
   job = jobs.job_of(setup, groups, METHOD.value, 'vanilla', setting)
   models = stages.references(setup, retain)
   done = jobs.unlearn(setup, job, models.original)
   found = results.judged(
       setup, {'forget': groups[0]}, retain, models, [(job, done)])
-  files.write_json(setup.root / 'results.json', found)
+  folder = jobs.place(setup, job, models.original)
+  for name in ('results.json', f'results-{folder.name}.json'):
+    files.write_json(setup.root / name, found)
   print(reports.table(found))
-  print(f'\nWrote {setup.root}/results.json; the models are in '
-        f'{jobs.place(setup, job, models.original)}/tree.')
+  print(f'\nWrote {setup.root}/results.json, also as {name}; the models are in '
+        f'{folder}/tree.')
 
 
 if __name__ == '__main__':

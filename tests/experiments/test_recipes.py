@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import re
+import warnings
 
 from absl import flags
 import pytest
@@ -124,6 +126,21 @@ def test_the_command_that_finds_settings_has_what_they_depend_on(tmp_path):
 def test_spaces_after_commas_are_no_names():
   names = recipes.Recipe(methods='finetune, salun').method_names
   assert names == ('finetune', 'salun')
+
+
+def test_settings_that_were_searched_under_another_recipe_are_named(tmp_path):
+  searched = {'finetune': {'recipe': {
+      'epochs': 40, 'network': 'mlp', 'seeds': 4, 'batch_size': 32}}}
+  variants = dict.fromkeys(recipes.VARIANTS, {'epochs': 3})
+  path = tmp_path / 'settings.json'
+  path.write_text(json.dumps({
+      'methods': {'finetune': variants}, 'rum': [], 'searched': searched}))
+  recipe = recipes.Recipe(methods='finetune', settings=str(path), epochs=10)
+  with pytest.warns(UserWarning, match=re.escape(
+      f'The settings of {path} were searched with epochs=40, batch_size=32.')):
+    recipes.tuned(recipe)
+  with warnings.catch_warnings(action='error'):
+    recipes.tuned(dataclasses.replace(recipe, epochs=40, batch_size=32))
 
 
 def test_settings_of_a_wrong_form_are_named(tmp_path):
