@@ -102,7 +102,10 @@ def moments(key: Key, model: Model, variables: Variables, dataset: Dataset,
   """
   if not jax.tree.leaves(variables.stats):
     return variables.stats
+  plans.check_rows(split, len(dataset.label))
   plan = plans.over_retain(batch_size)(key, split)
+  plan = plan._replace(weight=plan.weight * plans.one_or_nan(
+      plan.index, len(dataset.label)))
 
   def updated(value: float, index: Array, weight: Array) -> PyTree:
     start = jax.tree.map(lambda x: jnp.full_like(x, value), variables.stats)

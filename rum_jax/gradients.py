@@ -35,7 +35,7 @@ def example_losses(model: Model, variables: Variables, dataset: Dataset,
   image, label = (jnp.asarray(x)[rows] for x in dataset)
   outputs, _ = model.apply(variables, image, train=False)
   return (losses.cross_entropy(outputs.logits, label)
-          * plans.present(rows, len(dataset.label)))
+          * plans.one_or_nan(rows, len(dataset.label)))
 
 
 def weighted(model: Model, variables: Variables, dataset: Dataset,

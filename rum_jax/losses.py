@@ -47,7 +47,7 @@ def distillation(student: Array, teacher: Array, temperature: float) -> Array:
 
 
 def weighted_mean(values: Array, weight: Array) -> Array:
-  """`Σ w·v / Σ w`, and 0 where all weights are 0.
+  """`Σ w·v / Σ w`, 0 where all weights are 0, and NaN where one is NaN.
 
   Args:
     values: `[B]`.
@@ -57,5 +57,5 @@ def weighted_mean(values: Array, weight: Array) -> Array:
     A scalar.
   """
   total = weight.sum()
-  safe = jnp.where(total > 0, total, 1)
-  return jnp.where(weight > 0, values * weight, 0).sum() / safe
+  safe = jnp.where(total == 0, 1, total)
+  return jnp.where(weight == 0, 0, values * weight).sum() / safe

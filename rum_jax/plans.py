@@ -25,13 +25,13 @@ def num_steps(num_examples: int, batch_size: int) -> int:
   return -(-num_examples // batch_size)
 
 
-def present(rows: Array, count: int) -> Array:
-  """1 for each row of `count` examples that there is, NaN for others."""
+def one_or_nan(rows: Array, count: int) -> Array:
+  """`[...]` float32: 1 for rows `[...]` in `[0, count)`, NaN for others."""
   return jnp.where((rows >= 0) & (rows < count), jnp.float32(1), jnp.nan)
 
 
 def check_rows(split: Split, count: int) -> None:
-  """Refuses rows that `count` examples do not have; traced ones pass."""
+  """Raises `ValueError` at a row not in `[0, count)`; traced ones pass."""
   for name, rows in split._asdict().items():
     if isinstance(rows, jax.core.Tracer):
       continue

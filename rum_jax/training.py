@@ -55,7 +55,7 @@ def gather(dataset: Dataset, plan: Plan, progress: Array, epoch: Array
   return Batch(
       image=dataset.image[plan.index], label=dataset.label[plan.index],
       index=plan.index, forget=plan.forget,
-      weight=plan.weight * plans.present(plan.index, len(dataset.label)),
+      weight=plan.weight * plans.one_or_nan(plan.index, len(dataset.label)),
       progress=progress, epoch=epoch)
 
 
@@ -96,7 +96,11 @@ def run_epochs(
 
   Returns:
     `(state, info)` with `info.loss` `[epochs · T]`.
+
+  Raises:
+    ValueError: if `split` has rows that the dataset has not, and is not traced.
   """
+  plans.check_rows(split, len(dataset.label))
   dataset = jax.tree.map(jnp.asarray, dataset)
   step = make_step(objective, tx)
   length = jax.eval_shape(draw, key, split).index.shape[0]
@@ -162,10 +166,8 @@ def fit(
     `(variables, info)`.
 
   Raises:
-    ValueError: if there are no examples for `steps`, or, where `split` is not
-      traced, rows that the dataset does not have.
+    ValueError: if there are no examples for `steps`, or as `run_epochs`.
   """
-  plans.check_rows(split, len(dataset.label))
   length = jax.eval_shape(draw, key, split).index.shape[0]
   total = epochs * length if steps is None else steps
   if total and not length:

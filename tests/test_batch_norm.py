@@ -116,6 +116,17 @@ def test_a_network_without_batch_norm_stays_as_it_is(toy):
   assert found.stats == {}
 
 
+@pytest.mark.parametrize('wrong', [-1, 24])
+def test_recalibration_on_rows_that_are_not_there(toy, cnn, wrong):
+  model, variables = cnn
+  split = Split(SPLIT.forget, np.append(SPLIT.retain, np.int32(wrong)))
+  unlearner = batch_norm.recalibrated(rum_jax.identity(), model)
+  with pytest.raises(ValueError, match=f'rows to retain in .* found {wrong}'):
+    unlearner(jax.random.key(0), variables, toy, split)
+  found = run(unlearner, variables, toy, split)
+  assert all(np.isnan(x).all() for x in jax.tree.leaves(found.stats))
+
+
 def test_refusals(cnn):
   with pytest.raises(TypeError, match='unlearner to be callable, found 3'):
     batch_norm.recalibrated(3, cnn[0])

@@ -27,7 +27,7 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import fisher, gradients, trees
+from rum_jax import fisher, gradients, plans, trees
 from rum_jax.fisher import Fisher
 from rum_jax.types import (
     Array, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
@@ -70,6 +70,7 @@ def influence(
 
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
+    plans.check_rows(split, len(dataset.label))
     v = direction(model, variables, dataset, split, batch_size)
     count = num_samples + 2 if released else num_samples
     order = (split.retain if released

@@ -22,7 +22,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import gradients, trees
+from rum_jax import gradients, plans, trees
 from rum_jax.types import (
     Array, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
 
@@ -61,6 +61,7 @@ def ssd(
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     del key
+    plans.check_rows(split, len(dataset.label))
     every = jnp.concatenate([split.retain, split.forget])
     of_all, of_forget = (
         importance(model, variables, dataset, index, batch_size, released)
@@ -68,7 +69,8 @@ def ssd(
     chosen = jax.tree.map(lambda f, a: f > alpha * a, of_forget, of_all)
     params = jax.tree.map(
         lambda x, pick, f, a: jnp.where(
-            pick, x * jnp.minimum(dampening * a / jnp.where(pick, f, 1), 1), x),
+            pick | jnp.isnan(a),  # NaN compares as false, and must be seen.
+            x * jnp.minimum(dampening * a / jnp.where(pick, f, 1), 1), x),
         variables.params, chosen, of_forget, of_all)
     shares = jax.tree.map(jnp.mean, chosen)
     return (Variables(params, variables.stats),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import jax
+import numpy as np
 import pytest
 
 import rum_jax
-from rum_jax import algorithms, batch_norm, testing
+from rum_jax import algorithms, batch_norm, models, testing
+from rum_jax.types import Split
 
 SMALL = {'batch_size': 4}  # Five and eleven examples: the last batch is padded.
 
@@ -59,6 +62,21 @@ def test_unlearner(name):
 @pytest.mark.parametrize('name', COMPOSED)
 def test_what_unlearners_are_composed_to(name):
   testing.check_unlearner(COMPOSED[name])
+
+
+@pytest.mark.parametrize('name', sorted({*TABLE} - {'identity'}))
+@pytest.mark.parametrize('wrong', [-1, 24])
+def test_rows_that_are_not_there_are_named_or_make_nan(toy, name, wrong):
+  model = models.from_linen(models.MLP(3, (5,)), (8, 8, 1))
+  unlearner = TABLE[name](model, rum_jax.sgd(0.05))
+  rows = np.arange(16, dtype=np.int32)
+  rows[[2, 9]] = wrong
+  args = (jax.random.key(0), model.init(jax.random.key(1)), toy,
+          Split(rows[:5], rows[5:]))
+  with pytest.raises(ValueError, match=rf'in \[0, 24\), found {wrong}'):
+    unlearner(*args)
+  (params, _), _ = jax.jit(unlearner)(*args)  # Values are not known in time.
+  assert any(np.isnan(x).any() for x in jax.tree.leaves(params))
 
 
 def test_no_unlearner_is_left_out():
