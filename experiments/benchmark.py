@@ -12,7 +12,7 @@
 pass, and the memory of both. PyTorch runs channels-last, on a GPU compiled, and
 in the same precision. `one core`: both sides have one core to run on.
 Seeds: ours on as many devices as there are seeds and cores, and the faster of
-one thread and one a core; `shared by 2`: two devices divide each batch.
+one thread and one a core; `shared by 2`, with --image: two divide each batch.
 `layers`: each layer against XLA's own form and PyTorch's. `algorithms`: every
 algorithm against the forward and backward passes that it must make. `factors`:
 memorization and ES against NumPy.
@@ -127,7 +127,7 @@ def one_core() -> contextlib.AbstractContextManager[None]:
 
 
 def cases(gpu: bool) -> list[tuple[int, int | None, int]]:
-  """How many seeds, of them at a time on a device, and devices of each."""
+  """Seeds, seeds at a time on a device, devices that share a seed."""
   count = jax.device_count()
   shared = [(1, None, count)] if IMAGE.value and count > 1 else []
   at_once = [(8, 4, 1), (8, 1, 1)] if gpu else []

@@ -19,6 +19,7 @@ import jax
 
 from experiments import recipes
 from experiments import stages
+from experiments.programs import Programs
 from rum_jax import checkpoints, hosts
 
 FLAGS = flags.FLAGS
@@ -36,6 +37,10 @@ def define(default: recipes.Recipe) -> None:
   flags.DEFINE_string(
       'chunk', 'auto', 'Runs at a time on a GPU or TPU, or auto for as many as '
       'fit in its memory; speed only.')
+  flags.DEFINE_integer(
+      'devices_per_run', 1, 'Devices that share the batches of a run, in all '
+      'stages: where there are fewer runs than devices, or activations do not '
+      'fit in one; speed, and the rounding of sums.', lower_bound=1)
   flags.DEFINE_string(
       'workdir', None, 'Where to write; default runs/<recipe>-<hash>.')
   flags.DEFINE_string('data_dir', 'data', 'Where data sets lie.')
@@ -192,7 +197,9 @@ def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
   root = pathlib.Path(FLAGS.workdir or checkpoints.place(
       pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
       dataclasses.asdict(default)))
-  setup = stages.prepare(default, root, FLAGS.data_dir, chunk(), forgets)
+  setup = stages.prepare(
+      default, root, FLAGS.data_dir,
+      Programs(chunk(), FLAGS.devices_per_run), forgets)
   if tuned:  # Fails now, not after an hour of training.
     settings(default)
   if hosts.first():

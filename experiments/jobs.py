@@ -103,7 +103,7 @@ def identity_of(setup: Setup, job: Job, start: Artefact) -> dict[str, Any]:
       'source': [assembly.source_hash(method) for method, _ in job.setting],
       **setup.recipe.part(
           'batch_size', 'momentum', 'weight_decay', 'batch_norm',
-          'precision', 'devices_per_run')}
+          'precision')}
 
 
 def place(setup: Setup, job: Job, start: Artefact) -> pathlib.Path:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rum_jax import hosts, seeds
+from rum_jax import hosts, parallel, seeds
 from rum_jax.types import PyTree
 
 _SHARE = 0.9  # Of a device's memory that a program may plan to use.
@@ -35,9 +35,12 @@ class Programs:
   """
 
   def __init__(self, chunk: int | None = None, devices_per_run: int = 1):
-    if devices_per_run > jax.device_count():
+    count = jax.device_count()
+    if devices_per_run > count:
       raise ValueError(f'Expected devices_per_run={devices_per_run} to be at '
-                       f'most the number of devices, {jax.device_count()}.')
+                       f'most the number of devices, {count}.')
+    if jax.process_count() > 1:  # Each must have a part.
+      parallel.mesh(jax.devices(), devices_per_run)
     self.chunk = chunk
     self.devices_per_run = devices_per_run
     self._limit = memory_limit()
@@ -105,7 +108,7 @@ class Programs:
                ) -> Sequence[jax.Device]:
     """No more than runs need: others would repeat them, and slow them down.
 
-    Under several processes all of them, as each must have a part.
+    Under several processes all of them.
     """
     devices, share = jax.devices(), self.devices_per_run
     if jax.process_count() > 1:

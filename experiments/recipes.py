@@ -85,9 +85,6 @@ class Recipe:
   precision: str = _field(
       'float32', 'Of products and activations: float32, or bfloat16, which is '
       'for GPUs and TPUs.')
-  devices_per_run: int = _field(
-      1, 'Devices that share the batches of each run, for networks too large '
-      'for one, or fewer runs than devices; rounding differs.')
   epochs: int = _field(
       40, 'Epochs of training, retraining and memorization models.')
   batch_size: int = _field(64, 'Examples in a step, everywhere.')
@@ -121,8 +118,7 @@ class Recipe:
       'Algorithms: names by commas, or all.')
 
   def __post_init__(self) -> None:
-    for name in ('seeds', 'models', 'epochs', 'batch_size', 'forget',
-                 'devices_per_run'):
+    for name in ('seeds', 'models', 'epochs', 'batch_size', 'forget'):
       trees.check_count(name, getattr(self, name), 1)
     trees.check_count('first_seed', self.first_seed)
     if self.forget % 3:
@@ -176,7 +172,7 @@ class Recipe:
 
 # What settings that suit one value of may not suit another.
 _DECISIVE = ('dataset', 'examples', 'network', 'epochs', 'batch_size',
-             'augment', 'batch_norm', 'corrupt')
+             'augment', 'batch_norm', 'corrupt', 'momentum', 'weight_decay')
 
 
 def one_of(name: str, value: str, allowed: Any) -> None:
@@ -217,19 +213,20 @@ def tuned(recipe: Recipe, extra: str = '') -> dict[str, Any]:
     raise ValueError(f'No tuned settings for methods={method} in {path}: run '
                      'experiments.tune with this flag first.')
   for method in recipe.method_names:
-    _warn_of_another(recipe, path, found.get('searched', {}).get(method, {}))
+    made = found.get('searched', {}).get(method, {}).get('recipe')
+    other = _differing(recipe, made) if made else ''
+    if other:
+      warnings.warn(f'The settings of {method} in {path} were searched with '
+                    f'{other}.', stacklevel=2)
   return found
 
 
-def _warn_of_another(recipe: Recipe, path: pathlib.Path,
-                     searched: dict[str, Any]) -> None:
-  """Says once where settings were searched under another recipe."""
-  other = [f'{name}={value}' for name, value in searched.get(
-      'recipe', {}).items() if name in _DECISIVE
-           and value != getattr(recipe, name)]
-  if other:
-    warnings.warn(f'The settings of {path} were searched with '
-                  f'{", ".join(other)}.', stacklevel=2)
+def _differing(recipe: Recipe, made: dict[str, Any]) -> str:
+  """Where another recipe, of whatever age, may want other settings."""
+  before = {f.name: made.get(f.name, f.default)
+            for f in dataclasses.fields(recipe) if f.name in _DECISIVE}
+  return ', '.join(f'{name}={value}' for name, value in before.items()
+                   if value != getattr(recipe, name))
 
 
 def settings_path(recipe: Recipe) -> pathlib.Path:

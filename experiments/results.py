@@ -100,7 +100,10 @@ def describe_groups(setup: stages.Setup, groups: Named, retain: np.ndarray,
 def origin(setup: stages.Setup) -> dict[str, Any]:
   """Where figures come from: recipe, environment, data."""
   return {'recipe': dataclasses.asdict(setup.recipe),
-          'environment': environment(), 'data_hash': setup.data_hash}
+          'environment': {
+              **environment(),
+              'devices_per_run': setup.programs.devices_per_run},
+          'data_hash': setup.data_hash}
 
 
 def environment() -> dict[str, Any]:

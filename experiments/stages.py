@@ -22,9 +22,8 @@ from rum_jax.types import (
     Array, Dataset, Model, Split, Variables)
 
 _DATA = ('dataset', 'held_out', 'validation', 'examples', 'corrupt')
-TRAINING = (*_DATA, 'network', 'precision', 'devices_per_run', 'epochs',
-            'batch_size', 'augment', 'learning_rate', 'milestones', 'momentum',
-            'weight_decay')
+TRAINING = (*_DATA, 'network', 'precision', 'epochs', 'batch_size', 'augment',
+             'learning_rate', 'milestones', 'momentum', 'weight_decay')
 
 
 class Setup(NamedTuple):
@@ -44,14 +43,14 @@ class Setup(NamedTuple):
 
 
 def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
-            chunk: int | None, forgets: bool = True) -> Setup:
+            programs: Programs | None, forgets: bool = True) -> Setup:
   """Loads the data and makes the network.
 
   Args:
     recipe: of all of it.
     root: the workdir.
     data_dir: where data sets lie.
-    chunk: runs at a time; `None` for as many as fit.
+    programs: to compile and run with; `None` for those of one device a run.
     forgets: whether the recipe's forget set is used, and must fit the data.
   """
   clean = assembly.load_source(recipe, data_dir)
@@ -75,7 +74,7 @@ def prepare(recipe: recipes.Recipe, root: pathlib.Path, data_dir: str,
       assembly.build_model(recipe, source),
       checkpoints.array_digest(*(x[train] for x in source.dataset)),
       checkpoints.array_digest(*(x[source.test] for x in source.dataset)),
-      Programs(chunk, recipe.devices_per_run),
+      programs or Programs(),
       functools.partial(assembly.load_validation, recipe, data_dir))
 
 

@@ -83,10 +83,11 @@ def main() -> None:
   found = results.judged(
       setup, {'forget': groups[0]}, retain, models, [(job, done)])
   folder = jobs.place(setup, job, models.original)
-  for name in ('results.json', f'results-{folder.name}.json'):
+  kept = f'results-{folder.name}.json'
+  for name in ('results.json', kept):
     files.write_json(setup.root / name, found)
   print(reports.table(found))
-  print(f'\nWrote {setup.root}/results.json, also as {name}; the models are in '
+  print(f'\nWrote {setup.root}/results.json, also as {kept}; the models are in '
         f'{folder}/tree.')
 
 

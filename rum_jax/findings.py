@@ -105,7 +105,10 @@ def _on_other_figure(figure: str, signs: Mapping[str, int | None],
   """What a figure shows that ToW, of the given signs, does not."""
   new = [(control, gap) for control, gap in gaps.items()
          if direction(gap) and direction(gap) != signs[control]]
-  return f' By {FIGURES[figure]} it is {_compared(new)}.' if new else ''
+  helps = (': refinement helps by this figure'
+           if len(gaps) == len(CONTROLS)
+           and all(direction(gap) == 1 for gap in gaps.values()) else '')
+  return f' By {FIGURES[figure]} it is {_compared(new)}{helps}.' if new else ''
 
 
 def _on_full_rum(rows: Mapping[tuple[str, str], Row]) -> str:

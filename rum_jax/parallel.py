@@ -20,7 +20,7 @@ SEEDS, EXAMPLES = 'seeds', 'examples'  # The axes.
 
 
 def mesh(devices: Sequence[jax.Device], devices_per_run: int) -> Mesh:
-  """The devices as `[SEEDS, EXAMPLES]`; neighbours share a run.
+  """The devices as `[SEEDS, EXAMPLES]`, or `[SEEDS]`; neighbours share a run.
 
   Raises:
     ValueError: if `devices_per_run` does not divide their number.
@@ -29,11 +29,20 @@ def mesh(devices: Sequence[jax.Device], devices_per_run: int) -> Mesh:
   if len(devices) % devices_per_run:
     raise ValueError(f'Expected devices_per_run={devices_per_run} to divide '
                      f'the number of devices, {len(devices)}.')
+  if devices_per_run == 1:
+    return Mesh(np.asarray(devices), (SEEDS,))
   return Mesh(np.reshape(devices, (-1, devices_per_run)), (SEEDS, EXAMPLES))
 
 
 def total(tree: PyTree) -> PyTree:
-  """Sums what each device has of a batch, where they share one."""
+  """Sums over devices what each has made of its part of a batch.
+
+  Args:
+    tree: arrays of equal shapes on all devices.
+
+  Returns:
+    The sums, the same on all of them; `tree` where nobody shares a batch.
+  """
   shared = EXAMPLES in jax.sharding.get_abstract_mesh().manual_axes
   return lax.psum(tree, EXAMPLES) if shared else tree
 
@@ -43,15 +52,17 @@ def data_parallel(model: Model) -> Model:
 
       rum_jax.over_seeds(
           rum_jax.finetune(data_parallel(model), tx, epochs=1),
-          devices_per_run=4)
+          in_axes=(0, 0, None, 0), devices_per_run=4)
 
-  It gives what `model` gives but for rounding, in evaluation and in training:
-  batch-norm's moments are those of the whole batch. Where a run has one device,
-  as outside of `over_seeds`, it is `model`.
+  It gives what `model` gives but for the rounding of sums, in evaluation and in
+  training: batch-norm's moments are those of the whole batch. Where a run has
+  one device, as outside of `over_seeds`, and for fewer examples than devices,
+  it is `model`.
 
   Args:
-    model: the network. If a layer of one's own mixes the examples of a batch,
-      it must sum over them with `total`; those of `rum_jax.models` do.
+    model: the network. A layer that mixes the examples of a batch must sum
+      them with `total`, as those of `rum_jax.models` do and Flax's own
+      batch-norm does not; otherwise each device has other moments.
 
   Returns:
     A network with the same variables.
@@ -59,10 +70,10 @@ def data_parallel(model: Model) -> Model:
 
   def apply(variables: Variables, images: Array, *, train: bool,
             mask: Array | None = None) -> tuple[Outputs, PyTree]:
-    count = jax.sharding.get_abstract_mesh().shape.get(EXAMPLES, 1)
-    if count == 1:
+    here, size = jax.sharding.get_abstract_mesh(), len(images)
+    count = here.shape.get(EXAMPLES, 1)
+    if count == 1 or size < count or EXAMPLES in here.manual_axes:
       return model.apply(variables, images, train=train, mask=mask)
-    size = len(images)
     mask = jnp.ones(size, bool) if mask is None else mask
 
     def filled(x: Array) -> Array:

@@ -39,7 +39,8 @@ def over_seeds(
       runs); by default 0 for all.
     devices: where to run; by default `jax.devices()`.
     vectorise: whether a device takes more than one run at a time; by default
-      on all platforms but the CPU.
+      on all platforms but the CPU, and where a run has a device of its own
+      (JAX cannot vmap gradients of single examples over shared ones).
     devices_per_run: how many devices a `data_parallel` network divides its
       batches among; any other work of a run is repeated on each of them.
 
@@ -49,14 +50,15 @@ def over_seeds(
 
   Raises:
     ValueError: if `chunk` is not positive, or `devices_per_run` does not divide
-      the number of devices; when called, if `in_axes` does not
-      fit the arguments, or their leading axes differ or are empty.
+      the number of devices; when called, if `in_axes` does not fit the
+      arguments, or their leading axes differ or are empty.
   """
   if chunk is not None:
     trees.check_count('chunk', chunk, 1)
   mesh = parallel.mesh(devices or jax.devices(), devices_per_run)
   if vectorise is None:
-    vectorise = mesh.devices.flat[0].platform != 'cpu'
+    platform = mesh.devices.flat[0].platform
+    vectorise = devices_per_run == 1 and platform != 'cpu'
   groups = mesh.shape[parallel.SEEDS]
   spread, whole = PartitionSpec(parallel.SEEDS), PartitionSpec()
 

@@ -143,6 +143,16 @@ def test_finding_on_refinement_says_where_other_figures_differ():
                       'By ToW-MIA it is below matched (−0.210 ± 0.025).')
 
 
+def test_refinement_may_help_by_another_figure():
+  results = make_results(spread=0.1)
+  for d in results['differences']:
+    if d['method'] == 'salun':
+      d['tow_mia'] = figure([0.20, 0.21, 0.22])
+  assert sentence(results, of='SalUn').endswith(
+      'By ToW-MIA it is above vanilla (+0.210 ± 0.025), matched (+0.210 ± '
+      '0.025) and shuffle (+0.210 ± 0.025): refinement helps by this figure.')
+
+
 @pytest.mark.parametrize('accuracy, ruined', [(0.44, True), (0.46, False)])
 def test_a_row_that_loses_half_of_the_accuracy_ruins_the_network(
     accuracy, ruined):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
+import inspect
 
 from flax import linen as nn
 import jax
@@ -39,8 +40,11 @@ def from_linen(
   Raises:
     ValueError: if an `std` is not positive, or there is neither one value nor
       one a channel.
+    TypeError: if the module takes other arguments; when called, if it returns
+      anything else.
   """
   normalise = _normaliser(image_shape, mean, std)
+  _check_call(module)
 
   def init(key: Key) -> Variables:
     blank = jnp.zeros((1, *image_shape), jnp.uint8)
@@ -59,10 +63,23 @@ def from_linen(
     tree = {'params': params, 'batch_stats': variables.stats}
     run = functools.partial(module.apply, tree, x, train=train, mask=mask)
     outputs, new = run(mutable=['batch_stats']) if train else (run(), {})
+    if not isinstance(outputs, Outputs):
+      raise TypeError(f'Expected {type(module).__name__} to return Outputs('
+                      f'logits, features), found {type(outputs).__name__}.')
     return (Outputs(*(x.astype(kind) for x in outputs)),
             new.get('batch_stats', variables.stats))
 
   return Model(jax.jit(init), apply)
+
+
+def _check_call(module: nn.Module) -> None:
+  """Refuses a module that cannot be called as `Model.apply` calls it."""
+  taken = inspect.signature(module.__call__)
+  try:
+    taken.bind(None, train=False, mask=None)
+  except TypeError as error:
+    raise TypeError(f'Expected {type(module).__name__} to take (images, *, '
+                    f'train, mask), found {taken}.') from error
 
 
 def _lowered(params: PyTree, precision: jnp.dtype) -> PyTree:

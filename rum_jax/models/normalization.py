@@ -47,28 +47,38 @@ def moments(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
   Returns:
     `(mean [C], variance [C], count [])`.
   """
-
-  def sums(x: Array, weight: Array, channel: int) -> tuple[Array, ...]:
-    count = weight.sum() * (x.size // x.shape[0] // x.shape[-1])
-    return (count, _total(x, weight, channel),
-            _total(x * x, weight, channel))
-
   count, first, second = parallel.total(
-      in_platform_layout(sums, x, _weight(x, mask)))
+      in_platform_layout(_sums, x, _weight(x, mask)))
   safe = jnp.maximum(count, 1)
   mean = first / safe
   return mean, jnp.maximum(second / safe - mean**2, 0), count
 
 
+def _sums(x: Array, weight: Array, channel: int) -> tuple[Array, ...]:
+  count = weight.sum() * (x.size // x.shape[0] // x.shape[-1])
+  return count, _total(x, weight, channel), _total(x * x, weight, channel)
+
+
 def scaled(x: Array, mean: Array, var: Array, scale: Array, bias: Array
            ) -> Array:
-  """Batch-norm by the given moments; `var` has epsilon in it."""
+  """Batch-norm of `[B, ..., C]` by given moments.
+
+  Args:
+    x: `[B, ..., C]`.
+    mean: `[C]`.
+    var: `[C]`, epsilon included.
+    scale: `[C]`.
+    bias: `[C]`.
+
+  Returns:
+    `[B, ..., C]`.
+  """
   factor = scale * lax.rsqrt(var)
+  return in_platform_layout(_line, x, factor, bias - mean * factor)
 
-  def scale_in(x: Array, factor: Array, level: Array, channel: int) -> Array:
-    return x * _along(factor, x, channel) + _along(level, x, channel)
 
-  return in_platform_layout(scale_in, x, factor, bias - mean * factor)
+def _line(x: Array, slope: Array, level: Array, channel: int) -> Array:
+  return x * _along(slope, x, channel) + _along(level, x, channel)
 
 
 def normalised(x: Array, scale: Array, bias: Array, mask: Array | None,
@@ -127,7 +137,7 @@ def _input_gradient(images: tuple[Array, Array], weight: Array, factor: Array,
                     slope: Array, level: Array, channel: int) -> Array:
   """Directly, and through the moments."""
   x, dy = images
-  through = x * _along(slope, x, channel) + _along(level, x, channel)
+  through = _line(x, slope, level, channel)
   return (dy * _along(factor, x, channel)
           + through * _along(weight, x, -1 - channel))
 

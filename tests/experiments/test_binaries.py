@@ -48,8 +48,11 @@ def test_unlearn_runs_any_method_on_any_rows(
   place = process.stdout.strip().splitlines()[-1].split()[-1].rstrip('.')
   folder = pathlib.Path(place)
   assert folder.name == 'tree' and folder.is_dir()
-  kept = workdir / f'results-{folder.parent.name}.json'
-  assert json.loads(kept.read_text()) == found
+  kept = sorted(workdir.glob('results-*.json'))  # Of earlier methods, too.
+  assert [x.name for x in kept] == sorted(
+      f'results-{x.name}.json' for x in (workdir / 'unlearned').glob('*-*-*'))
+  assert json.loads((workdir / f'results-{folder.parent.name}.json'
+                     ).read_text()) == found
 
 
 def test_unlearn_says_what_is_wrong_in_one_line(run, workdir, forget):

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments import programs
+
+# A recipe's network on two devices that share a run; prints the program.
+SHARED = """
+import pathlib
+import jax
+jax.config.update('jax_num_cpu_devices', 2)
+from experiments import programs, recipes, stages
+mine = programs.Programs(None, 2)
+setup = stages.prepare(
+    recipes.Recipe(network='cnn'), pathlib.Path(), '', mine)
+assert setup.programs is mine
+images = setup.dataset.image[:6]
+fn = lambda key: setup.model.apply(setup.model.init(key), images, train=True)
+key = jax.random.split(jax.random.key(0), 1)
+print(mine.ahead('apply', fn, (0,), key).result().call.as_text())
+"""
 
 
 @pytest.fixture
@@ -110,7 +131,25 @@ def test_groups_of_devices_share_runs(monkeypatch, seeds, runs, share, want,
   assert seeds[1] == [chunk]
 
 
+def test_several_processes_leave_no_device_out(monkeypatch):
+  monkeypatch.setattr(programs.jax, 'process_count', lambda: 2)
+  monkeypatch.setattr(programs.jax, 'device_count', lambda: 4)
+  monkeypatch.setattr(programs.jax, 'devices', lambda: list('abcd'))
+  with pytest.raises(ValueError, match='devices_per_run=3 to divide the'):
+    programs.Programs(None, 3)
+
+
 def test_more_devices_a_run_than_there_are_is_refused():
   count = jax.device_count() + 1
   with pytest.raises(ValueError, match=f'Expected devices_per_run={count} to '):
     programs.Programs(None, count)
+
+
+@pytest.mark.slow
+def test_a_recipe_s_network_shares_its_batches():
+  root = str(pathlib.Path(__file__).parents[2])
+  made = subprocess.run(
+      [sys.executable, '-c', SHARED], timeout=240, check=True, text=True,
+      env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': root},
+      stdout=subprocess.PIPE).stdout
+  assert 'all-reduce' in made and 'replica_groups={{0,1}}' in made

@@ -137,8 +137,12 @@ def test_settings_that_were_searched_under_another_recipe_are_named(tmp_path):
       'methods': {'finetune': variants}, 'rum': [], 'searched': searched}))
   recipe = recipes.Recipe(methods='finetune', settings=str(path), epochs=10)
   with pytest.warns(UserWarning, match=re.escape(
-      f'The settings of {path} were searched with epochs=40, batch_size=32.')):
+      f'The settings of finetune in {path} were searched with epochs=40, '
+      'batch_size=32.')):
     recipes.tuned(recipe)
+  with pytest.warns(UserWarning, match='searched with augment=False.$'):
+    recipes.tuned(dataclasses.replace(  # Which the file is older than.
+        recipe, epochs=40, batch_size=32, augment=True))
   with warnings.catch_warnings(action='error'):
     recipes.tuned(dataclasses.replace(recipe, epochs=40, batch_size=32))
 

@@ -107,3 +107,28 @@ def test_there_is_one_value_a_channel_or_one_for_all(name, values):
 def test_a_spread_that_is_not_positive_is_refused(std):
   with pytest.raises(ValueError, match='Expected std=.* to be positive'):
     models.from_linen(Echo(), (1, 1, 2), mean=(0.0, 0.0), std=std)
+
+
+class Plain(nn.Module):
+  """As a tutorial has it: neither mode nor mask, and logits alone."""
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.Dense(3)(x.reshape(len(x), -1))
+
+
+class Bare(Plain):
+
+  @nn.compact
+  def __call__(self, x, *, train, mask):
+    return super().__call__(x)
+
+
+def test_a_module_of_another_form_is_refused():
+  with pytest.raises(TypeError, match=(
+      r'Expected Plain to take \(images, \*, train, mask\), found \(x\)')):
+    models.from_linen(Plain(), (2, 2, 1))
+  model = models.from_linen(Bare(), (2, 2, 1))
+  variables = model.init(jax.random.key(0))
+  with pytest.raises(TypeError, match='Expected Bare to return Outputs'):
+    model.apply(variables, jnp.zeros((1, 2, 2, 1), jnp.uint8), train=False)
