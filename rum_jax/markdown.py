@@ -7,11 +7,10 @@ from typing import Any
 
 from rum_jax import difficulty, ensembles, proxy_report, sensitivity
 from rum_jax.findings import findings
-from rum_jax.rows import GROUPS, best, by_method, called, counted, duration
-from rum_jax.rows import interval, name, shown
+from rum_jax.rows import FIGURES, GROUPS, best, by_method, called, counted
+from rum_jax.rows import duration, interval, name, shown
 
-_FIGURES = {'tow': 'ToW', 'tow_by_group': 'ToW by group', 'tow_mia': 'ToW-MIA',
-            'mia_gap': 'MIA gap', 'test_accuracy': 'test'}
+_FIGURES = {**FIGURES, 'test_accuracy': 'test'}
 
 
 def section(results: Mapping[str, Any], command: str) -> str:
