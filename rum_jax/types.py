@@ -87,6 +87,9 @@ class Dataset(NamedTuple):
 class Split(NamedTuple):
   """Who is to be forgotten and who is to be kept, as rows of a `Dataset`.
 
+  A row that the dataset does not have is an error or, where values are traced,
+  makes whatever looks at it NaN.
+
   Attributes:
     forget: `[F]` int32 indices; under seeds `[S, F]`.
     retain: `[R]` int32 indices; under seeds `[S, R]`.

@@ -64,8 +64,10 @@ def from_linen(
     run = functools.partial(module.apply, tree, x, train=train, mask=mask)
     outputs, new = run(mutable=['batch_stats']) if train else (run(), {})
     if not isinstance(outputs, Outputs):
+      found = ('an array' if isinstance(outputs, jax.Array)
+               else type(outputs).__name__)
       raise TypeError(f'Expected {type(module).__name__} to return Outputs('
-                      f'logits, features), found {type(outputs).__name__}.')
+                      f'logits, features), found {found}.')
     return (Outputs(*(x.astype(kind) for x in outputs)),
             new.get('batch_stats', variables.stats))
 
