@@ -65,15 +65,14 @@ def test_what_unlearners_are_composed_to(name):
 
 
 @pytest.mark.parametrize('name', sorted({*TABLE} - {'identity'}))
-@pytest.mark.parametrize('wrong', [-1, 24])
-def test_rows_that_are_not_there_are_named_or_make_nan(toy, name, wrong):
+def test_rows_that_are_not_there_are_named_or_make_nan(toy, name):
   model = models.from_linen(models.MLP(3, (5,)), (8, 8, 1))
   unlearner = TABLE[name](model, rum_jax.sgd(0.05))
   rows = np.arange(16, dtype=np.int32)
-  rows[[2, 9]] = wrong
+  rows[[2, 9]] = -1, 24  # One to forget, one to retain.
   args = (jax.random.key(0), model.init(jax.random.key(1)), toy,
           Split(rows[:5], rows[5:]))
-  with pytest.raises(ValueError, match=rf'in \[0, 24\), found {wrong}'):
+  with pytest.raises(ValueError, match=r'in \[0, 24\), found (-1|24)'):
     unlearner(*args)
   (params, _), _ = jax.jit(unlearner)(*args)  # Values are not known in time.
   assert any(np.isnan(x).any() for x in jax.tree.leaves(params))
