@@ -39,7 +39,7 @@ class Programs:
     if devices_per_run > count:
       raise ValueError(f'Expected devices_per_run={devices_per_run} to be at '
                        f'most the number of devices, {count}.')
-    if jax.process_count() > 1:  # Each must have a part.
+    if jax.process_count() > 1:  # No device may be left over.
       parallel.mesh(jax.devices(), devices_per_run)
     self.chunk = chunk
     self.devices_per_run = devices_per_run
@@ -101,29 +101,27 @@ class Programs:
     """Runs at a time to try first."""
     if self.chunk is not None:
       return self.chunk
-    groups = jax.device_count() // self.devices_per_run
-    return -(-_num_runs(in_axes, args) // groups)
+    return -(-_num_runs(in_axes, args) // self._groups(in_axes, args))
 
-  def _devices(self, in_axes: Sequence[int | None], args: Sequence[PyTree]
-               ) -> Sequence[jax.Device]:
-    """No more than runs need: others would repeat them, and slow them down.
+  def _groups(self, in_axes: Sequence[int | None], args: Sequence[PyTree]
+              ) -> int:
+    """Groups of devices, each of which takes runs.
 
-    Under several processes all of them.
+    No more than there are runs: others would repeat them, and slow them down.
+    But under several processes all of them, as each must have a part.
     """
-    devices, share = jax.devices(), self.devices_per_run
-    if jax.process_count() > 1:
-      return devices
-    groups = min(len(devices) // share, _num_runs(in_axes, args))
-    return devices[:groups * share]
+    groups = jax.device_count() // self.devices_per_run
+    return (groups if jax.process_count() > 1 else
+            min(groups, _num_runs(in_axes, args)))
 
   def _build(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
              args: Sequence[PyTree], most: int) -> _Program:
     """Compiles for `most` runs at a time, or for as many as fit."""
     begin, chunk = time.perf_counter(), most
+    count = self._groups(in_axes, args) * self.devices_per_run
     while True:
       mapped = seeds.over_seeds(
-          fn, chunk=chunk, in_axes=in_axes,
-          devices=self._devices(in_axes, args),
+          fn, chunk=chunk, in_axes=in_axes, devices=jax.devices()[:count],
           devices_per_run=self.devices_per_run)
       program = mapped.lower(*args).compile()
       if chunk == 1 or self.chunk is not None or fits(

@@ -6,8 +6,8 @@ Blocks of the pages in `PAGES` are filled from `results/`: each
 `<!-- results:NAME -->` from `NAME.json`, the `results.json` of a run;
 `<!-- difficulty:NAME -->` and the like from `difficulty_NAME.json`; and
 `<!-- speed -->` from what `experiments.benchmark --json=results/speed_….json`
-wrote. `<!-- methods -->` is of the docstrings of the algorithms. A test holds
-all of them to it.
+wrote. `<!-- methods -->` is of the docstrings of the algorithms, `<!-- variants
+-->` of what the report says of them. A test holds all of them to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pathlib
 import re
 
 from experiments import cli, recipes
-from rum_jax import algorithms, markdown
+from rum_jax import algorithms, markdown, rows
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = ('README.md', 'results/README.md', 'rum_jax/measured/README.md')
@@ -57,7 +57,16 @@ def filled(text: str) -> str:
   figures = [row for path in sorted((ROOT / 'results').glob('speed_*.json'))
              for row in json.loads(path.read_text())['figures']]
   text = _replaced(text, 'speed', markdown.speed(figures))
+  text = _replaced(text, 'variants', variants())
   return _replaced(text, 'methods', methods())
+
+
+def variants() -> str:
+  """A line for each variant, as the report explains it."""
+  lines = ['| variant | what it is |', '| --- | --- |']
+  for name in ('vanilla', 'matched', 'shuffle', 'RUM^F', 'RUM'):
+    lines.append(f'| {name} | {rows.MEANINGS[name].rstrip(".")} |')
+  return '\n'.join(lines)
 
 
 def methods() -> str:

@@ -216,8 +216,9 @@ def tuned(recipe: Recipe, extra: str = '') -> dict[str, Any]:
     made = found.get('searched', {}).get(method, {}).get('recipe')
     other = _differing(recipe, made) if made else ''
     if other:
-      warnings.warn(f'The settings of {method} in {path} were searched with '
-                    f'{other}.', stacklevel=2)
+      warnings.warn(  # From here, whoever asks, so that it is said once.
+          f'The settings of {method} in {path} were searched with {other}.',
+          stacklevel=1)
   return found
 
 

@@ -19,9 +19,9 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import plans, trees
+from rum_jax import plans, training, trees
 from rum_jax.types import (
-    Array, Dataset, Info, Key, Model, Outputs, PyTree, Split, Unlearner,
+    Array, Dataset, Info, Key, Model, Outputs, Plan, PyTree, Split, Unlearner,
     Variables)
 
 _SALT = 0xBA7C  # Sets the key of recalibration apart from an unlearner's own.
@@ -103,25 +103,24 @@ def moments(key: Key, model: Model, variables: Variables, dataset: Dataset,
   if not jax.tree.leaves(variables.stats):
     return variables.stats
   plans.check_rows(split, len(dataset.label))
+  dataset = jax.tree.map(jnp.asarray, dataset)
   plan = plans.over_retain(batch_size)(key, split)
-  plan = plan._replace(weight=plan.weight * plans.one_or_nan(
-      plan.index, len(dataset.label)))
 
-  def updated(value: float, index: Array, weight: Array) -> PyTree:
+  def updated(value: float, row: Plan) -> PyTree:
     start = jax.tree.map(lambda x: jnp.full_like(x, value), variables.stats)
+    batch = training.gather(dataset, row, jnp.zeros(()), jnp.zeros((), int))
     return model.apply(
-        Variables(variables.params, start), jnp.asarray(dataset.image)[index],
-        train=True, mask=weight)[1]
+        Variables(variables.params, start), batch.image, train=True,
+        mask=batch.weight)[1]
 
-  def add(total: PyTree, row: tuple[Array, Array]):
-    new = updated(0, *row)
-    share = row[1].sum() / plan.weight.sum()
+  def add(total: PyTree, row: Plan):
+    new = updated(0, row)
+    share = row.weight.sum() / plan.weight.sum()
     return jax.tree.map(lambda t, x: t + share * x, total, new), None
 
-  rows = plan.index, plan.weight
   zeros = jax.tree.map(jnp.zeros_like, variables.stats)
-  total, _ = lax.scan(add, zeros, rows)
-  first = trees.take(rows, 0)
+  total, _ = lax.scan(add, zeros, plan)
+  first = trees.take(plan, 0)
   rate = jax.tree.map(lambda one, zero: 1 - (one - zero),
-                      updated(1, *first), updated(0, *first))
+                      updated(1, first), updated(0, first))
   return jax.tree.map(lambda x, r: x / jnp.where(r > 0, r, 1), total, rate)

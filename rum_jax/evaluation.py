@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import attacks, metrics
-from rum_jax.rows import CONTROLS
+from rum_jax.rows import CONTROLS, FIGURES as COMPARED
 from rum_jax.types import Array
 
 
-FIGURES = ('tow', 'tow_by_group', 'tow_mia', 'mia_gap', 'forget_accuracy',
-           'retain_accuracy', 'test_accuracy')
+FIGURES = (*COMPARED, 'forget_accuracy', 'retain_accuracy', 'test_accuracy')
 
 
 class Subsets(NamedTuple):
@@ -191,7 +190,7 @@ def differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
       if all(pair):
         out.append({'method': method, 'minus': control, **{
             name: summary(np.subtract(*(r[name]['values'] for r in pair)))
-            for name in FIGURES[:4]}})
+            for name in COMPARED}})
   return out
 
 

@@ -81,10 +81,14 @@ def _on_memorization(rows: Mapping[tuple[str, str], Row]) -> str:
 
 
 def _on_refinement(method: str, differences: Sequence[Row]) -> str:
-  gaps = {d['minus']: interval(d['tow']) for d in differences
-          if d['method'] == method}
+
+  def gaps_of(figure: str) -> dict[str, metrics.Interval]:
+    return {d['minus']: interval(d[figure]) for d in differences
+            if d['method'] == method}
+
+  gaps = gaps_of('tow')
   signs = {control: direction(gap) for control, gap in gaps.items()}
-  if all(signs.get(control) == 1 for control in CONTROLS):
+  if _helps(gaps):
     verdict = 'Refinement helps here.'
   elif all(sign == -1 for sign in signs.values()):
     verdict = 'Refinement hurts here.'
@@ -93,11 +97,14 @@ def _on_refinement(method: str, differences: Sequence[Row]) -> str:
   else:
     verdict = 'Refinement is not shown to help here.'
   said = f'{called(method)}, ToW of RUM^F: {_compared(gaps.items())}. {verdict}'
-  return said + ''.join(
-      _on_other_figure(figure, signs, {
-          d['minus']: interval(d[figure]) for d in differences
-          if d['method'] == method})
-      for figure in ('tow_by_group', 'tow_mia'))
+  return said + ''.join(_on_other_figure(figure, signs, gaps_of(figure))
+                        for figure in ('tow_by_group', 'tow_mia'))
+
+
+def _helps(gaps: Mapping[str, metrics.Interval]) -> bool:
+  """Whether RUM^F is above each of its controls."""
+  return all(control in gaps and direction(gaps[control]) == 1
+             for control in CONTROLS)
 
 
 def _on_other_figure(figure: str, signs: Mapping[str, int | None],
@@ -105,9 +112,7 @@ def _on_other_figure(figure: str, signs: Mapping[str, int | None],
   """What a figure shows that ToW, of the given signs, does not."""
   new = [(control, gap) for control, gap in gaps.items()
          if direction(gap) and direction(gap) != signs[control]]
-  helps = (': refinement helps by this figure'
-           if len(gaps) == len(CONTROLS)
-           and all(direction(gap) == 1 for gap in gaps.values()) else '')
+  helps = ': refinement helps by this figure' if _helps(gaps) else ''
   return f' By {FIGURES[figure]} it is {_compared(new)}{helps}.' if new else ''
 
 

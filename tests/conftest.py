@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import subprocess
+import sys
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
@@ -23,6 +26,21 @@ hypothesis.settings.load_profile('repeatable')
 
 def pytest_collection_modifyitems(items):
   items.sort(key=lambda item: item.get_closest_marker('slow') is not None)
+
+
+@pytest.fixture(scope='session')
+def program():
+  """Runs a program that needs devices of its own; returns what it prints."""
+  root = str(pathlib.Path(__file__).parents[1])
+
+  def run(source: str, *arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, '-c', source, *arguments], check=True, text=True,
+        timeout=240,  # Devices that do not meet wait for ever.
+        env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': root},
+        stdout=subprocess.PIPE).stdout
+
+  return run
 
 
 @pytest.fixture

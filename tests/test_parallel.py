@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -91,13 +88,9 @@ PARTS = ('training', 'unmasked', 'second', 'evaluation', 'examples', 'scrub',
 
 
 @pytest.fixture(scope='module')
-def folder(tmp_path_factory) -> pathlib.Path:
+def folder(program, tmp_path_factory) -> pathlib.Path:
   place = tmp_path_factory.mktemp('shared')
-  root = str(pathlib.Path(__file__).parents[1])
-  subprocess.run(
-      [sys.executable, '-c', PROGRAM, str(place)],
-      check=True, timeout=240,  # Devices that do not meet wait for ever.
-      env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': root})
+  program(PROGRAM, str(place))
   return place
 
 

@@ -66,11 +66,11 @@ def ssd(
     of_all, of_forget = (
         importance(model, variables, dataset, index, batch_size, released)
         for index in (every, split.forget))
-    chosen = jax.tree.map(lambda f, a: f > alpha * a, of_forget, of_all)
+    # Not `f > alpha * a`, which would leave a weight of NaN importance alone.
+    chosen = jax.tree.map(lambda f, a: ~(f <= alpha * a), of_forget, of_all)
     params = jax.tree.map(
         lambda x, pick, f, a: jnp.where(
-            pick | jnp.isnan(a),  # NaN compares as false, and must be seen.
-            x * jnp.minimum(dampening * a / jnp.where(pick, f, 1), 1), x),
+            pick, x * jnp.minimum(dampening * a / jnp.where(pick, f, 1), 1), x),
         variables.params, chosen, of_forget, of_all)
     shares = jax.tree.map(jnp.mean, chosen)
     return (Variables(params, variables.stats),

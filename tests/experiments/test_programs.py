@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -146,10 +141,6 @@ def test_more_devices_a_run_than_there_are_is_refused():
 
 
 @pytest.mark.slow
-def test_a_recipe_s_network_shares_its_batches():
-  root = str(pathlib.Path(__file__).parents[2])
-  made = subprocess.run(
-      [sys.executable, '-c', SHARED], timeout=240, check=True, text=True,
-      env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': root},
-      stdout=subprocess.PIPE).stdout
+def test_a_recipe_s_network_shares_its_batches(program):
+  made = program(SHARED)
   assert 'all-reduce' in made and 'replica_groups={{0,1}}' in made

@@ -147,6 +147,15 @@ def test_settings_that_were_searched_under_another_recipe_are_named(tmp_path):
     recipes.tuned(dataclasses.replace(recipe, epochs=40, batch_size=32))
 
 
+def test_a_difference_of_settings_is_said_once_whoever_asks():
+  recipe = recipes.Recipe(methods='finetune', epochs=10)
+  with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter('default')
+    recipes.tuned(recipe)
+    recipes.tuned(recipe)  # Another line, as another module would be.
+  assert [str(x.message).split()[-1] for x in said] == ['epochs=40.']
+
+
 def test_settings_of_a_wrong_form_are_named(tmp_path):
   path = tmp_path / 'settings.json'
   path.write_text(json.dumps({'methods': {'finetune': {}}, 'rum': []}))
