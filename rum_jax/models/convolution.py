@@ -1,18 +1,18 @@
 """Convolution with the batch as the minor axis, in many forms.
 
-XLA's CPU convolution is fast in one form alone, see `channels_last`, and slow
-in what autodiff makes of it. Elsewhere a CPU multiplies matrices, laid out as
-`[C, H, W, B]`: however few the channels, every sum, copy and product then runs
-along whole vectors.
+XLA's CPU convolution is slow, and more so in what autodiff or `vmap` makes of
+it. Here a CPU multiplies matrices, laid out as `[C, H, W, B]`: however few the
+channels, every sum, copy and product then runs along whole vectors.
 """
 
 from __future__ import annotations
 
+import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax.models import channels_last, patches, winograd
+from rum_jax.models import patches, winograd
 from rum_jax.models.layout import separately, turned
 from rum_jax.models.patches import Margins
 from rum_jax.types import Array
@@ -20,9 +20,6 @@ from rum_jax.types import Array
 _DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
 _FEW = 36  # Terms of a sum that are fewer than a product is worth.
-_MANY = 36  # Pixels from which on XLA's own and Winograd's forms pay.
-_WHOLE = 8  # Channels that fill a vector, as XLA's own wants them.
-_WIDE = 64  # Channels beyond which Winograd's form is faster than that.
 
 
 def lax_convolution(x: Array, kernel: Array, stride: int = 1,
@@ -48,23 +45,21 @@ def patch_convolution(x: Array, kernel: Array, stride: int = 1,
                       padded: bool = True) -> Array:
   """The same in the form that suits its shape on a CPU.
 
-  One fused sum where it has few terms; XLA's own where that is fast; products
-  of matrices elsewhere: of points, of the whole image, of patches, or of
-  Winograd's tiles.
+  One fused sum where it has few terms; products of matrices elsewhere: of
+  points, of the whole image, of Winograd's tiles, or of patches.
   """
   pixels, taps = x.shape[1] * x.shape[2], kernel.shape[0] * kernel.shape[1]
-  channels, margins = kernel.shape[2:], _margins(kernel, padded)
+  margins = _margins(kernel, padded)
   if taps == 1:
     return turned(_multiply_points(turned(x), kernel, stride))
   if pixels < taps:
     return turned(_multiply_whole(turned(x), kernel, stride, margins))
-  if taps * channels[0] <= _FEW:
+  if taps * kernel.shape[2] <= _FEW:
     return turned(_sum_taps(turned(x), kernel, stride, margins))
-  if stride == 1 and pixels >= _MANY:
-    if _WHOLE <= min(channels) and max(channels) <= _WIDE:
-      return turned(channels_last.multiply(turned(x), kernel, 1, margins))
-    if kernel.shape[:2] == (3, 3):
-      return turned(winograd.multiply(turned(x), kernel, margins))
+  if kernel.shape[:2] == (3, 3) and stride == 1:
+    return turned(winograd.multiply(turned(x), kernel, margins))
+  if kernel.shape[:2] == (5, 5) and stride == 2:
+    return turned(_multiply_folded(turned(x), kernel, margins))
   return turned(patches.multiply(turned(x), kernel, stride, margins))
 
 
@@ -96,6 +91,27 @@ def _multiply_whole(x: Array, kernel: Array, stride: int, margins: Margins
   weights = patches.transposed(matrix.reshape(channels * rows * columns, -1))
   out = weights @ x.reshape(-1, batch)
   return out.reshape(features, down.shape[2], right.shape[2], batch)
+
+
+def _multiply_folded(x: Array, kernel: Array, margins: Margins) -> Array:
+  """5×5 with stride 2 as 3×3 on images of which each pixel was 2×2."""
+  halves = tuple((low // 2, high // 2) for low, high in margins)
+
+  @jax.checkpoint  # To fold again costs less than to keep what that gives.
+  def multiply(x: Array, kernel: Array) -> Array:
+    image = separately(lambda x: jnp.moveaxis(
+        _folded(jnp.moveaxis(x, 0, 2)), 2, 0), x)
+    return winograd.multiply(image, _folded(kernel), halves)
+
+  return multiply(x, kernel)
+
+
+def _folded(x: Array) -> Array:
+  """`[H, W, C, N]` to `[⌈H / 2⌉, ⌈W / 2⌉, 4 · C, N]`."""
+  even = jnp.pad(x, ((0, x.shape[0] % 2), (0, x.shape[1] % 2), (0, 0), (0, 0)))
+  pixels = even.reshape(len(even) // 2, 2, even.shape[1] // 2, 2, *x.shape[2:])
+  y = pixels.transpose(0, 2, 1, 3, 4, 5)
+  return y.reshape(*y.shape[:2], -1, x.shape[3])
 
 
 def _hits(length: int, taps: int, stride: int, margin: tuple[int, int]

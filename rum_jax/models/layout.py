@@ -42,19 +42,23 @@ def separately(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
 
   For slices of images of which a product of matrices follows, on a CPU. XLA
   would fuse the slices with the change of shape between the two, and then
-  compute the place of every number anew. It fuses nothing across the branches
-  of a condition, so here is one whose branches are both `function`; the barrier
-  hides which is taken until XLA has no more use for it.
+  compute the place of every number anew. It fuses nothing into the branches of
+  a condition, so here is one that always holds; the barrier hides that until
+  XLA has no more use for it.
 
   Args:
-    function: of arrays; is compiled twice.
+    function: of arrays.
     *args: its arguments.
 
   Returns:
     What `function` returns.
   """
+
+  def never(*args: PyTree) -> PyTree:
+    return jax.tree.map(jnp.zeros_like, jax.eval_shape(function, *args))
+
   return lax.cond(
-      lax.optimization_barrier(jnp.array(True)), function, function, *args)
+      lax.optimization_barrier(jnp.array(True)), function, never, *args)
 
 
 def in_platform_layout(function: Callable[..., PyTree], x: PyTree, *args: Array

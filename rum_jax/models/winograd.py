@@ -1,115 +1,155 @@
-"""3×3 convolution with 16 products for every four outputs instead of 36.
+"""3×3 convolution with 36 products for every sixteen outputs instead of 144.
 
-A tile of 4×4 inputs d gives a tile of 2×2 outputs Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, the
-product ⊙ being one of matrices for each of 16 points, summed over channels. The
-sums before and after it are exact but for rounding, which is that of a direct
-sum within a factor of two or three.
+A tile of 6×6 inputs d gives a tile of 4×4 outputs Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, the
+product ⊙ being one of matrices for each of 36 points, summed over channels. The
+sums before and after it are exact but for rounding, which is three to five
+times that of a direct sum.
 
 References:
   Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR
-  2016: F(2×2, 3×3).
+  2016: F(4×4, 3×3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
+from jax import lax
 import jax.numpy as jnp
+import numpy as np
 
-from rum_jax.models.layout import interleaved, separately
+from rum_jax.models.layout import separately
 from rum_jax.models.patches import Margins
 from rum_jax.types import Array
 
-# Arrays by row and column of a tile or of the 16 points.
-Grid = list[list[Array]]
+_TILE, _TAPS = 4, 3  # Outputs and taps along an axis.
+# Where polynomials are multiplied, and at infinity. With the usual ±2, or ±½,
+# instead of the last two, rounding is twice as coarse.
+_POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 
 
-def _input(d: Sequence[Array]) -> tuple[Array, ...]:
-  return d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]
+def _toom_cook() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Aᵀ, G and Bᵀ: `[outputs, points]`, `[points, taps]`, `[points, inputs]`."""
+
+  def powers(count: int) -> np.ndarray:
+    return np.vstack([np.vander(_POINTS, count, increasing=True),
+                      np.eye(count)[-1]])
+
+  others = [np.delete(_POINTS, i) for i in range(len(_POINTS))]
+  slopes = [np.prod(point - rest) for point, rest in zip(_POINTS, others)]
+  inputs = [[*np.poly(rest)[::-1], 0.0] for rest in others]
+  return (powers(_TILE).T, powers(_TAPS) / np.vstack([*slopes, 1.0]),
+          np.array([*inputs, np.poly(_POINTS)[::-1]]))
 
 
-def _input_transposed(t: Sequence[Array]) -> tuple[Array, ...]:
-  return t[0], t[1] - t[2] + t[3], t[1] + t[2] - t[0], -t[3]
+_OUTPUT, _KERNEL, _INPUT = _toom_cook()
+# `[36, 9]`: both axes at once, points along a row first.
+_KERNELS = np.einsum('bj,ai->baij', _KERNEL, _KERNEL).reshape(
+    len(_KERNEL)**2, -1)
 
 
-def _output(m: Sequence[Array]) -> tuple[Array, ...]:
-  return m[0] + m[1] + m[2], m[1] - m[2] - m[3]
+def _mixed(matrix: np.ndarray, parts: Sequence[Array]) -> list[Array]:
+  """`matrix @ parts`, one fused sum a row."""
+
+  def row_sum(row: np.ndarray) -> Array:
+    return sum(float(weight) * part if abs(weight) != 1 else
+               (part if weight > 0 else -part)
+               for weight, part in zip(row, parts) if weight)
+
+  return [row_sum(row) for row in matrix]
 
 
-def _output_transposed(y: Sequence[Array]) -> tuple[Array, ...]:
-  return y[0], y[0] + y[1], y[0] - y[1], -y[1]
+def _cut(x: Array, matrix: np.ndarray, count: int, axis: int) -> list[Array]:
+  """Points along an axis of so many tiles, each of which is that long."""
+  reach = _TILE * (count - 1) + 1
+  return _mixed(matrix, [
+      lax.slice_in_dim(x, i, i + reach, _TILE, axis)
+      for i in range(matrix.shape[1])])
 
 
-def _kernel(g: Sequence[Array]) -> tuple[Array, ...]:
-  return g[0], (g[0] + g[1] + g[2]) / 2, (g[0] - g[1] + g[2]) / 2, g[2]
+def _joined(parts: Sequence[Array], axis: int) -> Array:
+  """Lays tiles side by side; what reaches over a tile is added to the next."""
+  if len(parts) > _TILE:
+    before, after = [[(0, 0)] * parts[0].ndim for _ in range(2)]
+    before[axis], after[axis] = (1, 0), (0, 1)
+    late = [jnp.pad(part, before) for part in parts[_TILE:]]
+    early = [jnp.pad(part, after) for part in parts[:_TILE]]
+    parts = [*map(jnp.add, early, late), *early[len(late):]]
+  y = jnp.stack(parts, axis + 1)
+  return y.reshape(*y.shape[:axis], -1, *y.shape[axis + 2:])
 
 
-def _kernel_transposed(u: Sequence[Array]) -> tuple[Array, ...]:
-  return u[0] + (u[1] + u[2]) / 2, (u[1] - u[2]) / 2, (u[1] + u[2]) / 2 + u[3]
+def _points(x: Array, matrix: np.ndarray, margins: Margins,
+            counts: Sequence[int]) -> list[Array]:
+  """All points of `x`, with so many zeros around.
+
+  Returns:
+    For each point along a row of a tile, those of the six along a column
+    `[6, C, tiles · B]`.
+  """
+
+  def cut_rows(x: Array) -> Array:
+    padded = jnp.pad(x, ((0, 0), *margins, (0, 0)))
+    return jnp.stack(_cut(padded, matrix, counts[0], 1))
+
+  def cut_columns(lines: Array) -> list[Array]:
+    return _cut(lines, matrix, counts[1], 3)
+
+  points = separately(cut_columns, separately(cut_rows, x))
+  return [point.reshape(*point.shape[:2], -1) for point in points]
 
 
-def _both(transform: Callable, grid: Grid) -> Grid:
-  """Transforms rows, then columns."""
-  columns = zip(*(transform(row) for row in grid))
-  return [list(row) for row in zip(*(transform(x) for x in columns))]
+def _image(products: Sequence[Array], matrix: np.ndarray,
+           counts: Sequence[int], window: Sequence[tuple[int, int]]) -> Array:
+  """`[D, H, W, B]`, the inverse.
+
+  Args:
+    products: as `_points` gives them.
+    matrix: `[pixels, points]` along an axis of a tile.
+    counts: of tiles down and right.
+    window: first row and the one after the last; the same of columns.
+  """
+  grid = [x.reshape(*x.shape[:2], *counts, -1) for x in products]
+
+  def join_columns(grid: Sequence[Array]) -> Array:
+    joined = _joined(_mixed(matrix, grid), 3)
+    return lax.slice_in_dim(joined, *window[1], axis=3)
+
+  def join_rows(lines: Array) -> Array:
+    return lax.slice_in_dim(
+        _joined(_mixed(matrix, lines), 1), *window[0], axis=1)
+
+  return separately(join_rows, separately(join_columns, grid))
 
 
-def _counts(shape: Sequence[int], margins: Margins) -> tuple[int, int]:
-  """Tiles down and right for an input of this shape `[C, H, W, B]`."""
-  return tuple(-(-(n + sum(margin) - 2) // 2)
-               for n, margin in zip(shape[1:3], margins))
+def _weights(kernel: Array) -> Array:
+  """`[6, 6, C, D]`, points along a row first."""
+  flat = jnp.asarray(_KERNELS, kernel.dtype) @ kernel.reshape(_TAPS**2, -1)
+  return flat.reshape(len(_KERNEL), len(_KERNEL), *kernel.shape[2:])
 
 
-def _flat(x: Array, widths: Sequence[tuple[int, int]],
-          points: Callable[[Array], Grid]) -> Grid:
-  """The points of `x` with so many zeros around, each `[C, tiles · B]`."""
-  grid = separately(
-      lambda x: points(jnp.pad(x, ((0, 0), *widths, (0, 0)))), x)
-  return [[point.reshape(len(x), -1) for point in row] for row in grid]
+def _sizes(x: Array, margins: Margins) -> list[int]:
+  """Rows and columns of outputs for `x` `[C, H, W, B]`."""
+  return [n + sum(margin) - _TAPS + 1
+          for n, margin in zip(x.shape[1:3], margins)]
 
 
-def _inputs(x: Array, margins: Margins, counts: tuple[int, int]) -> Grid:
-  """Points of tiles of inputs."""
-  widths = [(low, 2 * count + 2 - low - n) for (low, _), count, n in zip(
-      margins, counts, x.shape[1:3])]
-  down, right = (2 * count - 1 for count in counts)
-  return _flat(x, widths, lambda x: _both(_input, [
-      [x[:, i:i + down:2, j:j + right:2] for j in range(4)]
-      for i in range(4)]))
-
-
-def _slopes(dy: Array, counts: tuple[int, int]) -> Grid:
-  """Points of tiles of the gradient of outputs."""
-  widths = [(0, 2 * count - n) for count, n in zip(counts, dy.shape[1:3])]
-  return _flat(dy, widths, lambda dy: _both(_output_transposed, [
-      [dy[:, i::2, j::2] for j in range(2)] for i in range(2)]))
-
-
-def _by_tap(kernel: Array) -> Grid:
-  return [[kernel[i, j] for j in range(3)] for i in range(3)]
+def _tiles(x: Array, margins: Margins) -> tuple[Margins, list[int]]:
+  """Margins that make tiles whole, and how many there are down and right."""
+  counts = [-(-size // _TILE) for size in _sizes(x, margins)]
+  missing = [_TILE * count - size
+             for count, size in zip(counts, _sizes(x, margins))]
+  return tuple((low, high + more) for (low, high), more in zip(
+      margins, missing)), counts
 
 
 def _multiply(x: Array, kernel: Array, margins: Margins) -> Array:
-  """Convolution with stride 1.
-
-  Args:
-    x: `[C, H, W, B]`.
-    kernel: `[3, 3, C, D]`.
-    margins: of zeros, above and below, left and right.
-
-  Returns:
-    `[D, H', W', B]`.
-  """
-  counts = _counts(x.shape, margins)
-  points = _inputs(x, margins, counts)
-  weights = _both(_kernel, _by_tap(kernel.swapaxes(2, 3)))
-  products = [[(w @ p).reshape(-1, *counts, x.shape[-1])
-               for w, p in zip(*rows)] for rows in zip(weights, points)]
-  rows, columns = (n + sum(margin) - 2
-                   for n, margin in zip(x.shape[1:3], margins))
-  return separately(lambda products: interleaved(_both(_output, products))[
-      :, :rows, :columns], products)
+  whole, counts = _tiles(x, margins)
+  weights = _weights(lax.optimization_barrier(kernel.swapaxes(2, 3)))
+  products = [w @ p for w, p in zip(
+      weights, _points(x, _INPUT, whole, counts), strict=True)]
+  return _image(products, _OUTPUT, counts, [(0, n) for n in _sizes(x, margins)])
 
 
 def _forward(x: Array, kernel: Array, margins: Margins):
@@ -119,33 +159,35 @@ def _forward(x: Array, kernel: Array, margins: Margins):
 def _backward(margins: Margins, saved, cotangent: Array):
   """The transposes of the forward's steps, in reverse order."""
   x, kernel = saved
-  counts = _counts(x.shape, margins)
-  points = _inputs(x, margins, counts)
-  slopes = _slopes(cotangent, counts)
-  dkernel = _both(_kernel_transposed, [
-      [p @ s.T for p, s in zip(*rows)] for rows in zip(points, slopes)])
-  weights = _both(_kernel, _by_tap(kernel))
-  dpoints = [[(w @ s).reshape(-1, *counts, x.shape[-1])
-              for w, s in zip(*rows)] for rows in zip(weights, slopes)]
-  (top, _), (left, _) = margins
-  dx = separately(lambda points: _overlapped(_both(_input_transposed, points))[
-      :, top:top + x.shape[1], left:left + x.shape[2]], dpoints)
-  return dx, jnp.stack([jnp.stack(row) for row in dkernel])
+  whole, counts = _tiles(x, margins)
+  points = _points(x, _INPUT, whole, counts)
+  ends = [(0, _TILE * count - n)
+          for count, n in zip(counts, cotangent.shape[1:3])]
+  slopes = _points(cotangent, _OUTPUT.T, ends, counts)
+  products = [p @ s.mT for p, s in zip(points, slopes, strict=True)]
+  dkernel = (jnp.asarray(_KERNELS.T, x.dtype)
+             @ jnp.stack(products).reshape(len(_KERNELS), -1))
+  window = [(low, low + n) for (low, _), n in zip(margins, x.shape[1:3])]
+  dx = _image([w @ s for w, s in zip(_weights(kernel), slopes, strict=True)],
+              _INPUT.T, counts, window)
+  return dx, dkernel.reshape(kernel.shape)
 
 
-def _overlapped(tiles: Grid) -> Array:
-  """Sums tiles of 4×4 that lie two apart: the transpose of how they are cut."""
-
-  def add(early: Array, late: Array, axis: int) -> Array:
-    before, after = [[(0, 0)] * 4 for _ in range(2)]
-    after[axis], before[axis] = (0, 1), (1, 0)
-    return jnp.pad(early, after) + jnp.pad(late, before)
-
-  halves = [[add(a, b, 1) for a, b in zip(tiles[i], tiles[i + 2])]
-            for i in range(2)]
-  return interleaved([[add(row[j], row[j + 2], 2) for j in range(2)]
-                      for row in halves])
+_convolve = jax.custom_vjp(_multiply, nondiff_argnums=(2,))
+_convolve.defvjp(_forward, _backward)
 
 
-multiply = jax.custom_vjp(_multiply, nondiff_argnums=(2,))
-multiply.defvjp(_forward, _backward)
+def multiply(x: Array, kernel: Array, margins: Margins) -> Array:
+  """Convolution with stride 1; half precision is computed in single.
+
+  Args:
+    x: `[C, H, W, B]`.
+    kernel: `[3, 3, C, D]`.
+    margins: of zeros, above and below, left and right.
+
+  Returns:
+    `[D, H', W', B]`.
+  """
+  exact = jnp.promote_types(x.dtype, jnp.float32)
+  return _convolve(x.astype(exact), kernel.astype(exact), margins).astype(
+      x.dtype)
