@@ -120,7 +120,7 @@ def start_devices() -> None:
   jax.config.update('jax_num_cpu_devices', _cores())
   if FLAGS.compilation_cache:
     jax.config.update('jax_compilation_cache_dir', FLAGS.compilation_cache)
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
   numbered = FLAGS.coordinator not in ('', 'auto')
   if {FLAGS.processes is None, FLAGS.process is None} != {not numbered}:
     raise ValueError(f'Expected coordinator={FLAGS.coordinator} to come with '
