@@ -18,7 +18,8 @@ algorithm against the forward and backward passes that it must make. `factors`:
 memorization and ES against NumPy.
 
 Both sides of a ratio are measured in turn, since machines are noisy; what is
-printed are medians. Compilation is timed apart.
+printed are medians, and the least and the greatest ratio of two neighbouring
+measurements. Compilation is timed apart.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ ROUNDS = flags.DEFINE_integer(
 JSON = flags.DEFINE_string('json', '', 'File for the figures.')
 ALONE = flags.DEFINE_bool('alone', False, 'Run our side once, to measure.')
 _LINE = ('{network:8} {what:22} {microseconds:9.0f} µs a model-step, PyTorch '
-         '{torch_microseconds:9.0f} µs: {times_as_fast:5.2f} times as fast')
+         '{torch_microseconds:9.0f} µs: {times_as_fast:5.2f} '
+         '({from_to[0]:.2f}–{from_to[1]:.2f}) times as fast')
 
 
 def prepare(network: str) -> stages.Setup:
@@ -163,14 +165,12 @@ def against_torch(setup: stages.Setup, network: str
               models: int = 1, keep: Any = contextlib.nullcontext
               ) -> dict[str, Any]:
     with keep():
-      mine, *others = timing.medians(
+      mine, *others = np.array(timing.all_seconds(
           [ours, *(functools.partial(theirs, kind, n) for n in threads)],
-          REPEATS.value)
+          REPEATS.value)) / steps
     row = {'network': network, 'image': image.shape[1], 'batch': batch,
-           'what': what, 'microseconds': 1e6 * mine / models / steps,
-           'images_a_second': batch * steps * models / mine,
-           'torch_microseconds': 1e6 * min(others) / steps,
-           'times_as_fast': min(others) / (mine / models)}
+           'what': what, **timing.compared(
+               mine / models, min(others, key=np.median), batch)}
     print(_LINE.format(**row), flush=True)
     return row
 

@@ -8,8 +8,10 @@ import os
 import pathlib
 import statistics
 import time
+from typing import Any
 
 import jax
+import numpy as np
 
 Call = Callable[[], None]
 
@@ -22,8 +24,8 @@ def compiled(fn: Callable, *args) -> tuple[Call, float]:
   return lambda: jax.block_until_ready(program(*args)), seconds
 
 
-def medians(calls: list[Call], repeats: int) -> list[float]:
-  """Median seconds of each, measured in turn after a warm-up."""
+def all_seconds(calls: list[Call], repeats: int) -> list[list[float]]:
+  """So many of each, measured in turn after a warm-up."""
   taken = [[] for _ in calls]
   for repeat in range(repeats + 1):
     for call, seconds in zip(calls, taken):
@@ -31,7 +33,21 @@ def medians(calls: list[Call], repeats: int) -> list[float]:
       call()
       if repeat:
         seconds.append(time.perf_counter() - begin)
-  return [statistics.median(x) for x in taken]
+  return taken
+
+
+def medians(calls: list[Call], repeats: int) -> list[float]:
+  """The median of `all_seconds` for each."""
+  return [statistics.median(x) for x in all_seconds(calls, repeats)]
+
+
+def compared(ours: np.ndarray, theirs: np.ndarray, batch: int
+             ) -> dict[str, Any]:
+  """Figures of a step of `batch` images, from the seconds of each repeat."""
+  mine, other, ratios = np.median(ours), np.median(theirs), theirs / ours
+  return {'microseconds': 1e6 * mine, 'images_a_second': batch / mine,
+          'torch_microseconds': 1e6 * other, 'times_as_fast': other / mine,
+          'from_to': [min(ratios), max(ratios)]}
 
 
 @contextlib.contextmanager

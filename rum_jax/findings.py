@@ -34,10 +34,12 @@ def findings(results: Mapping[str, Any]) -> list[str]:
   """
   rows = {(row['method'], row['variant']): row for row in results['rows']}
   methods = dict.fromkeys(d['method'] for d in results['differences'])
+  ruined = _ruined(rows, results['oracle'])
   said = [_on_memorization(rows),
           *(_on_refinement(m, results['differences']) for m in methods),
           _on_full_rum(rows), _on_ceiling(rows), _on_attack(rows),
-          *_on_ruin(rows, results['oracle']), _on_doing_nothing(rows)]
+          *_on_ruin(ruined, results['oracle']),
+          _on_doing_nothing(rows, ruined)]
   return [sentence for sentence in said if sentence]
 
 
@@ -167,18 +169,27 @@ def _on_attack(rows: Mapping[tuple[str, str], Row]) -> str:
           f'{shown(*interval(first["tow_mia"]))}.')
 
 
-def _on_ruin(rows: Mapping[tuple[str, str], Row], oracle: Row
-             ) -> Iterable[str]:
-  """Rows that lose half of the oracle's test accuracy, whatever their ToW."""
+def _ruined(rows: Mapping[tuple[str, str], Row], oracle: Row
+            ) -> Mapping[str, metrics.Interval]:
+  """Rows that lose half of the oracle's test accuracy, and what they have."""
   want = interval(oracle['test_accuracy']).mean
-  for row in rows.values():
-    found = interval(row['test_accuracy']).mean
-    if row['variant'] != 'reference' and found < want / 2:
-      yield (f'{name(row)} ruins the network: its test accuracy is '
-             f'{shown(found)}, the oracle’s {shown(want)}.')
+  accuracies = {name(row): interval(row['test_accuracy'])
+                for row in rows.values() if row['variant'] != 'reference'}
+  return {what: found for what, found in accuracies.items()
+          if found.mean < want / 2}
 
 
-def _on_doing_nothing(rows: Mapping[tuple[str, str], Row]) -> str:
+def _on_ruin(ruined: Mapping[str, metrics.Interval], oracle: Row
+             ) -> Iterable[str]:
+  """Whatever the ToW."""
+  want = interval(oracle['test_accuracy']).mean
+  for what, found in ruined.items():
+    yield (f'{what} ruins the network: its test accuracy is '
+           f'{shown(found.mean)}, the oracle’s {shown(want)}.')
+
+
+def _on_doing_nothing(rows: Mapping[tuple[str, str], Row],
+                      ruined: Iterable[str]) -> str:
   idle = rows.get(('do_nothing', 'reference'))
   others = [row for row in rows.values() if row['variant'] != 'reference']
   if idle is None or not others:
@@ -190,6 +201,10 @@ def _on_doing_nothing(rows: Mapping[tuple[str, str], Row]) -> str:
     return ''
   said = [f'{len(named[1])} of {len(others)} rows '
           f'{"is" if len(named[1]) == 1 else "are"} above doing nothing']
+  worthless = [row for row in named[1] if row in ruined]
+  if worthless:
+    said.append(f'of these, {listed(worthless)} '
+                f'leave{"s" * (len(worthless) == 1)} a ruined network')
   for sign, words in ((-1, 'below it'), (0, 'no difference from it shown'),
                       (None, 'too few seeds to compare')):
     if named[sign]:

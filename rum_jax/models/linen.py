@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 import functools
 import inspect
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -40,15 +41,17 @@ def from_linen(
   Raises:
     ValueError: if an `std` is not positive, or there is neither one value nor
       one a channel.
-    TypeError: if the module takes other arguments; when called, if it returns
-      anything else.
+    TypeError: if it is no module, or takes other arguments; when initialised
+      or called, if it returns anything else.
   """
   normalise = _normaliser(image_shape, mean, std)
   _check_call(module)
 
   def init(key: Key) -> Variables:
     blank = jnp.zeros((1, *image_shape), jnp.uint8)
-    tree = module.init(key, normalise(blank), train=False, mask=None)
+    outputs, tree = module.init_with_output(
+        key, normalise(blank), train=False, mask=None)
+    _check_outputs(module, outputs)
     return Variables(tree['params'], tree.get('batch_stats', {}))
 
   def apply(variables: Variables, images: Array, *, train: bool,
@@ -63,11 +66,7 @@ def from_linen(
     tree = {'params': params, 'batch_stats': variables.stats}
     run = functools.partial(module.apply, tree, x, train=train, mask=mask)
     outputs, new = run(mutable=['batch_stats']) if train else (run(), {})
-    if not isinstance(outputs, Outputs):
-      found = ('an array' if isinstance(outputs, jax.Array)
-               else type(outputs).__name__)
-      raise TypeError(f'Expected {type(module).__name__} to return Outputs('
-                      f'logits, features), found {found}.')
+    _check_outputs(module, outputs)
     return (Outputs(*(x.astype(kind) for x in outputs)),
             new.get('batch_stats', variables.stats))
 
@@ -76,12 +75,25 @@ def from_linen(
 
 def _check_call(module: nn.Module) -> None:
   """Refuses a module that cannot be called as `Model.apply` calls it."""
+  if not isinstance(module, nn.Module):
+    kind = 'class' if inspect.isclass(module) else type(module).__name__
+    name = getattr(module, '__name__', repr(module))
+    raise TypeError('Expected module to be a Flax module such as MLP(10), '
+                    f'found the {kind} {name}.')
   taken = inspect.signature(module.__call__)
   try:
     taken.bind(None, train=False, mask=None)
   except TypeError as error:
     raise TypeError(f'Expected {type(module).__name__} to take (images, *, '
                     f'train, mask), found {taken}.') from error
+
+
+def _check_outputs(module: nn.Module, outputs: Any) -> None:
+  if not isinstance(outputs, Outputs):
+    found = ('an array' if isinstance(outputs, jax.Array)
+             else type(outputs).__name__)
+    raise TypeError(f'Expected {type(module).__name__} to return Outputs('
+                    f'logits, features), found {found}.')
 
 
 def _lowered(params: PyTree, precision: jnp.dtype) -> PyTree:

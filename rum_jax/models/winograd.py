@@ -13,6 +13,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
+import functools
 
 import jax
 from jax import lax
@@ -51,13 +52,9 @@ _KERNELS = np.einsum('bj,ai->baij', _KERNEL, _KERNEL).reshape(
 
 def _mixed(matrix: np.ndarray, parts: Sequence[Array]) -> list[Array]:
   """`matrix @ parts`, one fused sum a row."""
-
-  def row_sum(row: np.ndarray) -> Array:
-    return sum(float(weight) * part if abs(weight) != 1 else
-               (part if weight > 0 else -part)
-               for weight, part in zip(row, parts) if weight)
-
-  return [row_sum(row) for row in matrix]
+  return [functools.reduce(jnp.add, (
+      float(weight) * part for weight, part in zip(row, parts) if weight))
+          for row in matrix]
 
 
 def _cut(x: Array, matrix: np.ndarray, count: int, axis: int) -> list[Array]:

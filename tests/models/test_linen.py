@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rum_jax import models
-from rum_jax.types import Outputs
+from rum_jax.types import Outputs, Variables
 
 
 class Echo(nn.Module):
@@ -129,6 +129,19 @@ def test_a_module_of_another_form_is_refused():
       r'Expected Plain to take \(images, \*, train, mask\), found \(x\)')):
     models.from_linen(Plain(), (2, 2, 1))
   model = models.from_linen(Bare(), (2, 2, 1))
-  variables = model.init(jax.random.key(0))
-  with pytest.raises(TypeError, match='to return Outputs.*, found an array'):
-    model.apply(variables, jnp.zeros((1, 2, 2, 1), jnp.uint8), train=False)
+  bare = r'Expected Bare to return Outputs\(.*\), found an array'
+  with pytest.raises(TypeError, match=bare):
+    model.init(jax.random.key(0))
+  dense = {'Dense_0': {'kernel': jnp.ones((4, 3)), 'bias': jnp.ones(3)}}
+  with pytest.raises(TypeError, match=bare):
+    model.apply(Variables(dense, {}), jnp.zeros((1, 2, 2, 1), jnp.uint8),
+                train=False)
+
+
+@pytest.mark.parametrize('module, found', [
+    (models.MLP, 'class MLP'), (lambda x: x, 'function <lambda>'),
+    (3, 'int 3')])
+def test_what_is_no_module_is_refused(module, found):
+  with pytest.raises(TypeError, match=(
+      f'to be a Flax module such as .*, found the {found}.')):
+    models.from_linen(module, (2, 2, 1))
