@@ -18,8 +18,8 @@ algorithm against the forward and backward passes that it must make. `factors`:
 memorization and ES against NumPy.
 
 Both sides of a ratio are measured in turn, since machines are noisy; what is
-printed are medians, and the least and the greatest ratio of two neighbouring
-measurements. Compilation is timed apart.
+printed are medians, and the least and the greatest ratio of one round.
+Compilation is timed apart.
 """
 
 from __future__ import annotations

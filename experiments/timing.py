@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 import contextlib
 import os
 import pathlib
-import statistics
 import time
 from typing import Any
 
@@ -25,7 +24,7 @@ def compiled(fn: Callable, *args) -> tuple[Call, float]:
 
 
 def all_seconds(calls: list[Call], repeats: int) -> list[list[float]]:
-  """So many of each, measured in turn after a warm-up."""
+  """Seconds of each call, `repeats` of them, in turn after a warm-up."""
   taken = [[] for _ in calls]
   for repeat in range(repeats + 1):
     for call, seconds in zip(calls, taken):
@@ -38,7 +37,7 @@ def all_seconds(calls: list[Call], repeats: int) -> list[list[float]]:
 
 def medians(calls: list[Call], repeats: int) -> list[float]:
   """The median of `all_seconds` for each."""
-  return [statistics.median(x) for x in all_seconds(calls, repeats)]
+  return [float(np.median(x)) for x in all_seconds(calls, repeats)]
 
 
 def compared(ours: np.ndarray, theirs: np.ndarray, batch: int

@@ -7,7 +7,7 @@ difference counts where its interval excludes 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 import itertools
 from typing import Any
 
@@ -181,7 +181,7 @@ def _ruined(rows: Mapping[tuple[str, str], Row], oracle: Row
 
 def _on_ruin(ruined: Mapping[str, metrics.Interval], oracle: Row
              ) -> Iterable[str]:
-  """Whatever the ToW."""
+  """Names them, whatever their ToW."""
   want = interval(oracle['test_accuracy']).mean
   for what, found in ruined.items():
     yield (f'{what} ruins the network: its test accuracy is '
@@ -189,7 +189,7 @@ def _on_ruin(ruined: Mapping[str, metrics.Interval], oracle: Row
 
 
 def _on_doing_nothing(rows: Mapping[tuple[str, str], Row],
-                      ruined: Iterable[str]) -> str:
+                      ruined: Container[str]) -> str:
   idle = rows.get(('do_nothing', 'reference'))
   others = [row for row in rows.values() if row['variant'] != 'reference']
   if idle is None or not others:
@@ -203,8 +203,8 @@ def _on_doing_nothing(rows: Mapping[tuple[str, str], Row],
           f'{"is" if len(named[1]) == 1 else "are"} above doing nothing']
   worthless = [row for row in named[1] if row in ruined]
   if worthless:
-    said.append(f'of these, {listed(worthless)} '
-                f'leave{"s" * (len(worthless) == 1)} a ruined network')
+    said[0] += (f', of which {listed(worthless)} '
+                f'ruin{"s" * (len(worthless) == 1)} the network')
   for sign, words in ((-1, 'below it'), (0, 'no difference from it shown'),
                       (None, 'too few seeds to compare')):
     if named[sign]:

@@ -162,8 +162,8 @@ def test_a_row_that_loses_half_of_the_accuracy_ruins_the_network(
   assert said == ruined * [
       f'RUM ruins the network: its test accuracy is {accuracy:.3f}, the '
       'oracle’s 0.900.']
-  assert ('are above doing nothing; of these, RUM leaves a ruined network'
-          in reports.findings(results)[-1]) == ruined
+  ruins = 'are above doing nothing, of which RUM ruins the network'
+  assert (ruins in reports.findings(results)[-1]) == ruined
 
 
 @pytest.mark.parametrize('tow, said', [

@@ -46,7 +46,8 @@ def patch_convolution(x: Array, kernel: Array, stride: int = 1,
   """The same in the form that suits its shape on a CPU.
 
   One fused sum where it has few terms; products of matrices elsewhere: of
-  points, of the whole image, of Winograd's tiles, or of patches.
+  points, of the whole image, of Winograd's tiles, also for 5×5 with stride 2,
+  or of patches.
   """
   pixels, taps = x.shape[1] * x.shape[2], kernel.shape[0] * kernel.shape[1]
   margins = _margins(kernel, padded)
@@ -59,7 +60,7 @@ def patch_convolution(x: Array, kernel: Array, stride: int = 1,
   if kernel.shape[:2] == (3, 3) and stride == 1:
     return turned(winograd.multiply(turned(x), kernel, margins))
   if kernel.shape[:2] == (5, 5) and stride == 2:
-    return turned(_multiply_folded(turned(x), kernel, margins))
+    return turned(_multiply_by_depth(turned(x), kernel, margins))
   return turned(patches.multiply(turned(x), kernel, stride, margins))
 
 
@@ -73,7 +74,7 @@ def _multiply_points(x: Array, kernel: Array, stride: int) -> Array:
   if stride > 1:
     x = separately(lambda x: x[:, ::stride, ::stride], x)
   out = patches.transposed(kernel[0, 0]) @ x.reshape(len(x), -1)
-  return out.reshape(-1, *x.shape[1:])
+  return out.reshape(len(out), *x.shape[1:])
 
 
 def _multiply_whole(x: Array, kernel: Array, stride: int, margins: Margins
@@ -93,25 +94,25 @@ def _multiply_whole(x: Array, kernel: Array, stride: int, margins: Margins
   return out.reshape(features, down.shape[2], right.shape[2], batch)
 
 
-def _multiply_folded(x: Array, kernel: Array, margins: Margins) -> Array:
-  """5×5 with stride 2 as 3×3 on images of which each pixel was 2×2."""
+def _multiply_by_depth(x: Array, kernel: Array, margins: Margins) -> Array:
+  """5×5 with stride 2 as 3×3 on images with space turned to depth."""
   halves = tuple((low // 2, high // 2) for low, high in margins)
 
-  @jax.checkpoint  # To fold again costs less than to keep what that gives.
+  @jax.checkpoint  # To do it again costs less than to keep what it gives.
   def multiply(x: Array, kernel: Array) -> Array:
     image = separately(lambda x: jnp.moveaxis(
-        _folded(jnp.moveaxis(x, 0, 2)), 2, 0), x)
-    return winograd.multiply(image, _folded(kernel), halves)
+        _space_to_depth(jnp.moveaxis(x, 0, 2)), 2, 0), x)
+    return winograd.multiply(image, _space_to_depth(kernel), halves)
 
   return multiply(x, kernel)
 
 
-def _folded(x: Array) -> Array:
+def _space_to_depth(x: Array) -> Array:
   """`[H, W, C, N]` to `[⌈H / 2⌉, ⌈W / 2⌉, 4 · C, N]`."""
   even = jnp.pad(x, ((0, x.shape[0] % 2), (0, x.shape[1] % 2), (0, 0), (0, 0)))
   pixels = even.reshape(len(even) // 2, 2, even.shape[1] // 2, 2, *x.shape[2:])
   y = pixels.transpose(0, 2, 1, 3, 4, 5)
-  return y.reshape(*y.shape[:2], -1, x.shape[3])
+  return y.reshape(*y.shape[:2], 4 * x.shape[2], x.shape[3])
 
 
 def _hits(length: int, taps: int, stride: int, margin: tuple[int, int]

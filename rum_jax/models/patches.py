@@ -29,8 +29,8 @@ Convolution = Callable[[Array, Array, int, Margins], Array]
 
 
 def transposed(weights: Array) -> Array:
-  """`weights.T`, written out: a product that turns it itself is slower."""
-  return lax.optimization_barrier(weights.T)
+  """`weights.mT`, written out: a product that turns it itself is slower."""
+  return lax.optimization_barrier(weights.mT)
 
 
 def padded(x: Array, margins: Margins) -> Array:

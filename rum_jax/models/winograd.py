@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import functools
+import math
 
 import jax
 from jax import lax
@@ -21,12 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax.models.layout import separately
-from rum_jax.models.patches import Margins
+from rum_jax.models.patches import Margins, transposed
 from rum_jax.types import Array
 
 _TILE, _TAPS = 4, 3  # Outputs and taps along an axis.
 # Where polynomials are multiplied, and at infinity. With the usual ±2, or ±½,
-# instead of the last two, rounding is twice as coarse.
+# instead of the last two, rounding is half again as coarse, or worse.
 _POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 
 
@@ -38,15 +39,15 @@ def _toom_cook() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                       np.eye(count)[-1]])
 
   others = [np.delete(_POINTS, i) for i in range(len(_POINTS))]
-  slopes = [np.prod(point - rest) for point, rest in zip(_POINTS, others)]
+  scales = [np.prod(point - rest) for point, rest in zip(_POINTS, others)]
   inputs = [[*np.poly(rest)[::-1], 0.0] for rest in others]
-  return (powers(_TILE).T, powers(_TAPS) / np.vstack([*slopes, 1.0]),
+  return (powers(_TILE).T, powers(_TAPS) / np.vstack([*scales, 1.0]),
           np.array([*inputs, np.poly(_POINTS)[::-1]]))
 
 
 _OUTPUT, _KERNEL, _INPUT = _toom_cook()
-# `[36, 9]`: both axes at once, points along a row first.
-_KERNELS = np.einsum('bj,ai->baij', _KERNEL, _KERNEL).reshape(
+# `[36, 9]`: G on both axes at once, points along a row first.
+_BOTH_AXES = np.einsum('bj,ai->baij', _KERNEL, _KERNEL).reshape(
     len(_KERNEL)**2, -1)
 
 
@@ -58,7 +59,7 @@ def _mixed(matrix: np.ndarray, parts: Sequence[Array]) -> list[Array]:
 
 
 def _cut(x: Array, matrix: np.ndarray, count: int, axis: int) -> list[Array]:
-  """Points along an axis of so many tiles, each of which is that long."""
+  """An array for each row of `matrix`, with `count` tiles along `axis`."""
   reach = _TILE * (count - 1) + 1
   return _mixed(matrix, [
       lax.slice_in_dim(x, i, i + reach, _TILE, axis)
@@ -74,7 +75,8 @@ def _joined(parts: Sequence[Array], axis: int) -> Array:
     early = [jnp.pad(part, after) for part in parts[:_TILE]]
     parts = [*map(jnp.add, early, late), *early[len(late):]]
   y = jnp.stack(parts, axis + 1)
-  return y.reshape(*y.shape[:axis], -1, *y.shape[axis + 2:])
+  length = _TILE * y.shape[axis]
+  return y.reshape(*y.shape[:axis], length, *y.shape[axis + 2:])
 
 
 def _points(x: Array, matrix: np.ndarray, margins: Margins,
@@ -94,20 +96,21 @@ def _points(x: Array, matrix: np.ndarray, margins: Margins,
     return _cut(lines, matrix, counts[1], 3)
 
   points = separately(cut_columns, separately(cut_rows, x))
-  return [point.reshape(*point.shape[:2], -1) for point in points]
+  return [point.reshape(*point.shape[:2], math.prod(point.shape[2:]))
+          for point in points]
 
 
 def _image(products: Sequence[Array], matrix: np.ndarray,
-           counts: Sequence[int], window: Sequence[tuple[int, int]]) -> Array:
+           tiles: Sequence[int], window: Sequence[tuple[int, int]]) -> Array:
   """`[D, H, W, B]`, the inverse.
 
   Args:
     products: as `_points` gives them.
     matrix: `[pixels, points]` along an axis of a tile.
-    counts: of tiles down and right.
+    tiles: how many there are down and right, and B.
     window: first row and the one after the last; the same of columns.
   """
-  grid = [x.reshape(*x.shape[:2], *counts, -1) for x in products]
+  grid = [x.reshape(*x.shape[:2], *tiles) for x in products]
 
   def join_columns(grid: Sequence[Array]) -> Array:
     joined = _joined(_mixed(matrix, grid), 3)
@@ -121,59 +124,70 @@ def _image(products: Sequence[Array], matrix: np.ndarray,
 
 
 def _weights(kernel: Array) -> Array:
-  """`[6, 6, C, D]`, points along a row first."""
-  flat = jnp.asarray(_KERNELS, kernel.dtype) @ kernel.reshape(_TAPS**2, -1)
+  """`[6, 6, …]`, points along a row first, for a kernel `[3, 3, …]`."""
+  matrix = jnp.asarray(_BOTH_AXES, kernel.dtype)
+  flat = matrix @ kernel.reshape(_TAPS**2, -1)
   return flat.reshape(len(_KERNEL), len(_KERNEL), *kernel.shape[2:])
 
 
-def _sizes(x: Array, margins: Margins) -> list[int]:
-  """Rows and columns of outputs for `x` `[C, H, W, B]`."""
-  return [n + sum(margin) - _TAPS + 1
-          for n, margin in zip(x.shape[1:3], margins)]
+def _tiles(x: Array, margins: Margins
+           ) -> tuple[Margins, list[int], list[tuple[int, int]]]:
+  """Margins that make tiles whole, how many there are, and their outputs.
 
+  Args:
+    x: `[C, H, W, B]`.
+    margins: those that are asked for.
 
-def _tiles(x: Array, margins: Margins) -> tuple[Margins, list[int]]:
-  """Margins that make tiles whole, and how many there are down and right."""
-  counts = [-(-size // _TILE) for size in _sizes(x, margins)]
-  missing = [_TILE * count - size
-             for count, size in zip(counts, _sizes(x, margins))]
-  return tuple((low, high + more) for (low, high), more in zip(
-      margins, missing)), counts
+  Returns:
+    The margins; tiles down and right; the first output and the one after the
+    last, down and right.
+  """
+  sizes = [n + sum(margin) - _TAPS + 1
+           for n, margin in zip(x.shape[1:3], margins)]
+  counts = [-(-size // _TILE) for size in sizes]
+  whole = tuple((low, high + _TILE * count - size) for (low, high), count, size
+                in zip(margins, counts, sizes))
+  return whole, counts, [(0, size) for size in sizes]
 
 
 def _multiply(x: Array, kernel: Array, margins: Margins) -> Array:
-  whole, counts = _tiles(x, margins)
-  weights = _weights(lax.optimization_barrier(kernel.swapaxes(2, 3)))
+  kind, x, kernel = x.dtype, _exact(x), _exact(kernel)
+  whole, counts, window = _tiles(x, margins)
   products = [w @ p for w, p in zip(
-      weights, _points(x, _INPUT, whole, counts), strict=True)]
-  return _image(products, _OUTPUT, counts, [(0, n) for n in _sizes(x, margins)])
+      _weights(transposed(kernel)), _points(x, _INPUT, whole, counts),
+      strict=True)]
+  return _image(products, _OUTPUT, [*counts, x.shape[3]], window).astype(kind)
+
+
+def _exact(x: Array) -> Array:
+  """Half precision as single, in which the transforms lose few digits."""
+  return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _forward(x: Array, kernel: Array, margins: Margins):
-  return _multiply(x, kernel, margins), (x, kernel)
+  # Not `_multiply`: where this is differentiated, the rule is to be used again.
+  return multiply(x, kernel, margins), (x, kernel)
 
 
 def _backward(margins: Margins, saved, cotangent: Array):
   """The transposes of the forward's steps, in reverse order."""
-  x, kernel = saved
-  whole, counts = _tiles(x, margins)
+  kinds = [a.dtype for a in saved]
+  x, kernel, cotangent = map(_exact, (*saved, cotangent))
+  whole, counts, _ = _tiles(x, margins)
   points = _points(x, _INPUT, whole, counts)
   ends = [(0, _TILE * count - n)
           for count, n in zip(counts, cotangent.shape[1:3])]
   slopes = _points(cotangent, _OUTPUT.T, ends, counts)
   products = [p @ s.mT for p, s in zip(points, slopes, strict=True)]
-  dkernel = (jnp.asarray(_KERNELS.T, x.dtype)
-             @ jnp.stack(products).reshape(len(_KERNELS), -1))
+  dkernel = (jnp.asarray(_BOTH_AXES.T, x.dtype)
+             @ jnp.stack(products).reshape(len(_BOTH_AXES), -1))
   window = [(low, low + n) for (low, _), n in zip(margins, x.shape[1:3])]
   dx = _image([w @ s for w, s in zip(_weights(kernel), slopes, strict=True)],
-              _INPUT.T, counts, window)
-  return dx, dkernel.reshape(kernel.shape)
+              _INPUT.T, [*counts, x.shape[3]], window)
+  return dx.astype(kinds[0]), dkernel.reshape(kernel.shape).astype(kinds[1])
 
 
-_convolve = jax.custom_vjp(_multiply, nondiff_argnums=(2,))
-_convolve.defvjp(_forward, _backward)
-
-
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def multiply(x: Array, kernel: Array, margins: Margins) -> Array:
   """Convolution with stride 1; half precision is computed in single.
 
@@ -185,6 +199,7 @@ def multiply(x: Array, kernel: Array, margins: Margins) -> Array:
   Returns:
     `[D, H', W', B]`.
   """
-  exact = jnp.promote_types(x.dtype, jnp.float32)
-  return _convolve(x.astype(exact), kernel.astype(exact), margins).astype(
-      x.dtype)
+  return _multiply(x, kernel, margins)
+
+
+multiply.defvjp(_forward, _backward)

@@ -6,6 +6,7 @@ import os
 import pathlib
 import threading
 
+import numpy as np
 import pytest
 
 from experiments import timing
@@ -36,3 +37,10 @@ def test_medians_are_of_calls_in_turn_after_a_warm_up():
       [lambda: order.append('a'), lambda: order.append('b')], 3)
   assert order == ['a', 'b'] * 4
   assert len(found) == 2 and all(0 <= x < 0.1 for x in found)
+
+
+def test_figures_are_of_medians_and_their_range_of_rounds():
+  found = timing.compared(np.array([1.0, 4, 2]), np.array([2.0, 2, 5]), 64)
+  assert found == {
+      'microseconds': 2e6, 'images_a_second': 32, 'torch_microseconds': 2e6,
+      'times_as_fast': 1, 'from_to': [0.5, 2.5]}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rum_jax.models import (
-    convolution, layers, normalization, patches, pooling)
+    convolution, layers, normalization, patches, pooling, winograd)
 
 # Double precision: sums of a few hundred terms leave 13 of 16 digits, less what
 # cancels in them.
@@ -58,14 +58,15 @@ def test_patches_convolve_as_xla_does(
 
 # Height, width, channels, features, size and stride of shapes that take
 # products of patches, of Winograd's points, also folded, and sums.
-FORMS = [(6, 6, 5, 4, 3, 2), (6, 7, 5, 4, 3, 1), (3, 4, 5, 6, 3, 1),
-         (7, 6, 3, 4, 3, 1), (9, 8, 2, 4, 5, 2), (6, 7, 8, 9, 3, 1),
-         (7, 6, 9, 8, 5, 1)]
+FORMS = [(6, 6, 5, 4, 3, 2), (9, 10, 5, 4, 3, 1), (3, 4, 5, 6, 3, 1),
+         (7, 6, 3, 4, 3, 1), (9, 8, 2, 4, 5, 2), (7, 6, 9, 8, 5, 1)]
+FLAT = [(1, 12, 5, 3, 3, 1), (2, 13, 3, 4, 5, 2)]
 
 
 @pytest.mark.parametrize(
-    'height, width, channels, features, size, stride', FORMS)
-@pytest.mark.parametrize('padded, cached', [(True, 1), (False, 10**9)])
+    'height, width, channels, features, size, stride, padded, cached',
+    [(*form, *how) for form in FORMS for how in ((True, 1), (False, 10**9))]
+    + [(*form, True, 1) for form in FLAT])
 def test_every_form_convolves_by_rows_and_whole(
     float64, monkeypatch, height, width, channels, features, size, stride,
     padded, cached):
@@ -144,27 +145,41 @@ def test_equal_pixels_share_the_gradient_of_max_pool():
 
 
 def test_winograd_rounds_a_few_times_as_coarsely_as_a_direct_sum(float64):
-  double = normal(0, 4, 8, 8, 32), normal(1, 3, 3, 32, 16)
-  exact = convolution.lax_convolution(*double)
+  double = normal(0, 32, 8, 8, 4), normal(1, 3, 3, 32, 16)
   single = [a.astype(jnp.float32) for a in double]
-  got, direct = (fn(*single) for fn in (
-      convolution.patch_convolution, convolution.lax_convolution))
-  assert got.dtype == direct.dtype == jnp.float32
-  ours, theirs = (((out - exact)**2).mean()**0.5 for out in (got, direct))
-  assert ours < 6 * theirs
+  got, exact = (winograd.multiply(*args, ((1, 1), (1, 1)))
+                for args in (single, double))
+  direct = convolution.lax_convolution(single[0].T.swapaxes(1, 2), single[1])
+  assert got.dtype == jnp.float32
+  ours, theirs = (((out - exact)**2).mean()**0.5
+                  for out in (got, direct.swapaxes(1, 2).T))
+  # If each term rounds like one of a direct sum: its variance along an axis,
+  # both of which multiply, and the root of that.
+  terms = (winograd._KERNEL**2).sum(1) * (winograd._INPUT**2).sum(1)
+  growth = (winograd._OUTPUT**2 @ terms).mean() / 3
+  assert ours < growth * theirs and growth < 7
 
 
 def test_winograd_computes_half_precision_in_single():
   half = [normal(i, *shape).astype('bfloat16')
-          for i, shape in enumerate([(2, 8, 8, 32), (3, 3, 32, 16)])]
-  got, want = (
-      with_gradients(lambda a, b: convolution.patch_convolution(a, b).astype(
-          'float32'), *args)
-      for args in (half, [x.astype('float32') for x in half]))
-  for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want)):
-    # Results are rounded, gradients from a rounded result; nothing else is.
+          for i, shape in enumerate([(32, 8, 8, 2), (3, 3, 32, 16)])]
+  (_, got), got_grads = with_gradients(
+      lambda x, k: winograd.multiply(x, k, ((1, 1), (1, 1))), *half)
+  (_, want), grads = with_gradients(
+      lambda x, k: winograd.multiply(x, k, ((1, 1), (1, 1))),
+      *(x.astype('float32') for x in half))
+  for a, b in zip((got, *got_grads), (want, *grads), strict=True):
+    assert a.dtype == 'bfloat16'
+    # Results are rounded, gradients from a rounded slope; nothing else is.
     error = jnp.abs(a.astype('float32') - b).max() / jnp.abs(b).max()
     assert error < 2**-8
+
+
+@pytest.mark.parametrize('size, stride', [(3, 1), (5, 2), (1, 1), (3, 2)])
+def test_no_images_are_convolved_to_none(size, stride):
+  out = convolution.patch_convolution(
+      jnp.zeros((0, 8, 8, 5)), jnp.zeros((size, size, 5, 7)), stride)
+  chex.assert_shape(out, (0, 8 // stride, 8 // stride, 7))
 
 
 def test_xlas_convolution_is_the_sum_by_hand(float64):
@@ -227,7 +242,7 @@ def test_convolution_refuses_an_even_size():
     layers.Conv(4, size=2).init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))
 
 
-# Sums, Winograd's, patches, points, folded, and the whole as one matrix.
+# Sums, Winograd's, folded, patches, points, and the whole as one matrix.
 @pytest.mark.parametrize('pixels, channels, size, stride, cached', [
     (4, 3, 3, 1, 1), (6, 8, 3, 1, 1), (6, 5, 5, 2, 1), (6, 5, 3, 2, 1),
     (6, 5, 3, 2, 10**9), (5, 3, 1, 2, 1), (2, 5, 3, 1, 1)])
