@@ -93,10 +93,15 @@ def _steps(rows: Sequence[Mapping[str, Any]]) -> list[str]:
       'times as fast | MiB | PyTorch |', '| --- ' * 9 + '|',
       *('| {network} | {image}×{image} | {batch} | {what} | '
         '{microseconds:,.0f} | {torch_microseconds:,.0f} | '
-        '{times_as_fast:.2f} ({from_to[0]:.2f}–{from_to[1]:.2f}) |'.format(
-            **row) + ''.join(
+        '{times_as_fast:.2f}'.format(**row) + _spread(row) + ' |' + ''.join(
             f' {row[x]:.0f} |' if x in row else '  |'
             for x in ('mebibytes', 'torch_mebibytes')) for row in rows)]
+
+
+def _spread(row: Mapping[str, Any]) -> str:
+  """The range of what was measured more than once."""
+  low, high = row['from_to']
+  return f' ({low:.2f}–{high:.2f})' if low < high else ''
 
 
 def _works(rows: Sequence[Mapping[str, Any]]) -> list[str]:
