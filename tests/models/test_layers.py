@@ -261,8 +261,10 @@ def test_convolutions_of_many_models_are_those_of_each(
 
 
 @pytest.mark.parametrize('many', [(), (2,)])
-@pytest.mark.parametrize('channels, size, stride', [(5, 3, 1), (3, 1, 2)])
-def test_what_is_written_out_separately_stays_so(many, channels, size, stride):
+@pytest.mark.parametrize('channels, size, stride, count', [
+    (5, 3, 1, 10), (3, 1, 2, 2), (5, 5, 2, 13)])
+def test_what_is_written_out_separately_stays_so(
+    many, channels, size, stride, count):
 
   def total(x, kernel):
     return (convolution.patch_convolution(x, kernel, stride)**2).sum()
@@ -271,7 +273,8 @@ def test_what_is_written_out_separately_stays_so(many, channels, size, stride):
   program = jax.jit(jax.vmap(slopes) if many else slopes).lower(
       jnp.ones((*many, 2, 6, 6, channels)),
       jnp.ones((*many, size, size, channels, 4)))
-  assert ' conditional(' in program.compile().as_text()
+  assert program.as_text().count('stablehlo.case') == count
+  assert program.compile().as_text().count(' conditional(') == count
 
 
 @pytest.mark.parametrize('shape', [(5, 3), (5, 4, 4, 3)])
