@@ -209,9 +209,11 @@ def tuned(recipe: Recipe, extra: str = '') -> dict[str, Any]:
   except (ValueError, KeyError, TypeError) as error:
     raise ValueError(f'Expected {path} to be what experiments.tune writes: '
                      f'{error!r}.') from error
-  for method in sorted(missing):
-    raise ValueError(f'No tuned settings for methods={method} in {path}: run '
-                     'experiments.tune with this flag first.')
+  if missing:
+    names = ','.join(sorted(missing))
+    command = dataclasses.replace(recipe, methods=names).tuning
+    raise ValueError(f'No tuned settings for {names} in {path}. This command '
+                     f'finds them: {command}{extra}')
   for method in recipe.method_names:
     made = found.get('searched', {}).get(method, {}).get('recipe')
     other = _differing(recipe, made) if made else ''

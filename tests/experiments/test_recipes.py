@@ -123,6 +123,15 @@ def test_the_command_that_finds_settings_has_what_they_depend_on(tmp_path):
     recipes.tuned(recipe)
 
 
+def test_a_method_without_settings_is_refused_with_the_command_for_it():
+  recipe = recipes.Recipe(network='cnn', methods='finetune,ssd,scrub')
+  with pytest.raises(ValueError, match=re.escape(
+      'No tuned settings for scrub,ssd in ') + r'.*digits_cnn\.json\. This '
+      'command finds them: python -m experiments.tune --methods=scrub,ssd '
+      '--network=cnn --data_dir=mine'):
+    recipes.tuned(recipe, ' --data_dir=mine')
+
+
 def test_spaces_after_commas_are_no_names():
   names = recipes.Recipe(methods='finetune, salun').method_names
   assert names == ('finetune', 'salun')
