@@ -34,12 +34,11 @@ def findings(results: Mapping[str, Any]) -> list[str]:
   """
   rows = {(row['method'], row['variant']): row for row in results['rows']}
   methods = dict.fromkeys(d['method'] for d in results['differences'])
-  ruined = _ruined(rows, results['oracle'])
+  ruined = _on_ruin(rows, results['oracle'])
   said = [_on_memorization(rows),
           *(_on_refinement(m, results['differences']) for m in methods),
           _on_full_rum(rows), _on_ceiling(rows), _on_attack(rows),
-          *_on_ruin(ruined, results['oracle']),
-          _on_doing_nothing(rows, ruined)]
+          *ruined.values(), _on_doing_nothing(rows, ruined)]
   return [sentence for sentence in said if sentence]
 
 
@@ -169,23 +168,17 @@ def _on_attack(rows: Mapping[tuple[str, str], Row]) -> str:
           f'{shown(*interval(first["tow_mia"]))}.')
 
 
-def _ruined(rows: Mapping[tuple[str, str], Row], oracle: Row
-            ) -> Mapping[str, metrics.Interval]:
-  """Rows that lose half of the oracle's test accuracy, and what they have."""
-  want = interval(oracle['test_accuracy']).mean
-  accuracies = {name(row): interval(row['test_accuracy'])
-                for row in rows.values() if row['variant'] != 'reference'}
-  return {what: found for what, found in accuracies.items()
-          if found.mean < want / 2}
-
-
-def _on_ruin(ruined: Mapping[str, metrics.Interval], oracle: Row
-             ) -> Iterable[str]:
-  """Names them, whatever their ToW."""
-  want = interval(oracle['test_accuracy']).mean
-  for what, found in ruined.items():
-    yield (f'{what} ruins the network: its test accuracy is '
-           f'{shown(found.mean)}, the oracle’s {shown(want)}.')
+def _on_ruin(rows: Mapping[tuple[str, str], Row], oracle: Row
+             ) -> dict[str, str]:
+  """A sentence on each row that loses half of the oracle's test accuracy."""
+  want, said = interval(oracle['test_accuracy']).mean, {}
+  for row in rows.values():
+    found = interval(row['test_accuracy']).mean
+    if row['variant'] != 'reference' and found < want / 2:
+      said[name(row)] = (
+          f'{name(row)} ruins the network: its test accuracy is '
+          f'{shown(found)}, the oracle’s {shown(want)}.')
+  return said
 
 
 def _on_doing_nothing(rows: Mapping[tuple[str, str], Row],

@@ -7,6 +7,8 @@ channels, every sum, copy and product then runs along whole vectors.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -94,17 +96,14 @@ def _multiply_whole(x: Array, kernel: Array, stride: int, margins: Margins
   return out.reshape(features, down.shape[2], right.shape[2], batch)
 
 
+# To turn space to depth again costs less than to keep what it gives.
+@functools.partial(jax.checkpoint, static_argnums=2)
 def _multiply_by_depth(x: Array, kernel: Array, margins: Margins) -> Array:
   """5×5 with stride 2 as 3×3 on images with space turned to depth."""
+  image = separately(lambda x: jnp.moveaxis(
+      _space_to_depth(jnp.moveaxis(x, 0, 2)), 2, 0), x)
   halves = tuple((low // 2, high // 2) for low, high in margins)
-
-  @jax.checkpoint  # To do it again costs less than to keep what it gives.
-  def multiply(x: Array, kernel: Array) -> Array:
-    image = separately(lambda x: jnp.moveaxis(
-        _space_to_depth(jnp.moveaxis(x, 0, 2)), 2, 0), x)
-    return winograd.multiply(image, _space_to_depth(kernel), halves)
-
-  return multiply(x, kernel)
+  return winograd.multiply(image, _space_to_depth(kernel), halves)
 
 
 def _space_to_depth(x: Array) -> Array:

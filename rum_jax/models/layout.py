@@ -23,18 +23,11 @@ def turned(x: Array) -> Array:
   return x.swapaxes(0, -1)
 
 
-def interleaved(grid: Sequence[Sequence[Array]]) -> Array:
-  """What `[[x[:, i::n, j::n] for j in range(n)] for i in range(n)]` took apart.
-
-  Args:
-    grid: n×n arrays with the image's axes in the middle, `[..., H, W, ...]`.
-
-  Returns:
-    `[..., n·H, n·W, ...]`.
-  """
-  y = jnp.stack([jnp.stack(row, 3) for row in grid], 2)
-  first, rows, n, columns, _, last = y.shape
-  return y.reshape(first, n * rows, n * columns, last)
+def interleaved(parts: Sequence[Array], axis: int) -> Array:
+  """Along an axis, what `[x[i::n] for i in range(n)]` took apart."""
+  y = jnp.stack(parts, axis + 1)
+  length = len(parts) * y.shape[axis]
+  return y.reshape(*y.shape[:axis], length, *y.shape[axis + 2:])
 
 
 def separately(function: Callable[..., PyTree], *args: PyTree) -> PyTree:

@@ -129,8 +129,11 @@ def _input_gradient(convolve: Convolution, cotangent: Array, kernel: Array,
     mirrored = jnp.flip(taps, (0, 1)).swapaxes(2, 3)
     return convolve(cotangent, mirrored, 1, (down, right))
 
+  def join(parts: Sequence[Sequence[Array]]) -> Array:
+    return interleaved([interleaved(row, 2) for row in parts], 1)
+
   parts = [[part(i, j) for j in range(stride)] for i in range(stride)]
-  dx = separately(interleaved, parts) if stride > 1 else parts[0][0]
+  dx = separately(join, parts) if stride > 1 else parts[0][0]
   return dx[:, :shape[0], :shape[1]]
 
 

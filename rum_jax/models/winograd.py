@@ -21,7 +21,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax.models.layout import separately
+from rum_jax.models.layout import interleaved, separately
 from rum_jax.models.patches import Margins, transposed
 from rum_jax.types import Array
 
@@ -74,19 +74,26 @@ def _joined(parts: Sequence[Array], axis: int) -> Array:
     late = [jnp.pad(part, before) for part in parts[_TILE:]]
     early = [jnp.pad(part, after) for part in parts[:_TILE]]
     parts = [*map(jnp.add, early, late), *early[len(late):]]
-  y = jnp.stack(parts, axis + 1)
-  length = _TILE * y.shape[axis]
-  return y.reshape(*y.shape[:axis], length, *y.shape[axis + 2:])
+  return interleaved(parts, axis)
 
 
-def _points(x: Array, matrix: np.ndarray, margins: Margins,
+def _points(x: Array, matrix: np.ndarray, starts: Sequence[int],
             counts: Sequence[int]) -> list[Array]:
-  """All points of `x`, with so many zeros around.
+  """All points of `x`, with zeros around it.
+
+  Args:
+    x: `[C, H, W, B]`.
+    matrix: `[points, pixels]` along an axis of a tile.
+    starts: zeros above and left; below and right, as many as fill the tiles.
+    counts: of tiles, down and right.
 
   Returns:
     For each point along a row of a tile, those of the six along a column
     `[6, C, tiles · B]`.
   """
+  lengths = [_TILE * (count - 1) + matrix.shape[1] for count in counts]
+  margins = [(low, length - low - n)
+             for low, length, n in zip(starts, lengths, x.shape[1:3])]
 
   def cut_rows(x: Array) -> Array:
     padded = jnp.pad(x, ((0, 0), *margins, (0, 0)))
@@ -130,33 +137,9 @@ def _weights(kernel: Array) -> Array:
   return flat.reshape(len(_KERNEL), len(_KERNEL), *kernel.shape[2:])
 
 
-def _tiles(x: Array, margins: Margins
-           ) -> tuple[Margins, list[int], list[tuple[int, int]]]:
-  """Margins that make tiles whole, how many there are, and their outputs.
-
-  Args:
-    x: `[C, H, W, B]`.
-    margins: those that are asked for.
-
-  Returns:
-    The margins; tiles down and right; the first output and the one after the
-    last, down and right.
-  """
-  sizes = [n + sum(margin) - _TAPS + 1
-           for n, margin in zip(x.shape[1:3], margins)]
-  counts = [-(-size // _TILE) for size in sizes]
-  whole = tuple((low, high + _TILE * count - size) for (low, high), count, size
-                in zip(margins, counts, sizes))
-  return whole, counts, [(0, size) for size in sizes]
-
-
-def _multiply(x: Array, kernel: Array, margins: Margins) -> Array:
-  kind, x, kernel = x.dtype, _exact(x), _exact(kernel)
-  whole, counts, window = _tiles(x, margins)
-  products = [w @ p for w, p in zip(
-      _weights(transposed(kernel)), _points(x, _INPUT, whole, counts),
-      strict=True)]
-  return _image(products, _OUTPUT, [*counts, x.shape[3]], window).astype(kind)
+def _counts(sizes: Sequence[int]) -> list[int]:
+  """Tiles down and right for so many rows and columns of outputs."""
+  return [-(-size // _TILE) for size in sizes]
 
 
 def _exact(x: Array) -> Array:
@@ -165,7 +148,7 @@ def _exact(x: Array) -> Array:
 
 
 def _forward(x: Array, kernel: Array, margins: Margins):
-  # Not `_multiply`: where this is differentiated, the rule is to be used again.
+  # Where this is differentiated, the rule is used again.
   return multiply(x, kernel, margins), (x, kernel)
 
 
@@ -173,17 +156,15 @@ def _backward(margins: Margins, saved, cotangent: Array):
   """The transposes of the forward's steps, in reverse order."""
   kinds = [a.dtype for a in saved]
   x, kernel, cotangent = map(_exact, (*saved, cotangent))
-  whole, counts, _ = _tiles(x, margins)
-  points = _points(x, _INPUT, whole, counts)
-  ends = [(0, _TILE * count - n)
-          for count, n in zip(counts, cotangent.shape[1:3])]
-  slopes = _points(cotangent, _OUTPUT.T, ends, counts)
+  starts, counts = [low for low, _ in margins], _counts(cotangent.shape[1:3])
+  points = _points(x, _INPUT, starts, counts)
+  slopes = _points(cotangent, _OUTPUT.T, (0, 0), counts)
   products = [p @ s.mT for p, s in zip(points, slopes, strict=True)]
   dkernel = (jnp.asarray(_BOTH_AXES.T, x.dtype)
              @ jnp.stack(products).reshape(len(_BOTH_AXES), -1))
-  window = [(low, low + n) for (low, _), n in zip(margins, x.shape[1:3])]
   dx = _image([w @ s for w, s in zip(_weights(kernel), slopes, strict=True)],
-              _INPUT.T, [*counts, x.shape[3]], window)
+              _INPUT.T, [*counts, x.shape[3]],
+              [(low, low + n) for low, n in zip(starts, x.shape[1:3])])
   return dx.astype(kinds[0]), dkernel.reshape(kernel.shape).astype(kinds[1])
 
 
@@ -199,7 +180,14 @@ def multiply(x: Array, kernel: Array, margins: Margins) -> Array:
   Returns:
     `[D, H', W', B]`.
   """
-  return _multiply(x, kernel, margins)
+  kind, x, kernel = x.dtype, _exact(x), _exact(kernel)
+  sizes = [n + sum(margin) - _TAPS + 1
+           for n, margin in zip(x.shape[1:3], margins)]
+  points = _points(x, _INPUT, [low for low, _ in margins], _counts(sizes))
+  products = [w @ p for w, p in zip(
+      _weights(transposed(kernel)), points, strict=True)]
+  return _image(products, _OUTPUT, [*_counts(sizes), x.shape[3]],
+                [(0, size) for size in sizes]).astype(kind)
 
 
 multiply.defvjp(_forward, _backward)

@@ -57,7 +57,7 @@ def test_patches_convolve_as_xla_does(
 
 
 # Height, width, channels, features, size and stride of shapes that take
-# products of patches, of Winograd's points, also folded, and sums.
+# products of patches, of Winograd's points, also by depth, and sums.
 FORMS = [(6, 6, 5, 4, 3, 2), (9, 10, 5, 4, 3, 1), (3, 4, 5, 6, 3, 1),
          (7, 6, 3, 4, 3, 1), (9, 8, 2, 4, 5, 2), (7, 6, 9, 8, 5, 1)]
 FLAT = [(1, 12, 5, 3, 3, 1), (2, 13, 3, 4, 5, 2)]
@@ -163,11 +163,10 @@ def test_winograd_rounds_a_few_times_as_coarsely_as_a_direct_sum(float64):
 def test_winograd_computes_half_precision_in_single():
   half = [normal(i, *shape).astype('bfloat16')
           for i, shape in enumerate([(32, 8, 8, 2), (3, 3, 32, 16)])]
-  (_, got), got_grads = with_gradients(
-      lambda x, k: winograd.multiply(x, k, ((1, 1), (1, 1))), *half)
-  (_, want), grads = with_gradients(
-      lambda x, k: winograd.multiply(x, k, ((1, 1), (1, 1))),
-      *(x.astype('float32') for x in half))
+  ((_, got), got_grads), ((_, want), grads) = (
+      with_gradients(lambda x, k: winograd.multiply(x, k, ((1, 1), (1, 1))),
+                     *args)
+      for args in (half, [x.astype('float32') for x in half]))
   for a, b in zip((got, *got_grads), (want, *grads), strict=True):
     assert a.dtype == 'bfloat16'
     # Results are rounded, gradients from a rounded slope; nothing else is.
@@ -242,7 +241,7 @@ def test_convolution_refuses_an_even_size():
     layers.Conv(4, size=2).init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))
 
 
-# Sums, Winograd's, folded, patches, points, and the whole as one matrix.
+# Sums, Winograd's, by depth, patches, points, and the whole as one matrix.
 @pytest.mark.parametrize('pixels, channels, size, stride, cached', [
     (4, 3, 3, 1, 1), (6, 8, 3, 1, 1), (6, 5, 5, 2, 1), (6, 5, 3, 2, 1),
     (6, 5, 3, 2, 10**9), (5, 3, 1, 2, 1), (2, 5, 3, 1, 1)])
