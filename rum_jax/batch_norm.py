@@ -19,7 +19,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import plans, training, trees
+from rum_jax import arguments, plans, training, trees
 from rum_jax.types import (
     Array, Dataset, Info, Key, Model, Outputs, Plan, PyTree, Split, Unlearner,
     Variables)
@@ -102,7 +102,7 @@ def moments(key: Key, model: Model, variables: Variables, dataset: Dataset,
   """
   if not jax.tree.leaves(variables.stats):
     return variables.stats
-  plans.check_rows(split, len(dataset.label))
+  arguments.check_run(variables, dataset, split)
   dataset = jax.tree.map(jnp.asarray, dataset)
   plan = plans.over_retain(batch_size)(key, split)
 

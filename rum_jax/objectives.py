@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rum_jax import losses
+from rum_jax import arguments, losses
 from rum_jax.types import (
     Array, Augment, Batch, Key, Model, Objective, PyTree, Variables)
 
@@ -23,7 +23,11 @@ def supervised(
 
   Returns:
     An objective.
+
+  Raises:
+    TypeError: if `model` is no `Model`.
   """
+  arguments.check_model(model)
 
   def objective(params: PyTree, stats: PyTree, batch: Batch, key: Key
                 ) -> tuple[Array, PyTree]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rum_jax import trees
 from rum_jax.types import Array, Draw, Key, Plan, Split
@@ -28,18 +27,6 @@ def num_steps(num_examples: int, batch_size: int) -> int:
 def one_or_nan(rows: Array, count: int) -> Array:
   """`[...]` float32: 1 for rows `[...]` in `[0, count)`, NaN for others."""
   return jnp.where((rows >= 0) & (rows < count), jnp.float32(1), jnp.nan)
-
-
-def check_rows(split: Split, count: int) -> None:
-  """Raises `ValueError` at a row not in `[0, count)`; traced ones pass."""
-  for name, rows in split._asdict().items():
-    if isinstance(rows, jax.core.Tracer):
-      continue
-    values = np.asarray(rows)
-    wrong = values[(values < 0) | (values >= count)]
-    if wrong.size:
-      raise ValueError(f'Expected rows to {name} in [0, {count}), found '
-                       f'{wrong[0]}.')
 
 
 def shuffled(key: Key, index: Array, forget: Array, batch_size: int) -> Plan:

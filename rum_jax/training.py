@@ -10,7 +10,7 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import plans, trees
+from rum_jax import arguments, plans, trees
 from rum_jax.types import (
     Array, Batch, Dataset, Draw, Info, Key, Model, Objective, Outputs,
     Plan, PyTree, Split, Unlearner, Variables)
@@ -100,7 +100,7 @@ def run_epochs(
   Raises:
     ValueError: if `split` has rows that the dataset has not, and is not traced.
   """
-  plans.check_rows(split, len(dataset.label))
+  arguments.check_run(state.variables, dataset, split)
   dataset = jax.tree.map(jnp.asarray, dataset)
   step = make_step(objective, tx)
   length = jax.eval_shape(draw, key, split).index.shape[0]
@@ -206,8 +206,10 @@ def descent(
   Raises:
     ValueError: if `epochs` or `steps` is not a whole number of at least 0.
   """
+  arguments.check_optimizer(tx)
   check_budget(epochs, steps)
 
+  @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     return fit(key, variables, dataset, split, objective=objective, tx=tx,

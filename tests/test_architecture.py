@@ -13,7 +13,7 @@ FLOORS = {
     'datasets': 1, 'models': 1, 'plans': 1, 'losses': 1, 'metrics': 1,
     'augmentation': 1, 'checkpoints': 1, 'distances': 1, 'scores': 1,
     'segments': 1, 'search': 1, 'hosts': 1, 'files': 1, 'relabelling': 1,
-    'objectives': 1, 'optimizers': 1, 'parallel': 1,
+    'objectives': 1, 'arguments': 0, 'optimizers': 1, 'parallel': 1,
     'training': 2, 'seeds': 2, 'batch_norm': 2, 'gradients': 2, 'modules': 2,
     'fisher': 2, 'runs': 2,
     'algorithms': 3, 'memorization': 3, 'entanglement': 3, 'attacks': 3,

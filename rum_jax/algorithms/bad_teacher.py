@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import losses, plans, training, trees
+from rum_jax import arguments, losses, plans, training, trees
 from rum_jax.types import (
     Array, Augment, Batch, Dataset, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
@@ -57,11 +57,13 @@ def bad_teacher(
   Raises:
     ValueError: if a hyper-parameter is out of range.
   """
+  arguments.check_model(model, tx)
   trees.check_range('temperature', temperature, 0, open_low=True)
   trees.check_range('retain_share', retain_share, 0, 1)
   training.check_budget(epochs, steps)
   draw = plans.over_both(batch_size)
 
+  @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     key_bad, key_share, key_fit = jax.random.split(key, 3)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import jax
 import optax
 
-from rum_jax import modules, objectives, plans, training, trees
+from rum_jax import arguments, modules, objectives, plans, training, trees
 from rum_jax.types import (
     Augment, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
 
@@ -52,10 +52,12 @@ def eu_k(
     ValueError: if a hyper-parameter is out of range or, when called, if the
       network has fewer than `k` modules.
   """
+  arguments.check_model(model, tx)
   trees.check_count('k', k, 1)
   training.check_budget(epochs, steps)
   draw = plans.over_retain(batch_size)
 
+  @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     names = modules.last(model, variables, dataset.image[:1], k)

@@ -27,7 +27,7 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import fisher, gradients, plans, trees
+from rum_jax import arguments, fisher, gradients, trees
 from rum_jax.fisher import Fisher
 from rum_jax.types import (
     Array, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
@@ -62,15 +62,16 @@ def influence(
   Raises:
     ValueError: if a hyper-parameter is out of range.
   """
+  arguments.check_model(model)
   trees.check_range('alpha', alpha, 0)
   trees.check_range('damping', damping, 0, open_low=True)
   for name, value in (('num_samples', num_samples), ('chunk', chunk),
                       ('batch_size', batch_size)):
     trees.check_count(name, value, 1)
 
+  @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
-    plans.check_rows(split, len(dataset.label))
     v = direction(model, variables, dataset, split, batch_size)
     count = num_samples + 2 if released else num_samples
     order = (split.retain if released

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import objectives, plans, training, trees
+from rum_jax import arguments, objectives, plans, training, trees
 from rum_jax.types import (
     Array, Augment, Batch, Dataset, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
@@ -62,6 +62,7 @@ def neggrad_plus(
   Raises:
     ValueError: if a hyper-parameter is out of range.
   """
+  arguments.check_model(model, tx)
   trees.check_range('alpha', alpha, 0, 1)
   if cap is not None:
     trees.check_range('cap', cap, 0)
@@ -69,6 +70,7 @@ def neggrad_plus(
   draw = plans.pair(plans.over_retain(batch_size),
                     plans.over_forget(batch_size), fresh=not released)
 
+  @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     width = min(batch_size, split.retain.shape[-1])

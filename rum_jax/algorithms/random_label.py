@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import objectives, plans, training
+from rum_jax import arguments, objectives, plans, training
 from rum_jax.relabelling import random_labels
 from rum_jax.types import (
     Array, Augment, Batch, Dataset, Info, Key, Model, Split,
@@ -55,9 +55,11 @@ def random_label(
   Raises:
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
   """
+  arguments.check_model(model, tx)
   training.check_budget(epochs, steps)
   draw = plans.over_both(batch_size)
 
+  @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     key_label, key_fit = jax.random.split(key)

@@ -25,7 +25,7 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import gradients, optimizers, plans, trees
+from rum_jax import arguments, gradients, optimizers, plans, trees
 from rum_jax.algorithms.random_label import random_label
 from rum_jax.types import (
     Augment, Dataset, Info, Key, Model, Plan, PyTree, Split, Unlearner,
@@ -69,6 +69,7 @@ def salun(
   Raises:
     ValueError: if a hyper-parameter is out of range.
   """
+  arguments.check_model(model, tx)
   trees.check_range('density', density, 0, 1)
 
   def relabel(tx: optax.GradientTransformation) -> Unlearner:
@@ -78,6 +79,7 @@ def salun(
 
   relabel(tx)  # Raises here what would otherwise be raised while tracing.
 
+  @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     if released:

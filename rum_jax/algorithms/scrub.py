@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import losses, plans, training, trees
+from rum_jax import arguments, losses, plans, training, trees
 from rum_jax.types import (
     Array, Augment, Batch, Dataset, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
@@ -69,6 +69,7 @@ def scrub(
   Raises:
     ValueError: if a hyper-parameter is out of range.
   """
+  arguments.check_model(model, tx)
   trees.check_range('beta', beta, 0)
   trees.check_range('gamma', gamma, 0)
   trees.check_range('temperature', temperature, 0, open_low=True)
@@ -77,6 +78,7 @@ def scrub(
   min_pass = plans.over_retain(batch_size)
   both = plans.then(plans.over_forget(batch_size), min_pass)
 
+  @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     objective = contrast(

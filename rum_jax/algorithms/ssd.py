@@ -22,7 +22,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import gradients, plans, trees
+from rum_jax import arguments, gradients, trees
 from rum_jax.types import (
     Array, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
 
@@ -54,14 +54,15 @@ def ssd(
   Raises:
     ValueError: if a hyper-parameter is out of range.
   """
+  arguments.check_model(model)
   trees.check_range('alpha', alpha, 0, open_low=True)
   trees.check_range('dampening', dampening, 0)
   trees.check_count('batch_size', batch_size, 1)
 
+  @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     del key
-    plans.check_rows(split, len(dataset.label))
     every = jnp.concatenate([split.retain, split.forget])
     of_all, of_forget = (
         importance(model, variables, dataset, index, batch_size, released)

@@ -61,8 +61,8 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    if self.size % 2 == 0:
-      raise ValueError(f'Expected size={self.size} to be odd.')
+    if not isinstance(self.size, int) or self.size % 2 == 0:
+      raise ValueError(f'Expected size={self.size} to be one odd number.')
     if not self.padded and min(x.shape[1:3]) < self.size:
       raise ValueError(f'Expected at least {self.size}×{self.size} pixels, '
                        f'found {x.shape[1]}×{x.shape[2]}.')

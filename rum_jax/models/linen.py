@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import functools
 import inspect
 from typing import Any
+import warnings
 
 from flax import linen as nn
 import jax
@@ -39,19 +40,25 @@ def from_linen(
     The two pure functions.
 
   Raises:
-    ValueError: if an `std` is not positive, or there is neither one value nor
-      one a channel.
+    ValueError: if `image_shape` is none, an `std` is not positive, or there is
+      neither one value nor one a channel; when initialised or called, if
+      images, logits or features have another shape.
     TypeError: if it is no module, or takes other arguments; when initialised
       or called, if it returns anything else.
+
+  Warns:
+    UserWarning: when initialised, of Flax's own batch-norm, which counts the
+      rows that fill up a batch as examples.
   """
   normalise = _normaliser(image_shape, mean, std)
   _check_call(module)
 
   def init(key: Key) -> Variables:
     blank = jnp.zeros((1, *image_shape), jnp.uint8)
-    outputs, tree = module.init_with_output(
-        key, normalise(blank), train=False, mask=None)
-    _check_outputs(module, outputs)
+    with nn.intercept_methods(_warn_of_batch_norm):
+      outputs, tree = module.init_with_output(
+          key, normalise(blank), train=False, mask=None)
+    _check_outputs(module, outputs, 1)
     return Variables(tree['params'], tree.get('batch_stats', {}))
 
   def apply(variables: Variables, images: Array, *, train: bool,
@@ -66,7 +73,7 @@ def from_linen(
     tree = {'params': params, 'batch_stats': variables.stats}
     run = functools.partial(module.apply, tree, x, train=train, mask=mask)
     outputs, new = run(mutable=['batch_stats']) if train else (run(), {})
-    _check_outputs(module, outputs)
+    _check_outputs(module, outputs, len(images))
     return (Outputs(*(x.astype(kind) for x in outputs)),
             new.get('batch_stats', variables.stats))
 
@@ -88,12 +95,25 @@ def _check_call(module: nn.Module) -> None:
                     f'train, mask), found {taken}.') from error
 
 
-def _check_outputs(module: nn.Module, outputs: Any) -> None:
+def _check_outputs(module: nn.Module, outputs: Any, count: int) -> None:
   if not isinstance(outputs, Outputs):
     found = ('an array' if isinstance(outputs, jax.Array)
              else type(outputs).__name__)
     raise TypeError(f'Expected {type(module).__name__} to return Outputs('
                     f'logits, features), found {found}.')
+  for (name, x), letter in zip(outputs._asdict().items(), 'KD'):
+    if x.ndim != 2 or len(x) != count:
+      raise ValueError(f'Expected {type(module).__name__} to return {name} '
+                       f'[{count}, {letter}], found shape {x.shape}.')
+
+
+def _warn_of_batch_norm(call: Callable[..., Any], args: Any, kwargs: Any,
+                        context: nn.module.InterceptorContext) -> Any:
+  if isinstance(context.module, nn.BatchNorm):
+    warnings.warn(
+        'Flax\'s BatchNorm counts the rows that fill up a batch as examples; '
+        'rum_jax.models.layers.BatchNorm leaves them out.', stacklevel=2)
+  return call(*args, **kwargs)
 
 
 def _lowered(params: PyTree, precision: jnp.dtype) -> PyTree:
@@ -142,6 +162,9 @@ def hidden_layers(
 def _normaliser(image_shape: Sequence[int], mean: Sequence[float],
                 std: Sequence[float]) -> Callable[[Array], Array]:
   """uint8 images to what a module takes; refuses what does not fit them."""
+  if not (isinstance(image_shape, Sequence) and len(image_shape) == 3):
+    raise ValueError(f'Expected image_shape={image_shape} to be (height, '
+                     'width, channels).')
   for name, value in (('mean', mean), ('std', std)):
     if len(value) not in (1, image_shape[-1]):
       raise ValueError(f'Expected {name}={tuple(value)} to hold 1 or '

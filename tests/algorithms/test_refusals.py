@@ -6,6 +6,7 @@ import jax
 import pytest
 
 import rum_jax
+from rum_jax import models
 
 TX = rum_jax.sgd(0.1)
 REFUSED = [
@@ -68,6 +69,33 @@ def test_hyper_parameter_of_a_closed_form(linear, factory, name, value):
 @pytest.mark.parametrize('factory', RUNS, ids=lambda x: x.__name__)
 def test_budget(linear, factory, name, value):
   check(name, value, lambda: factory(linear[0], TX, **{name: value}))
+
+
+@pytest.mark.parametrize('factory', RUNS, ids=lambda x: x.__name__)
+def test_pieces(linear, factory):
+  with pytest.raises(TypeError, match=(
+      'model to be a rum_jax.Model .*from_linen.*, found MLP')):
+    factory(models.MLP(2), TX)
+  with pytest.raises(TypeError, match='tx to be an optax .*, found 0.1'):
+    factory(linear[0], 0.1)
+
+
+@pytest.mark.parametrize('factory', [rum_jax.influence, rum_jax.ssd])
+def test_model_of_a_closed_form(factory):
+  with pytest.raises(TypeError, match='model to be a rum_jax.Model .*MLP'):
+    factory(models.MLP(2))
+
+
+@pytest.mark.parametrize('factory', [
+    *(x for x in RUNS if x is not rum_jax.retrain),
+    rum_jax.influence, rum_jax.ssd], ids=lambda x: x.__name__)
+def test_what_a_run_starts_from(hand, factory):
+  unlearn = factory(hand.model, *([TX] if factory in RUNS else []))
+  given, key = list(hand[1:4]), jax.random.key(0)
+  for i, name in enumerate(('variables', 'dataset', 'split')):
+    bad = [*given[:i], None, *given[i + 1:]]
+    with pytest.raises(TypeError, match=f'{name} to be a rum_jax.*found None'):
+      unlearn(key, *bad)
 
 
 def test_released_penalty_has_no_budget_in_steps(linear):

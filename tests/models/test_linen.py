@@ -20,7 +20,7 @@ class Echo(nn.Module):
   def __call__(self, x, *, train, mask):
     self.param('unused', nn.initializers.ones, (1,))
     seen = jnp.zeros(len(x)) if mask is None else mask
-    return Outputs(x.reshape(len(x), -1), seen + 100 * train)
+    return Outputs(x.reshape(len(x), -1), (seen + 100 * train)[:, None])
 
 
 def test_images_are_normalised_channel_by_channel(float64):
@@ -48,7 +48,7 @@ def test_mode_and_mask_reach_the_module():
   images, mask = jnp.zeros((2, 1, 1, 1), jnp.uint8), jnp.array([1.0, 0.0])
   for train in (False, True):
     outputs, stats = model.apply(variables, images, train=train, mask=mask)
-    np.testing.assert_array_equal(outputs.features, mask + 100 * train)
+    np.testing.assert_array_equal(outputs.features[:, 0], mask + 100 * train)
     assert stats == {}
 
 
@@ -136,6 +136,48 @@ def test_a_module_of_another_form_is_refused():
   with pytest.raises(TypeError, match=bare):
     model.apply(Variables(dense, {}), jnp.zeros((1, 2, 2, 1), jnp.uint8),
                 train=False)
+
+
+class Odd(nn.Module):
+  """Right but for one thing."""
+
+  wrong: str = ''
+
+  @nn.compact
+  def __call__(self, x, *, train, mask):
+    if self.wrong == 'norm':
+      x = nn.BatchNorm(use_running_average=not train)(x)
+    flat = x.reshape(len(x), -1)
+    logits = nn.Dense(3)(flat)
+    return Outputs(logits[:, None] if self.wrong == 'logits' else logits,
+                   x if self.wrong == 'features' else flat)
+
+
+@pytest.mark.parametrize('wrong, message', [
+    ('logits', r'return logits \[{}, K\], found shape \({}, 1, 3\)'),
+    ('features', r'return features \[{}, D\], found shape \({}, 2, 2, 1\)')])
+def test_outputs_of_another_shape_are_refused(wrong, message):
+  model = models.from_linen(Odd(wrong), (2, 2, 1))
+  with pytest.raises(ValueError, match=message.format(1, 1)):
+    model.init(jax.random.key(0))
+  variables = models.from_linen(Odd(), (2, 2, 1)).init(jax.random.key(0))
+  with pytest.raises(ValueError, match=message.format(5, 5)):
+    model.apply(variables, jnp.zeros((5, 2, 2, 1), jnp.uint8), train=False)
+
+
+def test_batch_norm_that_counts_padding_is_warned_of(recwarn):
+  models.from_linen(models.SmallCNN(3, (4,)), (8, 8, 1)).init(jax.random.key(0))
+  assert not recwarn
+  with pytest.warns(UserWarning, match="Flax's BatchNorm counts the rows"):
+    models.from_linen(Odd('norm'), (2, 2, 1)).init(jax.random.key(0))
+
+
+@pytest.mark.parametrize('shape', [8, (8, 8), (1, 8, 8, 1)])
+def test_the_shape_of_an_image_has_three_axes(shape):
+  with pytest.raises(ValueError) as error:
+    models.from_linen(Odd(), shape)
+  assert str(error.value) == (
+      f'Expected image_shape={shape} to be (height, width, channels).')
 
 
 @pytest.mark.parametrize('module, found', [
