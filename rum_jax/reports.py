@@ -31,11 +31,15 @@ def table(results: Mapping[str, Any]) -> str:
       may be NaN or `None`.
 
   Returns:
-    Lines of about 100 columns: reference rows first, then each method with
-    its variants. The best row has a `*`, rows with diverged seeds a `†`.
+    Lines of about 100 columns: the oracle and the reference rows first, then
+    each method with its variants; under them what the columns mean. The best
+    row has a `*`, rows with diverged seeds a `†`.
   """
   first = best(results['rows'])
-  lines = [('', *FIGURES.values(), *_ACCURACIES, 'seconds')]
+  lines = [('', *FIGURES.values(), *_ACCURACIES, 'seconds'),
+           ('  Oracle', *[''] * len(FIGURES),
+            *_accuracies(results['oracle']),
+            duration(results['oracle']['seconds']))]
   for heading, rows in by_method(results['rows']):
     lines += [(f'  {heading}',)] if heading else []
     for row in rows:
@@ -43,9 +47,10 @@ def table(results: Mapping[str, Any]) -> str:
       label = f'  {called(row["variant"])}' if heading else name(row)
       lines.append((
           f'{mark} {label}', *(shown(*interval(row[x])) for x in FIGURES),
-          *(shown(row[f'{x}_accuracy']['mean']) for x in _ACCURACIES),
-          duration(row['seconds']['mean'])))
-  notes = [f'± is half of the 95 % confidence interval over '
+          *_accuracies(row), duration(row['seconds']['mean'])))
+  notes = [*(f'{x} is {MEANINGS[x]}' for x in MEANINGS
+             if x in ('Oracle', 'MIA', *FIGURES.values())),
+           f'± is half of the 95 % confidence interval over '
            f'{counted(len(results["seeds"]), "seed")}; the accuracies are '
            'means.',
            *([f'* {name(first)}: the highest mean ToW of a method.']
@@ -56,6 +61,10 @@ def table(results: Mapping[str, Any]) -> str:
       *_aligned(_difference_lines(results['differences']))]
   return '\n'.join([*_aligned(lines), '', *_wrapped(notes), *paired, '',
                     *_wrapped(findings(results), '- ')])
+
+
+def _accuracies(row: Row) -> list[str]:
+  return [shown(row[f'{x}_accuracy']['mean']) for x in _ACCURACIES]
 
 
 def _difference_lines(differences: Sequence[Row]) -> list[Sequence[str]]:

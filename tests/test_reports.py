@@ -211,6 +211,20 @@ def test_finding_on_doing_nothing_names_the_rows_that_are_no_better():
   assert got == '8 of 9 rows are above doing nothing; below it: SalUn RUM^F.'
 
 
+@pytest.mark.parametrize('tow, accuracy, said', [
+    (0.9, 0.9, 'above doing nothing.'), (0.1, 0.9, 'below doing nothing.'),
+    (0.9, 0.2, 'above doing nothing, but ruins the network.')])
+def test_finding_on_doing_nothing_names_the_only_row(tow, accuracy, said):
+  results = make_results({('salun', 'vanilla'): tow})
+  row = row_of(results, 'salun', 'vanilla')
+  row['test_accuracy'] = figure(accuracy + JITTER)
+  results['rows'] = [*results['rows'][:2], row]
+  assert f'SalUn vanilla is {said}' in reports.findings(results)
+  row['tow'] = results['rows'][0]['tow']
+  got = sentence(results, of='SalUn vanilla is ')
+  assert 'is not shown to differ from doing nothing' in got
+
+
 def test_one_seed_tells_nothing():
 
   def only_first(value):
@@ -235,17 +249,21 @@ def test_one_seed_tells_nothing():
 def test_table_puts_references_first_and_marks_the_best_row():
   results = make_results({('another_oracle', 'reference'): 0.99})
   lines = reports.table(results).splitlines()
-  names = [line[2:18].strip() for line in lines[1:14]]
+  names = [line[2:18].strip() for line in lines[1:15]]
   assert names == [
-      'Do nothing', 'Another oracle', 'Fine-tune', 'vanilla', 'matched',
-      'shuffle', 'RUM^F', 'SalUn', 'vanilla', 'matched', 'shuffle', 'RUM^F',
-      'RUM']
+      'Oracle', 'Do nothing', 'Another oracle', 'Fine-tune', 'vanilla',
+      'matched', 'shuffle', 'RUM^F', 'SalUn', 'vanilla', 'matched', 'shuffle',
+      'RUM^F', 'RUM']
   assert [line for line in lines if line.startswith('*')] == [
-      lines[13], '* RUM: the highest mean ToW of a method.']
-  assert '0.950 ± 0.025' in lines[13] and '0.25' in lines[13]
+      lines[14], '* RUM: the highest mean ToW of a method.']
+  assert '0.950 ± 0.025' in lines[14] and '0.25' in lines[14]
+  assert lines[1].split() == ['Oracle', '0.900', '0.900', '0.900', '0.5']
   assert max(map(len, lines)) <= 112
   for words in ('ToW by group', 'ToW-MIA', 'MIA gap', 'retain', 'seconds'):
     assert words in lines[0]
+  for words in ('Oracle', 'ToW', 'ToW by group', 'ToW-MIA', 'MIA', 'MIA gap',
+                '±'):
+    assert sum(line.startswith(f'{words} is ') for line in lines) == 1
   moved = reports.table(make_results({('salun', 'vanilla'): 0.96}))
   assert '* SalUn vanilla: the highest mean ToW of a method.' in moved
 
@@ -275,9 +293,10 @@ def test_one_row_of_one_group_makes_a_table():
   results['differences'] = []
   text = reports.table(results)
   assert 'package.module:factory\n' in text and 'minus' not in text
-  assert '*' not in text and 'best' not in text
+  assert '*' not in text and 'highest' not in text
+  assert 'best' not in ' '.join(reports.findings(results))
   assert '- package.module:factory vanilla reaches a ToW of 0.950' in text
-  assert '- 1 of 1 rows is above doing nothing.' in text
+  assert '- package.module:factory vanilla is above doing nothing.' in text
 
 
 def test_nan_and_null_read_the_same():
