@@ -1,0 +1,56 @@
+"""What a GPU or TPU is given to compile; that takes none of them."""
+
+from __future__ import annotations
+
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import rum_jax
+from rum_jax import models
+from rum_jax.types import Dataset, Split
+
+SHAPE, SEEDS = (8, 8, 3), 4
+NETWORK = models.ResNet(3, (1, 1), (8, 16))
+
+
+def training(platform: str, seeds: int) -> tuple[str, int]:
+  """A training run in half precision as it is lowered, and its kernels."""
+  model = models.from_linen(NETWORK, SHAPE, precision=jnp.bfloat16)
+  train = rum_jax.retrain(model, rum_jax.sgd(0.1), epochs=2, batch_size=8)
+  dataset = Dataset(jnp.zeros((20, *SHAPE), jnp.uint8), jnp.zeros(20, int))
+  split, key = Split(jnp.arange(0), jnp.arange(20)), jax.random.key(0)
+  run = lambda key: train(key, None, dataset, split)
+  if seeds > 1:
+    run, key = jax.vmap(run), jax.random.split(key, seeds)
+  text = jax.jit(run).trace(key).lower(
+      lowering_platforms=(platform,)).as_text()
+  params = jax.eval_shape(model.init, jax.random.key(0)).params
+  return text, sum(x.ndim == 4 for x in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize('platform, seeds', [
+    ('cuda', 1), ('cuda', SEEDS), ('rocm', 1), ('tpu', 1), ('tpu', SEEDS)])
+def test_convolutions_are_the_platforms_own_in_half_precision(platform, seeds):
+  text, kernels = training(platform, seeds)
+  found = re.findall(
+      r'stablehlo\.convolution.*feature_group_count = (\d+).* : \((.*)\)', text)
+  # Outputs, and gradients of kernels and of all inputs but the images.
+  assert len(found) == 3 * kernels - 1
+  for groups, operands in found:
+    assert int(groups) == seeds and operands.count('xbf16>') == 2
+  assert 'optimization_barrier' not in text  # Of a CPU's forms.
+
+
+def test_no_step_talks_to_the_host():
+  text, _ = training('cuda', 1)
+  for word in ('custom_call', 'infeed', 'outfeed', 'send', 'recv'):
+    assert f'stablehlo.{word}' not in text
+
+
+def test_a_cpu_has_no_convolution_but_products():
+  text, _ = training('cpu', 1)
+  assert 'stablehlo.convolution' not in text
+  assert 'optimization_barrier' in text
