@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import timing
-from rum_jax.models import convolution, layers, pooling
+from rum_jax.models import convolution, layers, layout, pooling
 
 _BATCH, _LOOPS = 64, 2
 # Pixels, channels in and out, size and stride.
@@ -68,8 +68,17 @@ def _compiled(fn: Callable, args: list[np.ndarray], loops: int) -> timing.Call:
       lambda args: lax.scan(step, args, length=loops), args)[0]
 
 
+def _inside(fn: Callable) -> Callable:
+  """A layer of ours as within a network, where no layout changes."""
+  return lambda x, *args: layout.turned(fn(layout.turned(x), *args))
+
+
 def measure(repeats: int) -> list[dict[str, Any]]:
-  """One row a layer, all on one core; a loop of one is none."""
+  """One row a layer, all on one core; a loop of one is none.
+
+  Each side has images in its own layout, which a network keeps from layer to
+  layer. XLA's own forms, which take many times as long, are measured only once.
+  """
   import torch
   torch.set_num_threads(1)
   rng, found = np.random.default_rng(0), []
@@ -78,17 +87,20 @@ def measure(repeats: int) -> list[dict[str, Any]]:
     tensors = [torch.tensor(x).permute(order).contiguous(
         memory_format=torch.channels_last).requires_grad_()
                for x, order in zip(args, [(0, 3, 1, 2), (3, 2, 0, 1)])]
-    calls = [_compiled(fn, args, loops) for fn, loops in (
-        (ours, _LOOPS), (xla, _LOOPS), (xla, 1))]
-    calls.append(lambda fn=theirs, x=tensors: torch.autograd.grad(
-        (fn(*x)**2).sum(), x))
+    other = lambda fn=theirs, x=tensors: torch.autograd.grad(
+        (fn(*x)**2).sum(), x)
+    mine = _compiled(_inside(ours), [layout.turned(args[0]), *args[1:]], _LOOPS)
+    plain = [_compiled(xla, args, loops) for loops in (_LOOPS, 1)]
     with timing.one_core():
-      taken = timing.medians(calls, repeats)
-    mine, *others = 1e3 * np.array(taken) / (_LOOPS, _LOOPS, 1, 1)
+      taken = np.array(timing.all_seconds([mine, other], repeats))
+      plain = np.array(timing.medians(plain, 1)) / (_LOOPS, 1)
+    mine, other = taken / [[_LOOPS], [1]]
     found.append({
-        'layer': name, 'pixels': shapes[0][1], 'milliseconds': mine,
-        **{k: x / mine for k, x in zip(('loop', 'once', 'torch'), others)}})
-    print('{layer:20} {pixels:2} pixels: {milliseconds:6.2f} ms; times as fast '
-          'as XLA in a loop {loop:6.2f}, outside {once:5.2f}; as PyTorch '
-          '{torch:5.2f}'.format(**found[-1]), flush=True)
+        'layer': name, 'pixels': shapes[0][1],
+        **timing.compared(mine, other, _BATCH),
+        **dict(zip(('loop', 'once'), plain / np.median(mine)))})
+    print('{layer:20} {pixels:2} pixels: {microseconds:8,.0f} µs; times as '
+          'fast as PyTorch {times_as_fast:5.2f} ({from_to[0]:.2f}–'
+          '{from_to[1]:.2f}), as XLA in a loop {loop:6.2f}, outside '
+          '{once:5.2f}'.format(**found[-1]), flush=True)
   return found

@@ -67,12 +67,13 @@ def speed(figures: Sequence[Mapping[str, Any]]) -> str:
 
   Args:
     figures: rows with `device` and `precision`: of training steps, which have
-      `torch_microseconds`; of algorithms, which have `of_its_passes`; and of
-      factors, which have `plain_seconds`; others are left out.
+      `what`; of single layers, which have `layer`; of algorithms, which have
+      `of_its_passes`; and of factors, which have `plain_seconds`; others are
+      left out.
 
   Returns:
-    Markdown: steps against PyTorch, algorithms against their passes, factors
-    against NumPy.
+    Markdown: steps and layers against PyTorch, algorithms against their passes,
+    factors against NumPy.
   """
   devices: dict[Any, list[Mapping[str, Any]]] = {}
   for row in figures:
@@ -80,7 +81,7 @@ def speed(figures: Sequence[Mapping[str, Any]]) -> str:
   parts = []
   for (device, precision), rows in devices.items():
     tables = [table([row for row in rows if kind in row]) for kind, table in (
-        ('torch_microseconds', _steps), ('of_its_passes', _works),
+        ('what', _steps), ('layer', _layers), ('of_its_passes', _works),
         ('plain_seconds', _factors)) if any(kind in row for row in rows)]
     if tables:
       parts += [f'On {device}, {precision}:', *map('\n'.join, tables)]
@@ -96,6 +97,16 @@ def _steps(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         '{times_as_fast:.2f}'.format(**row) + _spread(row) + ' |' + ''.join(
             f' {row[x]:.0f} |' if x in row else '  |'
             for x in ('mebibytes', 'torch_mebibytes')) for row in rows)]
+
+
+def _layers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+  return [
+      '| layer, one core | images | µs | PyTorch | times as fast | '
+      'as XLA’s own in a loop | outside |', '| --- ' * 7 + '|',
+      *('| {layer} | {pixels}×{pixels} | {microseconds:,.0f} | '
+        '{torch_microseconds:,.0f} | {times_as_fast:.2f}'.format(**row)
+        + _spread(row) + ' | {loop:.1f} | {once:.1f} |'.format(**row)
+        for row in rows)]
 
 
 def _spread(row: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ HERE = {'device': 'cpu', 'precision': 'float32'}
 def test_each_kind_of_figure_has_a_table_on_each_device():
   figures = [
       STEP, {**STEP, 'mebibytes': 410.2, 'torch_mebibytes': 398.6},
-      {'layer': 'max-pool', 'milliseconds': 1.0, **HERE},
+      {**{k: v for k, v in STEP.items() if k != 'what'}, 'layer': 'max-pool',
+       'pixels': 8, 'loop': 12.34, 'once': 0.96},
       *({'network': n, 'method': m, 'epochs': e, 'of_its_passes': r, **HERE}
         for n, m, e, r in (('mlp', 'salun', 9.96, 1.004),
                            ('mlp', 'ssd', 3.04, 1.21),
@@ -25,7 +26,7 @@ def test_each_kind_of_figure_has_a_table_on_each_device():
        'from_to': [1.198, 1.198]},
       {'factor': 'ES', 'seconds': 0.311, 'plain_seconds': 12.2,
        'times_as_fast': 39.2, **HERE}]
-  where, steps, algorithms, factors, other, fast = markdown.speed(
+  where, steps, layers, algorithms, factors, other, fast = markdown.speed(
       figures).split('\n\n')
   assert (where, other) == ('On cpu, float32:', 'On H200, bfloat16:')
   assert steps.splitlines()[2:] == [
@@ -33,6 +34,8 @@ def test_each_kind_of_figure_has_a_table_on_each_device():
       for x in ('|  |  |', '| 410 | 399 |')]
   assert fast.splitlines()[2:] == [
       '| cnn | 32×32 | 128 | 8 seeds | 38,123 | 45,679 | 1.20 |  |  |']
+  assert layers.splitlines()[2:] == [
+      '| max-pool | 8×8 | 38,123 | 45,679 | 1.20 (1.01–1.30) | 12.3 | 1.0 |']
   assert algorithms.splitlines() == [
       '| method | mlp: epochs | of its passes | cnn: epochs | of its passes |',
       '| --- | --- | --- | --- | --- |',
