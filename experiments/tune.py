@@ -58,7 +58,7 @@ class Judge:
 
 
 def best_of(setup: stages.Setup, job: jobs.Job, start: Variables,
-            judge: Judge) -> tuple[dict[str, Any], float]:
+            judge: Judge, progress: Progress) -> tuple[dict[str, Any], float]:
   """The best setting of a job's method, and its mean ToW."""
   tried = search.draw(*recipes.SPACES[job.method], BUDGET.value, 4)
   scored = []
@@ -66,6 +66,7 @@ def best_of(setup: stages.Setup, job: jobs.Job, start: Variables,
     trial = job._replace(setting=[(job.method, setting)] * len(job.splits))
     (variables, _), _ = jobs.run_job(setup, trial, start)
     scored.append(float(judge(variables).mean()))
+    progress.step(f'{job.method} {job.variant} ToW {max(scored):.3f}')
   best = int(np.argmax(scored))
   return tried[best], scored[best]
 
@@ -74,7 +75,7 @@ def search_methods(setup: stages.Setup, groups: refinement.Groups,
                    start: Variables, judge: Judge) -> dict[str, Any]:
   """Method to variant to `{setting, tow}`."""
   names = setup.recipe.method_names
-  progress = Progress('search', sum(
+  progress = Progress('search', BUDGET.value * sum(
       3 + assembly.takes(method, 'steps') for method in names))
   found = {}
   for method in names:
@@ -88,9 +89,8 @@ def search_methods(setup: stages.Setup, groups: refinement.Groups,
       del named['matched']  # A closed form takes no steps to match.
     found[method] = {}
     for variant, job in named.items():
-      setting, tow = best_of(setup, job, start, judge)
+      setting, tow = best_of(setup, job, start, judge, progress)
       found[method][variant] = {'setting': setting, 'tow': tow}
-      progress.step(f'{method} {variant} ToW {tow:.3f}')
   return found
 
 
