@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import timing
-from rum_jax.models import convolution, layers, layout, pooling
+from rum_jax.models import convolution, grouped, layers, layout, pooling
 
 _BATCH, _LOOPS = 64, 2
 # Pixels, channels in and out, size and stride.
@@ -44,7 +44,7 @@ def _cases(torch: Any) -> list[tuple]:
   cases = []
   for pixels, before, after, size, stride in _CONVOLUTIONS:
     ours, xla = (functools.partial(fn, stride=stride) for fn in (
-        convolution.patch_convolution, convolution.lax_convolution))
+        convolution.patch_convolution, grouped.lax_convolution))
     cases.append((
         f'{size}×{size} / {stride}, {before} to {after}', ours, xla,
         functools.partial(torch.conv2d, stride=stride, padding=size // 2),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 
 import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,40 +18,19 @@ from rum_jax.models.layout import separately, turned
 from rum_jax.models.patches import Margins
 from rum_jax.types import Array
 
-_DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
-
 _FEW = 36  # Terms of a sum that are fewer than a product is worth.
-
-
-def lax_convolution(x: Array, kernel: Array, stride: int = 1,
-                    padded: bool = True) -> Array:
-  """Convolution by `lax.conv_general_dilated`.
-
-  Args:
-    x: `[B, H, W, C]`.
-    kernel: `[height, width, C, D]`.
-    stride: in both directions.
-    padded: half a kernel of zeros on every side, as in PyTorch, so that with
-      stride 1 the size stays; otherwise none.
-
-  Returns:
-    `[B, H', W', D]`.
-  """
-  return lax.conv_general_dilated(
-      x, kernel, (stride, stride), _margins(kernel, padded),
-      dimension_numbers=_DIMENSIONS)
 
 
 def patch_convolution(x: Array, kernel: Array, stride: int = 1,
                       padded: bool = True) -> Array:
-  """The same in the form that suits its shape on a CPU.
+  """Convolution in the form that suits its shape on a CPU.
 
   One fused sum where it has few terms; products of matrices elsewhere: of
   points, of the whole image, of Winograd's tiles, also for 5×5 with stride 2,
-  or of patches.
+  or of patches. Arguments and results are those of `grouped.lax_convolution`.
   """
   pixels, taps = x.shape[1] * x.shape[2], kernel.shape[0] * kernel.shape[1]
-  margins = _margins(kernel, padded)
+  margins = patches.margins_of(kernel, padded)
   if taps == 1:
     return turned(_multiply_points(turned(x), kernel, stride))
   if pixels < taps:
@@ -64,11 +42,6 @@ def patch_convolution(x: Array, kernel: Array, stride: int = 1,
   if kernel.shape[:2] == (5, 5) and stride == 2:
     return turned(_multiply_by_depth(turned(x), kernel, margins))
   return turned(patches.multiply(turned(x), kernel, stride, margins))
-
-
-def _margins(kernel: Array, padded: bool) -> Margins:
-  return tuple(((k - 1) // 2, k // 2) if padded else (0, 0)
-               for k in kernel.shape[:2])
 
 
 def _multiply_points(x: Array, kernel: Array, stride: int) -> Array:

@@ -16,8 +16,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax.models import normalization
-from rum_jax.models.convolution import lax_convolution
+from rum_jax.models import grouped, normalization
 from rum_jax.models.convolution import patch_convolution
 from rum_jax.types import Array, Key
 
@@ -71,7 +70,7 @@ class Conv(nn.Module):
     how = {'stride': self.stride, 'padded': self.padded}
     y = lax.platform_dependent(
         x, kernel, cpu=functools.partial(patch_convolution, **how),
-        default=functools.partial(lax_convolution, **how))
+        default=functools.partial(grouped.convolution, **how))
     if self.bias:
       y += self.param('bias', nn.initializers.zeros, (self.features,))
     return y

@@ -28,6 +28,12 @@ Margins = tuple[tuple[int, int], tuple[int, int]]
 Convolution = Callable[[Array, Array, int, Margins], Array]
 
 
+def margins_of(kernel: Array, padded: bool) -> Margins:
+  """Half a kernel on every side, so that with stride 1 the size stays."""
+  return tuple(((k - 1) // 2, k // 2) if padded else (0, 0)
+               for k in kernel.shape[:2])
+
+
 def transposed(weights: Array) -> Array:
   """`weights.mT`, written out: a product that turns it itself is slower."""
   return lax.optimization_barrier(weights.mT)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rum_jax.models import (
-    convolution, layers, normalization, patches, pooling, winograd)
+    convolution, grouped, layers, normalization, patches, pooling, winograd)
 
 # Double precision: sums of a few hundred terms leave 13 of 16 digits, less what
 # cancels in them.
@@ -49,7 +49,7 @@ def test_patches_convolve_as_xla_does(
       lambda a, b: convolution.patch_convolution(a, b, stride, padded),
       x, kernel)
   (_, want), grads = with_gradients(
-      lambda a, b: convolution.lax_convolution(a, b, stride, padded), x, kernel)
+      lambda a, b: grouped.lax_convolution(a, b, stride, padded), x, kernel)
   rows, columns = (
       -(-(n if padded else n - size + 1) // stride) for n in (height, width))
   chex.assert_shape(got, (2, rows, columns, features))
@@ -76,7 +76,7 @@ def test_every_form_convolves_by_rows_and_whole(
   got, want = (with_gradients(lambda a, b, fn=fn: fn(a, b, stride, padded),
                               *args)
                for fn in (convolution.patch_convolution,
-                          convolution.lax_convolution))
+                          grouped.lax_convolution))
   chex.assert_trees_all_close(got, want, **CLOSE)
 
 
@@ -87,7 +87,7 @@ def test_a_stride_beyond_the_kernel_leaves_inputs_without_a_gradient(
   args = normal(0, 2, 9, 9, 5), normal(1, 3, 3, 5, 2)
   got, want = (with_gradients(lambda a, b, fn=fn: fn(a, b, 4), *args)
                for fn in (convolution.patch_convolution,
-                          convolution.lax_convolution))
+                          grouped.lax_convolution))
   chex.assert_trees_all_close(got, want, **CLOSE)
 
 
@@ -132,7 +132,7 @@ def test_every_form_can_be_differentiated_twice_and_mapped(
                    compiler_options=QUICKLY)(x, kernels)
 
   got, want = map(curvature, (convolution.patch_convolution,
-                              convolution.lax_convolution))
+                              grouped.lax_convolution))
   chex.assert_trees_all_close(got, want, rtol=1e-9, atol=1e-5)
 
 
@@ -149,7 +149,7 @@ def test_winograd_rounds_a_few_times_as_coarsely_as_a_direct_sum(float64):
   single = [a.astype(jnp.float32) for a in double]
   got, exact = (winograd.multiply(*args, ((1, 1), (1, 1)))
                 for args in (single, double))
-  direct = convolution.lax_convolution(single[0].T.swapaxes(1, 2), single[1])
+  direct = grouped.lax_convolution(single[0].T.swapaxes(1, 2), single[1])
   assert got.dtype == jnp.float32
   ours, theirs = (((out - exact)**2).mean()**0.5
                   for out in (got, direct.swapaxes(1, 2).T))
@@ -185,7 +185,7 @@ def test_xlas_convolution_is_the_sum_by_hand(float64):
   x, kernel = normal(0, 1, 4, 5, 2), normal(1, 3, 3, 2, 3)
   padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
   for stride in (1, 2):
-    got = convolution.lax_convolution(x, kernel, stride)
+    got = grouped.lax_convolution(x, kernel, stride)
     for i, j in np.ndindex(*got.shape[1:3]):
       seen = padded[0, stride * i:stride * i + 3, stride * j:stride * j + 3]
       np.testing.assert_allclose(
@@ -199,7 +199,7 @@ def test_convolution_layer(float64):
   kernel = variables['params']['kernel']
   chex.assert_shape(kernel, (3, 3, 3, 4))
   np.testing.assert_allclose(
-      layer.apply(variables, x), convolution.lax_convolution(x, kernel, 2),
+      layer.apply(variables, x), grouped.lax_convolution(x, kernel, 2),
       rtol=1e-11, atol=1e-12)
 
 
@@ -209,7 +209,7 @@ def test_convolution_without_padding_and_with_bias(float64):
   np.testing.assert_array_equal(
       layer.init(jax.random.key(0), x)['params']['bias'], jnp.zeros(4))
   got = layer.apply({'params': {'kernel': kernel, 'bias': bias}}, x)
-  whole = convolution.lax_convolution(x, kernel)
+  whole = grouped.lax_convolution(x, kernel)
   np.testing.assert_allclose(got, whole[:, 1:-1, 1:-1] + bias, **CLOSE)
 
 
@@ -257,7 +257,7 @@ def test_convolutions_of_many_models_are_those_of_each(
           for x, axis in zip(args, axes)]
   got, want = (
       jax.vmap(functools.partial(fn, stride=stride), axes)(*args)
-      for fn in (convolution.patch_convolution, convolution.lax_convolution))
+      for fn in (convolution.patch_convolution, grouped.lax_convolution))
   np.testing.assert_allclose(got, want, **CLOSE)
 
 

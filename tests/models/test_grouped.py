@@ -1,0 +1,57 @@
+"""XLA's own convolution, its gradients and its `vmap`, against plain JAX."""
+
+from __future__ import annotations
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rum_jax.models import grouped
+
+CLOSE = {'rtol': 1e-10, 'atol': 1e-10}  # Double precision, sums of thousands.
+each = pytest.mark.parametrize('size, stride, padded', [
+    (3, 1, True), (3, 2, True), (3, 1, False), (1, 2, True)])
+
+
+def drawn(*shape: int) -> jax.Array:
+  return jnp.asarray(np.random.default_rng(len(shape)).normal(size=shape))
+
+
+def forms(stride: int, padded: bool):
+  """Gradients to the third of a loss of ours, and of the plain form."""
+
+  def gradient(loss):
+    return jax.grad(lambda x, k: sum(
+        (y**2).sum() for y in jax.tree.leaves(loss(x, k))), (0, 1))
+
+  for fn in (grouped.convolution, grouped.lax_convolution):
+    first = gradient(lambda x, k, fn=fn: fn(x, k, stride, padded)**2)
+    second = gradient(first)
+    yield first, second, gradient(second)
+
+
+@each
+def test_gradients_of_all_orders(float64, size, stride, padded):
+  x, kernel = drawn(2, 5, 6, 3), drawn(size, size, 3, 4)
+  for ours, plain in zip(*forms(stride, padded), strict=True):
+    chex.assert_trees_all_close(ours(x, kernel), plain(x, kernel), **CLOSE)
+
+
+@each
+@pytest.mark.parametrize('axes', [(0, 0), (0, None), (None, 0)])
+def test_gradients_of_many(float64, size, stride, padded, axes):
+  args = (drawn(3, 2, 5, 6, 3), drawn(3, size, size, 3, 4))
+  args = [a if x == 0 else a[0] for a, x in zip(args, axes)]
+  for ours, plain in zip(*(f[:2] for f in forms(stride, padded)), strict=True):
+    chex.assert_trees_all_close(
+        jax.vmap(ours, axes)(*args), jax.vmap(plain, axes)(*args), **CLOSE)
+
+
+def test_examples_within_networks(float64):
+  x, kernels = drawn(2, 3, 1, 5, 6, 3), drawn(2, 3, 3, 3, 4)
+  (ours, *_), (plain, *_) = forms(1, True)
+  of_each = lambda fn: jax.vmap(jax.vmap(fn, (0, None)))
+  chex.assert_trees_all_close(
+      of_each(ours)(x, kernels), of_each(plain)(x, kernels), **CLOSE)
