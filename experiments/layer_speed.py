@@ -74,10 +74,10 @@ def _inside(fn: Callable) -> Callable:
 
 
 def measure(repeats: int) -> list[dict[str, Any]]:
-  """One row a layer, all on one core; a loop of one is none.
+  """One row a layer, all on one core.
 
   Each side has images in its own layout, which a network keeps from layer to
-  layer. XLA's own forms, which take many times as long, are measured only once.
+  layer. XLA's own forms, in a loop and outside, are slow and measured once.
   """
   import torch
   torch.set_num_threads(1)

@@ -16,7 +16,7 @@ from typing import Any
 import warnings
 
 import rum_jax
-from rum_jax import learning_events, models, trees
+from rum_jax import arguments, learning_events, models
 
 TUNED = pathlib.Path(__file__).parent / 'tuned'
 VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
@@ -119,23 +119,23 @@ class Recipe:
 
   def __post_init__(self) -> None:
     for name in ('seeds', 'models', 'epochs', 'batch_size', 'forget'):
-      trees.check_count(name, getattr(self, name), 1)
-    trees.check_count('first_seed', self.first_seed)
+      arguments.check_count(name, getattr(self, name), 1)
+    arguments.check_count('first_seed', self.first_seed)
     if self.forget % 3:
       raise ValueError(f'Expected forget={self.forget} to be a multiple of 3.')
     if self.models < 2:
       raise ValueError(f'Expected models={self.models} to be at least 2.')
-    trees.check_range('corrupt', self.corrupt, 0, 1)
-    trees.check_range('validation', self.validation, 0, 0.9)
-    trees.check_count('examples', self.examples)
+    arguments.check_range('corrupt', self.corrupt, 0, 1)
+    arguments.check_range('validation', self.validation, 0, 0.9)
+    arguments.check_count('examples', self.examples)
     if not all(x.isdecimal() for x in filter(None, self.milestones.split(','))):
       raise ValueError(f'Expected milestones={self.milestones} to be epochs by '
                        'commas.')
     if not 0 < self.subset < 1:
       raise ValueError(f'Expected subset={self.subset} in (0, 1).')
-    trees.check_range('learning_rate', self.learning_rate, 0, open_low=True)
-    trees.check_range('momentum', self.momentum, 0, 1)
-    trees.check_range('weight_decay', self.weight_decay, 0)
+    arguments.check_range('learning_rate', self.learning_rate, 0, open_low=True)
+    arguments.check_range('momentum', self.momentum, 0, 1)
+    arguments.check_range('weight_decay', self.weight_decay, 0)
     one_of('network', self.network, NETWORKS)
     one_of('refine_by', self.refine_by, (MEMORIZATION, *PROXIES))
     one_of('batch_norm', self.batch_norm, BATCH_NORM)

@@ -1,8 +1,10 @@
-"""Refuses what is not of the library's types, by name, before it is used."""
+"""Checks of arguments that all floors share; what is wrong is named."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import functools
+import math
 from typing import Any
 
 import jax
@@ -13,19 +15,54 @@ from rum_jax.types import (
     Array, Dataset, Info, Key, Model, Split, Unlearner, Variables)
 
 
-def check_model(model: Any, tx: Any = None) -> None:
-  """Raises `TypeError` if `model` is no `Model`, or `tx` no optimiser."""
+def check_range(name: str, value: Any, low: float, high: float = math.inf,
+                *, open_low: bool = False) -> None:
+  """Raises `ValueError` unless `low <= value <= high`; traced values pass.
+
+  Args:
+    name: name of the argument, for the message.
+    value: a number, or an array of them.
+    low: smallest allowed value (not allowed itself with `open_low`).
+    high: largest allowed value.
+    open_low: whether `low` itself is refused.
+  """
+  if isinstance(value, jax.core.Tracer):
+    return
+  values = np.asarray(value)
+  if not np.issubdtype(values.dtype, np.number):
+    raise ValueError(f'Expected a number for {name}, found {value!r}.')
+  fits = (values > low if open_low else values >= low) & (values <= high)
+  if not fits.all():
+    left, right = '(' if open_low else '[', ')' if math.isinf(high) else ']'
+    raise ValueError(f'Expected {name}={value} in {left}{low}, {high}{right}.')
+
+
+def check_count(name: str, value: Any, low: int = 0) -> None:
+  """Raises `ValueError` unless `value` is a whole number of at least `low`."""
+  if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    raise ValueError(f'Expected a whole number for {name}, found {value!r}.')
+  if value < low:
+    raise ValueError(f'Expected {name}={value} to be at least {low}.')
+
+
+def check_callable(name: str, value: Any) -> Callable[..., Any]:
+  """Returns `value`, or raises `TypeError` where it cannot be called."""
+  if not callable(value):
+    raise TypeError(f'Expected {name} to be callable, found {value!r}.')
+  return value
+
+
+def check_model(model: Any) -> None:
+  """Raises `TypeError` unless it is a `Model`."""
   hint = ' (a Flax module becomes one by rum_jax.models.from_linen)'
   _check_kind('model', model, Model, hint)
-  if tx is not None:
-    check_optimizer(tx)
 
 
 def check_optimizer(tx: Any) -> None:
-  """Raises `TypeError` if `tx` has not the two functions of optax."""
+  """Raises `TypeError` if `tx` lacks optax's `init` or `update`."""
   if not all(callable(getattr(tx, x, None)) for x in ('init', 'update')):
     raise TypeError('Expected tx to be an optax optimiser such as '
-                    f'rum_jax.sgd(0.1), found {_described(tx)}.')
+                    f'rum_jax.sgd(0.1), found {described(tx)}.')
 
 
 def check_run(variables: Any, dataset: Any, split: Any) -> None:
@@ -33,18 +70,23 @@ def check_run(variables: Any, dataset: Any, split: Any) -> None:
 
   Args:
     variables: of the network.
-    dataset: all examples.
-    split: rows of it; whether they are there is not asked of traced ones.
+    dataset: image `[N, ...]` and label `[N]`.
+    split: forget `[F]` and retain `[R]`, rows of the dataset. Those that are
+      traced, or lie with other processes, are not checked for range.
 
   Raises:
     TypeError: if one of them is of another type, or rows are no whole numbers.
     ValueError: if there are more images than labels or fewer, rows have more
-      than one axis, or one is not there.
+      than one axis, or a row is out of range.
   """
   _check_kind('variables', variables, Variables)
   _check_kind('dataset', dataset, Dataset)
   _check_kind('split', split, Split)
-  images, labels = (np.shape(x)[0] for x in dataset)
+  for name, values in dataset._asdict().items():
+    if not getattr(values, 'ndim', 0):
+      raise TypeError(f'Expected dataset.{name} to be an array with an axis of '
+                      f'examples, found {described(values)}.')
+  images, labels = (len(x) for x in dataset)
   if images != labels:
     raise ValueError('Expected as many images as labels, found '
                      f'{images} and {labels}.')
@@ -64,35 +106,43 @@ def checked(unlearn: Unlearner) -> Unlearner:
   return whole
 
 
+def described(value: Any) -> str:
+  """A value as an error shows it: short, and with its kind."""
+  if isinstance(value, (Array, np.ndarray)):
+    return f'an array of {value.dtype} {value.shape}'
+  if value is None or isinstance(
+      value, (bool, int, float, str, np.generic)):
+    return repr(value)
+  if callable(value) and hasattr(value, '__name__'):
+    kind = 'class' if isinstance(value, type) else 'function'
+    return f'the {kind} {value.__name__}'
+  return f'{type(value).__name__}(…)'
+
+
 def _check_kind(name: str, value: Any, kind: type, hint: str = '') -> None:
   if not isinstance(value, kind):
     raise TypeError(f'Expected {name} to be a rum_jax.{kind.__name__}{hint}, '
-                    f'found {_described(value)}.')
+                    f'found {described(value)}.')
 
 
 def _check_rows(name: str, rows: Any, count: int) -> None:
-  kind = getattr(rows, 'dtype', None)
-  if kind is None or not jnp.issubdtype(kind, jnp.integer):
+  if not (isinstance(rows, (Array, np.ndarray))
+          and jnp.issubdtype(rows.dtype, jnp.integer)):
+    found = np.asarray(rows) if isinstance(rows, (list, tuple)) else rows
     hint = ('; np.flatnonzero turns a mask into rows'
-            if kind == np.dtype(bool) else '')
+            if getattr(found, 'dtype', None) == np.dtype(bool) else
+            '; for none of them take np.zeros(0, int)'
+            if getattr(found, 'size', None) == 0 else '')
     raise TypeError(f'Expected rows to {name} to be an array of whole numbers, '
-                    f'found {_described(rows)}{hint}.')
+                    f'found {described(rows)}{hint}.')
   if rows.ndim != 1:
     raise ValueError(f'Expected rows to {name} to have one axis, found shape '
                      f'{rows.shape}.')
-  if isinstance(rows, jax.core.Tracer):
+  if isinstance(rows, jax.core.Tracer) or not (
+      getattr(rows, 'is_fully_addressable', True) or rows.is_fully_replicated):
     return
   values = np.asarray(rows)
   wrong = values[(values < 0) | (values >= count)]
   if wrong.size:
     raise ValueError(f'Expected rows to {name} in [0, {count}), found '
                      f'{wrong[0]}.')
-
-
-def _described(value: Any) -> str:
-  """A value as an error shows it: short, and with its type."""
-  if isinstance(value, (Array, np.ndarray)):
-    return f'an array of {value.dtype} {value.shape}'
-  if value is None or isinstance(value, (bool, int, float, str)):
-    return repr(value)
-  return f'{type(value).__name__}(…)'

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import trees
+from rum_jax import arguments
 from rum_jax.types import Array
 
 
@@ -90,7 +90,7 @@ def threshold_attack(retain: Array, test: Array, forget: Array) -> Array:
   Raises:
     ValueError: if R·n, in which the cuts are counted, does not fit in int32.
   """
-  trees.check_range('R·n', len(retain) * len(test), 1, 2**31 - 1)
+  arguments.check_range('R·n', len(retain) * len(test), 1, 2**31 - 1)
   cuts = jnp.sort(jnp.concatenate([retain, test]))
   # searchsorted counts the values below each cut. Whole numbers, so that equal
   # cuts are equal: float32 would break their ties at random.

@@ -6,7 +6,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import trees
+from rum_jax import arguments
 from rum_jax.types import Array, Augment, Key
 
 
@@ -29,7 +29,7 @@ def crop_and_flip(padding: int = 4) -> Augment:
   References:
     He et al., Deep residual learning for image recognition, 2016.
   """
-  trees.check_count('padding', padding)
+  arguments.check_count('padding', padding)
 
   def augment(key: Key, images: Array) -> Array:
     b, h, w, c = images.shape

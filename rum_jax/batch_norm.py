@@ -67,8 +67,8 @@ def recalibrated(unlearner: Unlearner, model: Model, batch_size: int = 256
     TypeError: if `unlearner` cannot be called.
     ValueError: if `batch_size` is not a whole number of at least 1.
   """
-  trees.check_callable('unlearner', unlearner)
-  trees.check_count('batch_size', batch_size, 1)
+  arguments.check_callable('unlearner', unlearner)
+  arguments.check_count('batch_size', batch_size, 1)
 
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Any
               ) -> tuple[Variables, Info]:

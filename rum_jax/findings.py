@@ -195,8 +195,9 @@ def _on_doing_nothing(rows: Mapping[tuple[str, str], Row],
   if len(others) == 1:
     word = ('above ' if named[1] else 'below ' if named[-1] else
             'not shown to differ from ')
-    return (f'{name(others[0])} is {word}doing nothing'
-            f'{", but ruins the network" * (name(others[0]) in ruined)}.')
+    but = (', but ruins the network'
+           if named[1] and name(others[0]) in ruined else '')
+    return f'{name(others[0])} is {word}doing nothing{but}.'
   said = [f'{len(named[1])} of {len(others)} rows '
           f'{"is" if len(named[1]) == 1 else "are"} above doing nothing']
   worthless = [row for row in named[1] if row in ruined]

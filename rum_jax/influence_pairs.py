@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rum_jax import trees
+from rum_jax import arguments
 
 
 class Pairs(NamedTuple):
@@ -68,8 +68,8 @@ def pairs(
   Raises:
     ValueError: if the shapes of the bits do not fit each other, N or n.
   """
-  trees.check_count('block', block, 1)
-  trees.check_count('keep', keep, 1)
+  arguments.check_count('block', block, 1)
+  arguments.check_count('keep', keep, 1)
   memorization = np.asarray(memorization)
   widths = [-(-x // 8) for x in (num_test, len(memorization))]
   shapes = (len(inside), widths[0]), (len(correct), widths[1])

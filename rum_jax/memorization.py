@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import training, trees
+from rum_jax import arguments, training
 from rum_jax.scores import Memorization
 from rum_jax.types import Array, Dataset, Key, Model, Variables
 
@@ -74,7 +74,7 @@ def random_subset(key: Key, num_examples: int, fraction: float) -> Array:
   Raises:
     ValueError: if the subset is empty or everything.
   """
-  trees.check_range('fraction', fraction, 0, 1)
+  arguments.check_range('fraction', fraction, 0, 1)
   size = round(fraction * num_examples)
   if not 0 < size < num_examples:
     raise ValueError(
@@ -124,7 +124,7 @@ def unpack(packed: np.ndarray, num_examples: int) -> np.ndarray:
 def tally(correct: np.ndarray, inside: np.ndarray, num_examples: int,
           block: int = 64) -> Sums:
   """Adds packed bits up; arguments as those of `estimate`."""
-  trees.check_range('block', block, 1, _BYTE)
+  arguments.check_range('block', block, 1, _BYTE)
   width = -(-num_examples // 8)
   if correct.shape != inside.shape or correct.shape[1] != width:
     raise ValueError(
@@ -154,7 +154,7 @@ def add_up(level: np.ndarray, inside: np.ndarray) -> Sums:
   Raises:
     ValueError: if there are more than 256 models.
   """
-  trees.check_range('models', len(level), 0, 256)
+  arguments.check_range('models', len(level), 0, 256)
   level, inside = np.asarray(level, np.uint32), np.asarray(inside)
   sides = [(~inside).astype(np.uint32), inside.astype(np.uint32)]
   return Sums(*(

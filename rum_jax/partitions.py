@@ -35,7 +35,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import distances, entanglement, refinement, trees
+from rum_jax import arguments, distances, entanglement, refinement
 from rum_jax.types import Array
 
 COUNT = 15  # The paper's, for CIFAR: 45,000 examples in groups of 3,000.
@@ -78,7 +78,7 @@ def cut(scores: np.ndarray, count: int = COUNT, *, seed: int = 0) -> np.ndarray:
     ValueError: if there are fewer examples than groups, or a score is not
       finite.
   """
-  trees.check_count('count', count, 1)
+  arguments.check_count('count', count, 1)
   order = refinement.ranked(scores, seed)
   size = len(order) // count
   if not size:
@@ -108,7 +108,7 @@ def cut_by_class(scores: np.ndarray, labels: np.ndarray, count: int = COUNT, *,
       is not finite.
   """
   scores, labels = np.asarray(scores), np.asarray(labels)
-  trees.check_count('count', count, 1)
+  arguments.check_count('count', count, 1)
   if scores.shape != labels.shape:
     raise ValueError(f'Expected labels {labels.shape} to have the shape of '
                      f'scores {scores.shape}.')
@@ -125,7 +125,7 @@ def cut_by_class(scores: np.ndarray, labels: np.ndarray, count: int = COUNT, *,
 def at_random(num_examples: int, count: int = COUNT, *, seed: int = 0
               ) -> np.ndarray:
   """The control: a partition with nothing to rank by, as drawn from `seed`."""
-  trees.check_count('num_examples', num_examples, 1)
+  arguments.check_count('num_examples', num_examples, 1)
   return cut(np.zeros(num_examples), count, seed=seed)
 
 
@@ -159,9 +159,9 @@ def neighbour_margin(features: Array, labels: Array, *, neighbours: int = 10,
     Kira and Rendell, A practical approach to feature selection, 1992 (nearest
     hit and miss); Gilad-Bachrach et al., Margin based feature selection, 2004.
   """
-  trees.check_count('neighbours', neighbours, 1)
-  trees.check_count('block', block, 1)
-  trees.check_range('neighbours', neighbours, 1, len(features) - 1)
+  arguments.check_count('neighbours', neighbours, 1)
+  arguments.check_count('block', block, 1)
+  arguments.check_range('neighbours', neighbours, 1, len(features) - 1)
   x = features - features[0]
   x, labels = x - x.mean(axis=0), jnp.asarray(labels)
 
@@ -195,7 +195,7 @@ def by_measured_score(features: Array, groups: np.ndarray, *, each: int = 1,
   Raises:
     ValueError: if three times `each` groups do not fit in G, or ES is NaN.
   """
-  trees.check_count('each', each, 1)
+  arguments.check_count('each', each, 1)
   if 3 * each > len(groups):
     raise ValueError(f'Expected three times each={each} to fit in '
                      f'{len(groups)} groups.')

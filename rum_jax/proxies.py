@@ -35,7 +35,7 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import gradients, losses, objectives, plans, training, trees
+from rum_jax import arguments, gradients, losses, objectives, plans, training
 from rum_jax.types import (
     Array, Dataset, Key, Model, PyTree, Split, Variables)
 
@@ -95,7 +95,7 @@ def curvature(model: Model, variables: Variables, dataset: Dataset,
   Raises:
     ValueError: if `h` is not above 0.
   """
-  trees.check_range('h', h, 0, open_low=True)
+  arguments.check_range('h', h, 0, open_low=True)
   image, label = map(jnp.asarray, dataset)
 
   def turns(rows: Array) -> Array:
@@ -141,7 +141,7 @@ def held_out_retraining(
   Raises:
     ValueError: if `epochs`, `batch_size` or `floor` is out of range.
   """
-  trees.check_range('floor', floor, 0, 1, open_low=True)
+  arguments.check_range('floor', floor, 0, 1, open_low=True)
   train = training.descent(
       objectives.supervised(model), tx, plans.over_retain(batch_size),
       epochs=epochs)
@@ -182,7 +182,7 @@ def _norm(x: PyTree) -> Array:
 def _by_batch(fn: Callable[[Array], Array], dataset: Dataset, batch_size: int
               ) -> Array:
   """`fn` of all rows `[N]`, a batch `[B]` at a time."""
-  trees.check_count('batch_size', batch_size, 1)
+  arguments.check_count('batch_size', batch_size, 1)
   n = dataset.label.shape[0]
   rows, _ = gradients.in_batches(jnp.arange(n), batch_size)
   return lax.map(fn, rows).reshape(-1)[:n]

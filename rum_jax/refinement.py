@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rum_jax import files, trees
+from rum_jax import arguments, files
 from rum_jax.scores import GROUPS
 from rum_jax.types import Split
 
@@ -70,7 +70,7 @@ def by_score(scores: np.ndarray, size: int, *, middle: float | None = 0.5,
   References:
     Zhao et al., What makes unlearning hard and what to do about it, 2024.
   """
-  trees.check_count('size', size, 1)
+  arguments.check_count('size', size, 1)
   scores = np.asarray(scores)
   if 3 * size > len(scores):
     raise ValueError(f'Expected three groups of size={size} to fit in '

@@ -48,7 +48,7 @@ def table(results: Mapping[str, Any]) -> str:
       lines.append((
           f'{mark} {label}', *(shown(*interval(row[x])) for x in FIGURES),
           *_accuracies(row), duration(row['seconds']['mean'])))
-  notes = [*(f'{x} is {MEANINGS[x]}' for x in MEANINGS
+  notes = [*(f'{x}: {MEANINGS[x]}' for x in MEANINGS
              if x in ('Oracle', 'MIA', *FIGURES.values())),
            f'± is half of the 95 % confidence interval over '
            f'{counted(len(results["seeds"]), "seed")}; the accuracies are '

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rum_jax import trees
+from rum_jax import arguments
 
 Limits = tuple[float, float, str]
 
@@ -34,7 +34,7 @@ def draw(fixed: Mapping[str, Any], space: Mapping[str, Limits], count: int,
   Raises:
     ValueError: if `count` is not positive, or limits do not fit their scale.
   """
-  trees.check_count('count', count, 1)
+  arguments.check_count('count', count, 1)
   for name, (low, high, scale) in space.items():
     fits = {'linear': True, 'log': low > 0, 'near_one': high < 1}
     if not low < high or not fits.get(scale, False):

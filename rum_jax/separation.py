@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import distances, trees
+from rum_jax import arguments, distances
 from rum_jax.types import Array, Key, Split
 
 
@@ -59,8 +59,8 @@ def squared_mmd(features: Array, split: Split, *, gamma: float | Array = 1.0,
   References:
     Gretton et al., A kernel two-sample test, 2012.
   """
-  trees.check_range('gamma', gamma, 0, open_low=True)
-  trees.check_count('block', block, 1)
+  arguments.check_range('gamma', gamma, 0, open_low=True)
+  arguments.check_count('block', block, 1)
   return _squared_mmd(features, split, gamma, block)
 
 
@@ -102,7 +102,7 @@ def median_gamma(key: Key, features: Array, split: Split, *,
   References:
     Gretton et al., A kernel two-sample test, 2012.
   """
-  trees.check_count('sample', sample, 2)
+  arguments.check_count('sample', sample, 2)
   both = jnp.concatenate(distances.about_mean(features, split))
   if sample < len(both):
     both = both[jax.random.permutation(key, len(both))[:sample]]
@@ -134,7 +134,7 @@ def silhouette(features: Array, split: Split, *, block: int = 256) -> Array:
     Rousseeuw, Silhouettes: a graphical aid to the interpretation and validation
     of cluster analysis, 1987.
   """
-  trees.check_count('block', block, 1)
+  arguments.check_count('block', block, 1)
   sets = distances.about_mean(features, split)
 
   def both(own: int) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import arguments, plans, trees
+from rum_jax import arguments, plans
 from rum_jax.types import (
     Array, Batch, Dataset, Draw, Info, Key, Model, Objective, Outputs,
     Plan, PyTree, Split, Unlearner, Variables)
@@ -96,11 +96,7 @@ def run_epochs(
 
   Returns:
     `(state, info)` with `info.loss` `[epochs · T]`.
-
-  Raises:
-    ValueError: if `split` has rows that the dataset has not, and is not traced.
   """
-  arguments.check_run(state.variables, dataset, split)
   dataset = jax.tree.map(jnp.asarray, dataset)
   step = make_step(objective, tx)
   length = jax.eval_shape(draw, key, split).index.shape[0]
@@ -166,7 +162,7 @@ def fit(
     `(variables, info)`.
 
   Raises:
-    ValueError: if there are no examples for `steps`, or as `run_epochs`.
+    ValueError: if there are no examples for `steps`.
   """
   length = jax.eval_shape(draw, key, split).index.shape[0]
   total = epochs * length if steps is None else steps
@@ -204,6 +200,7 @@ def descent(
     An unlearner.
 
   Raises:
+    TypeError: if `tx` is no optimiser; when called, as `arguments.check_run`.
     ValueError: if `epochs` or `steps` is not a whole number of at least 0.
   """
   arguments.check_optimizer(tx)
@@ -220,9 +217,9 @@ def descent(
 
 def check_budget(epochs: int, steps: int | None) -> None:
   """Refuses a budget that is not a whole number of at least 0."""
-  trees.check_count('epochs', epochs)
+  arguments.check_count('epochs', epochs)
   if steps is not None:
-    trees.check_count('steps', steps)
+    arguments.check_count('steps', steps)
 
 
 def predict(model: Model, variables: Variables, image: Array,
@@ -238,10 +235,10 @@ def predict(model: Model, variables: Variables, image: Array,
   Returns:
     `Outputs(logits [N, K], features [N, D])`.
   """
-  trees.check_count('batch_size', batch_size, 1)
+  arguments.check_count('batch_size', batch_size, 1)
   image = jnp.asarray(image)
   n = image.shape[0]
-  trees.check_count('number of images', n, 1)
+  arguments.check_count('number of images', n, 1)
   steps = plans.num_steps(n, batch_size)
   width = plans.num_steps(n, steps)
   index = jnp.minimum(jnp.arange(steps * width), n - 1).reshape(steps, width)

@@ -19,7 +19,7 @@ import numpy as np
 from scipy import optimize
 from scipy.spatial import distance
 
-from rum_jax import distances, trees
+from rum_jax import arguments, distances
 from rum_jax.types import Array, Key, Split
 
 
@@ -47,7 +47,7 @@ def sliced_wasserstein(key: Key, features: Array, split: Split, *,
   References:
     Bonneel et al., Sliced and Radon Wasserstein barycenters of measures, 2015.
   """
-  trees.check_count('projections', projections, 1)
+  arguments.check_count('projections', projections, 1)
   forget, retain = distances.about_mean(features, split)
   direction = jax.random.normal(
       key, (features.shape[-1], projections), features.dtype)
@@ -124,7 +124,7 @@ def wasserstein_entanglement(features: np.ndarray, split: Split, *,
   References:
     Tang and Khanna, Sharpness-aware machine unlearning, 2025.
   """
-  trees.check_count('sample', sample, 1)
+  arguments.check_count('sample', sample, 1)
   rng = np.random.default_rng(seed)
   size = min(sample, *map(len, split))
   drawn = [rng.choice(np.asarray(rows), size, replace=False) for rows in split]

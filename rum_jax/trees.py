@@ -1,9 +1,9 @@
-"""Arithmetic on pytrees, and the checks of arguments that all floors share."""
+"""Arithmetic on pytrees."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -31,40 +31,3 @@ def take(tree: PyTree, index: Any) -> PyTree:
 def concatenate(trees: Sequence[PyTree]) -> PyTree:
   """Concatenates equal pytrees along their leading axis (host arrays)."""
   return jax.tree.map(lambda *xs: np.concatenate(xs), *trees)
-
-
-def check_range(name: str, value: Any, low: float, high: float = math.inf,
-                *, open_low: bool = False) -> None:
-  """Raises `ValueError` unless `low <= value <= high`; traced values pass.
-
-  Args:
-    name: name of the argument, for the message.
-    value: a number, or an array of them.
-    low: smallest allowed value (not allowed itself with `open_low`).
-    high: largest allowed value.
-    open_low: whether `low` itself is refused.
-  """
-  if isinstance(value, jax.core.Tracer):
-    return
-  values = np.asarray(value)
-  if not np.issubdtype(values.dtype, np.number):
-    raise ValueError(f'Expected a number for {name}, found {value!r}.')
-  fits = (values > low if open_low else values >= low) & (values <= high)
-  if not fits.all():
-    left, right = '(' if open_low else '[', ')' if math.isinf(high) else ']'
-    raise ValueError(f'Expected {name}={value} in {left}{low}, {high}{right}.')
-
-
-def check_count(name: str, value: Any, low: int = 0) -> None:
-  """Raises `ValueError` unless `value` is a whole number of at least `low`."""
-  if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-    raise ValueError(f'Expected a whole number for {name}, found {value!r}.')
-  if value < low:
-    raise ValueError(f'Expected {name}={value} to be at least {low}.')
-
-
-def check_callable(name: str, value: Any) -> Callable[..., Any]:
-  """Returns `value`, or raises `TypeError` where it cannot be called."""
-  if not callable(value):
-    raise TypeError(f'Expected {name} to be callable, found {value!r}.')
-  return value

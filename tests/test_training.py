@@ -174,8 +174,8 @@ def test_a_row_that_is_not_there_is_named_or_makes_the_loss_nan(
   chosen = settings(model, draw=plans.over_retain(20))  # All in one step.
 
   def run(split):
-    return training.fit(
-        jax.random.key(0), variables, toy, split, epochs=2, **chosen)
+    return training.descent(epochs=2, **chosen)(
+        jax.random.key(0), variables, toy, split)
 
   with pytest.raises(ValueError, match=(
       rf'Expected rows to retain in \[0, 24\), found {wrong}')):

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import arguments, losses, plans, training, trees
+from rum_jax import arguments, losses, plans, training
 from rum_jax.types import (
     Array, Augment, Batch, Dataset, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
@@ -55,11 +55,14 @@ def bad_teacher(
     An unlearner.
 
   Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
-  arguments.check_model(model, tx)
-  trees.check_range('temperature', temperature, 0, open_low=True)
-  trees.check_range('retain_share', retain_share, 0, 1)
+  arguments.check_model(model)
+  arguments.check_optimizer(tx)
+  arguments.check_range('temperature', temperature, 0, open_low=True)
+  arguments.check_range('retain_share', retain_share, 0, 1)
   training.check_budget(epochs, steps)
   draw = plans.over_both(batch_size)
 

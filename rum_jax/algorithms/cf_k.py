@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import optax
 
-from rum_jax import arguments, modules, objectives, plans, training, trees
+from rum_jax import arguments, modules, objectives, plans, training
 from rum_jax.types import (
     Augment, Dataset, Info, Key, Model, Split, Unlearner, Variables)
 
@@ -49,11 +49,14 @@ def cf_k(
     An unlearner.
 
   Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if a hyper-parameter is out of range or, when called, if the
       network has fewer than `k` modules.
   """
-  arguments.check_model(model, tx)
-  trees.check_count('k', k, 1)
+  arguments.check_model(model)
+  arguments.check_optimizer(tx)
+  arguments.check_count('k', k, 1)
   training.check_budget(epochs, steps)
   draw = plans.over_retain(batch_size)
 

@@ -38,6 +38,8 @@ def finetune(
     An unlearner.
 
   Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
   """
   return training.descent(

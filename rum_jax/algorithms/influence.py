@@ -60,14 +60,16 @@ def influence(
     stands for `A⁻¹ v`.
 
   Raises:
+    TypeError: if `model` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
   arguments.check_model(model)
-  trees.check_range('alpha', alpha, 0)
-  trees.check_range('damping', damping, 0, open_low=True)
+  arguments.check_range('alpha', alpha, 0)
+  arguments.check_range('damping', damping, 0, open_low=True)
   for name, value in (('num_samples', num_samples), ('chunk', chunk),
                       ('batch_size', batch_size)):
-    trees.check_count(name, value, 1)
+    arguments.check_count(name, value, 1)
 
   @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import objectives, plans, training, trees
+from rum_jax import arguments, objectives, plans, training, trees
 from rum_jax.types import (
     Array, Augment, Batch, Key, Model, Objective, PyTree, Unlearner, Variables)
 
@@ -54,10 +54,12 @@ def l1_sparse(
     below `threshold` after each epoch.
 
   Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
-  trees.check_range('alpha', alpha, 0)
-  trees.check_range('threshold', threshold, 0)
+  arguments.check_range('alpha', alpha, 0)
+  arguments.check_range('threshold', threshold, 0)
   if released and steps is not None:
     raise ValueError(f'Expected steps={steps} to be None, since the released '
                      'penalty is counted in epochs.')

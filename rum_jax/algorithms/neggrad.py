@@ -18,7 +18,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import optax
 
-from rum_jax import objectives, plans, training, trees
+from rum_jax import arguments, objectives, plans, training
 from rum_jax.types import (
     Array, Augment, Batch, Key, Model, Objective, PyTree, Unlearner)
 
@@ -49,10 +49,12 @@ def neggrad(
     An unlearner.
 
   Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
   if cap is not None:
-    trees.check_range('cap', cap, 0)
+    arguments.check_range('cap', cap, 0)
   return training.descent(
       reversed_sign(objectives.supervised(model, augment), cap), tx,
       plans.over_forget(batch_size), epochs=epochs, steps=steps)

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import arguments, objectives, plans, training, trees
+from rum_jax import arguments, objectives, plans, training
 from rum_jax.types import (
     Array, Augment, Batch, Dataset, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
@@ -60,12 +60,15 @@ def neggrad_plus(
     An unlearner.
 
   Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
-  arguments.check_model(model, tx)
-  trees.check_range('alpha', alpha, 0, 1)
+  arguments.check_model(model)
+  arguments.check_optimizer(tx)
+  arguments.check_range('alpha', alpha, 0, 1)
   if cap is not None:
-    trees.check_range('cap', cap, 0)
+    arguments.check_range('cap', cap, 0)
   training.check_budget(epochs, steps)
   draw = plans.pair(plans.over_retain(batch_size),
                     plans.over_forget(batch_size), fresh=not released)

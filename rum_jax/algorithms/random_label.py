@@ -53,9 +53,12 @@ def random_label(
     An unlearner.
 
   Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
   """
-  arguments.check_model(model, tx)
+  arguments.check_model(model)
+  arguments.check_optimizer(tx)
   training.check_budget(epochs, steps)
   draw = plans.over_both(batch_size)
 

@@ -42,6 +42,8 @@ def retrain(
     An unlearner that does not look at the variables it is given.
 
   Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
   """
   train = training.descent(

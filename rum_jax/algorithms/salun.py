@@ -25,7 +25,7 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import arguments, gradients, optimizers, plans, trees
+from rum_jax import arguments, gradients, optimizers, plans
 from rum_jax.algorithms.random_label import random_label
 from rum_jax.types import (
     Augment, Dataset, Info, Key, Model, Plan, PyTree, Split, Unlearner,
@@ -67,10 +67,13 @@ def salun(
     parameters, the share of its weights that may move.
 
   Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
-  arguments.check_model(model, tx)
-  trees.check_range('density', density, 0, 1)
+  arguments.check_model(model)
+  arguments.check_optimizer(tx)
+  arguments.check_range('density', density, 0, 1)
 
   def relabel(tx: optax.GradientTransformation) -> Unlearner:
     return random_label(

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import arguments, losses, plans, training, trees
+from rum_jax import arguments, losses, plans, training
 from rum_jax.types import (
     Array, Augment, Batch, Dataset, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
@@ -67,13 +67,16 @@ def scrub(
     pass.
 
   Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
-  arguments.check_model(model, tx)
-  trees.check_range('beta', beta, 0)
-  trees.check_range('gamma', gamma, 0)
-  trees.check_range('temperature', temperature, 0, open_low=True)
-  trees.check_count('msteps', msteps)
+  arguments.check_model(model)
+  arguments.check_optimizer(tx)
+  arguments.check_range('beta', beta, 0)
+  arguments.check_range('gamma', gamma, 0)
+  arguments.check_range('temperature', temperature, 0, open_low=True)
+  arguments.check_count('msteps', msteps)
   training.check_budget(epochs, steps)
   min_pass = plans.over_retain(batch_size)
   both = plans.then(plans.over_forget(batch_size), min_pass)

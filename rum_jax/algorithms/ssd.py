@@ -22,7 +22,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import arguments, gradients, trees
+from rum_jax import arguments, gradients
 from rum_jax.types import (
     Array, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
 
@@ -52,12 +52,14 @@ def ssd(
     parameters, the share of its weights that were dampened.
 
   Raises:
+    TypeError: if `model` is of another type; when called, as
+      `arguments.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
   arguments.check_model(model)
-  trees.check_range('alpha', alpha, 0, open_low=True)
-  trees.check_range('dampening', dampening, 0)
-  trees.check_count('batch_size', batch_size, 1)
+  arguments.check_range('alpha', alpha, 0, open_low=True)
+  arguments.check_range('dampening', dampening, 0)
+  arguments.check_count('batch_size', batch_size, 1)
 
   @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split

@@ -1,9 +1,9 @@
 """XLA's own convolution, with kernel gradients that suit a GPU under `vmap`.
 
-`vmap` over networks makes groups of features of convolutions. Of kernel
-gradients, which are convolutions of images with images, a GPU then takes them
-for what they look like: forward passes with a kernel as large as an image. In
-groups of batches they are recognised, and given to the library's own routine.
+Under `vmap` over networks, JAX turns a convolution into one with feature
+groups. A kernel gradient convolves images with images; in feature groups, XLA
+takes it for a forward pass whose kernel is as large as an image. In batch
+groups XLA recognises it, and a GPU computes it by its library's own routine.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import functools
 
 import jax
 from jax import lax
-import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
+import jax.numpy as jnp
 
 from rum_jax.models.patches import margins_of
 from rum_jax.types import Array
@@ -58,52 +58,64 @@ def _backward(stride: int, padded: bool, saved: tuple[Array, Array], dy: Array
               ) -> tuple[Array, Array]:
   x, kernel = saved
   by_image = lambda x: lax_convolution(x, kernel, stride, padded)
-  gradient = _kernel_gradient(kernel.shape, stride, padded, 1)
-  return *jax.linear_transpose(by_image, x)(dy), gradient(x, dy)
+  gradient = _kernel_gradient(stride, padded, groups=1)
+  return *jax.linear_transpose(by_image, x)(dy), gradient(x, dy, kernel)
 
 
 convolution.defvjp(_forward, _backward)
 
 
-def _kernel_gradient(shape: Sequence[int], stride: int, padded: bool,
-                     groups: int) -> Callable[[Array, Array], Array]:
-  """`(x, dy)` to the gradient of a kernel `[height, width, C, G · D]`.
+def _kernel_gradient(stride: int, padded: bool, groups: int
+                     ) -> Callable[[Array, Array, Array], Array]:
+  """The gradient of a kernel `[height, width, C, G · D]`.
 
-  Under `vmap` it is itself, in more groups. It is linear in both arguments, so
-  its own gradients are convolutions again.
+  Args:
+    stride: of the convolution.
+    padded: likewise.
+    groups: G.
+
+  Returns:
+    A function of images `[B, H, W, G · C]`, gradients of outputs `[B, H', W',
+    G · D]` and the kernel, of which only the type counts. Under `vmap` it is
+    itself, in more groups. Being linear in images and in gradients, it has
+    gradients that are convolutions again.
   """
 
   def by_kernel(x: Array) -> Callable[[Array], Array]:
     return lambda kernel: lax_convolution(x, kernel, stride, padded, groups)
 
-  def direct(x: Array, dy: Array) -> Array:
-    kernel = jax.ShapeDtypeStruct(shape, x.dtype)
+  def direct(x: Array, dy: Array, kernel: Array) -> Array:
     return jax.linear_transpose(by_kernel(x), kernel)(dy)[0]
 
   mapped = custom_vmap(direct)
 
   @mapped.def_vmap
-  def side_by_side(size: int, batched: Sequence[bool], x: Array, dy: Array
+  def side_by_side(size: int, batched: Sequence[bool], *args: Array
                    ) -> tuple[Array, bool]:
-    if not all(batched):
-      axes = tuple(0 if b else None for b in batched)
-      return jax.vmap(direct, axes)(x, dy), True
-    wide = *shape[:-1], size * shape[-1]
-    both = _kernel_gradient(wide, stride, padded, size * groups)(
-        _merged(x), _merged(dy))
-    return jnp.moveaxis(both.reshape(*shape[:-1], size, -1), -2, 0), True
+    if not all(batched[:2]):
+      axes = tuple(0 if x else None for x in batched)
+      return jax.vmap(direct, axes)(*args), True
+    kernel = args[2][0] if batched[2] else args[2]
+    wide = _merged(jnp.broadcast_to(kernel, (size, *kernel.shape)))
+    both = _kernel_gradient(stride, padded, size * groups)(
+        _merged(args[0]), _merged(args[1]), wide)
+    apart = both.reshape(*kernel.shape[:-1], size, -1)
+    return jnp.moveaxis(apart, -2, 0), True
 
   @jax.custom_vjp
-  def gradient(x: Array, dy: Array) -> Array:
-    return mapped(x, dy)
+  def gradient(x: Array, dy: Array, kernel: Array) -> Array:
+    return mapped(x, dy, kernel)
 
-  def backward(saved: tuple[Array, Array], kernel: Array
-               ) -> tuple[Array, Array]:
-    x, dy = saved
-    by_image = lambda x: lax_convolution(x, kernel, stride, padded, groups)
-    return *jax.linear_transpose(by_image, x)(dy), by_kernel(x)(kernel)
+  def forward(*args: Array) -> tuple[Array, tuple[Array, ...]]:
+    return gradient(*args), args
 
-  gradient.defvjp(lambda x, dy: (gradient(x, dy), (x, dy)), backward)
+  def backward(saved: tuple[Array, ...], change: Array) -> tuple[Array, ...]:
+    x, dy, kernel = saved
+    by_image = lambda x: lax_convolution(x, change, stride, padded, groups)
+    return (*jax.linear_transpose(by_image, x)(dy), by_kernel(x)(change),
+            jnp.zeros_like(kernel))
+
+  gradient.defvjp(forward, backward)
   return gradient
 
 

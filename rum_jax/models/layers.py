@@ -16,6 +16,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from rum_jax import arguments
 from rum_jax.models import grouped, normalization
 from rum_jax.models.convolution import patch_convolution
 from rum_jax.types import Array, Key
@@ -60,8 +61,9 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    if not isinstance(self.size, int) or self.size % 2 == 0:
-      raise ValueError(f'Expected size={self.size} to be one odd number.')
+    arguments.check_count('size', self.size, 1)
+    if self.size % 2 == 0:
+      raise ValueError(f'Expected size={self.size} to be odd.')
     if not self.padded and min(x.shape[1:3]) < self.size:
       raise ValueError(f'Expected at least {self.size}×{self.size} pixels, '
                        f'found {x.shape[1]}×{x.shape[2]}.')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
 import functools
 import inspect
 from typing import Any
@@ -12,6 +13,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from rum_jax import arguments
 from rum_jax.types import Array, Key, Model, Outputs, PyTree, Variables
 
 
@@ -40,24 +42,23 @@ def from_linen(
     The two pure functions.
 
   Raises:
-    ValueError: if `image_shape` is none, an `std` is not positive, or there is
-      neither one value nor one a channel; when initialised or called, if
-      images, logits or features have another shape.
+    ValueError: if `image_shape` does not have three entries, an `std` is not
+      positive, or there is neither one value nor one a channel; when
+      initialised or called, if images, logits or features have another shape.
     TypeError: if it is no module, or takes other arguments; when initialised
       or called, if it returns anything else.
 
   Warns:
-    UserWarning: when initialised, of Flax's own batch-norm, which counts the
-      rows that fill up a batch as examples.
+    UserWarning: when called for training, of a batch-norm that is not given the
+      mask, and so counts padding as examples.
   """
   normalise = _normaliser(image_shape, mean, std)
   _check_call(module)
 
   def init(key: Key) -> Variables:
     blank = jnp.zeros((1, *image_shape), jnp.uint8)
-    with nn.intercept_methods(_warn_of_batch_norm):
-      outputs, tree = module.init_with_output(
-          key, normalise(blank), train=False, mask=None)
+    outputs, tree = module.init_with_output(
+        key, normalise(blank), train=False, mask=None)
     _check_outputs(module, outputs, 1)
     return Variables(tree['params'], tree.get('batch_stats', {}))
 
@@ -72,7 +73,9 @@ def from_linen(
       params, x = _lowered(params, precision), x.astype(precision)
     tree = {'params': params, 'batch_stats': variables.stats}
     run = functools.partial(module.apply, tree, x, train=train, mask=mask)
-    outputs, new = run(mutable=['batch_stats']) if train else (run(), {})
+    with (nn.intercept_methods(_warn_of_padding)
+          if train and mask is not None else contextlib.nullcontext()):
+      outputs, new = run(mutable=['batch_stats']) if train else (run(), {})
     _check_outputs(module, outputs, len(images))
     return (Outputs(*(x.astype(kind) for x in outputs)),
             new.get('batch_stats', variables.stats))
@@ -83,10 +86,8 @@ def from_linen(
 def _check_call(module: nn.Module) -> None:
   """Refuses a module that cannot be called as `Model.apply` calls it."""
   if not isinstance(module, nn.Module):
-    kind = 'class' if inspect.isclass(module) else type(module).__name__
-    name = getattr(module, '__name__', repr(module))
     raise TypeError('Expected module to be a Flax module such as MLP(10), '
-                    f'found the {kind} {name}.')
+                    f'found {arguments.described(module)}.')
   taken = inspect.signature(module.__call__)
   try:
     taken.bind(None, train=False, mask=None)
@@ -97,22 +98,26 @@ def _check_call(module: nn.Module) -> None:
 
 def _check_outputs(module: nn.Module, outputs: Any, count: int) -> None:
   if not isinstance(outputs, Outputs):
-    found = ('an array' if isinstance(outputs, jax.Array)
-             else type(outputs).__name__)
     raise TypeError(f'Expected {type(module).__name__} to return Outputs('
-                    f'logits, features), found {found}.')
+                    f'logits, features), found {arguments.described(outputs)}.')
   for (name, x), letter in zip(outputs._asdict().items(), 'KD'):
-    if x.ndim != 2 or len(x) != count:
+    if getattr(x, 'ndim', None) != 2 or len(x) != count:
       raise ValueError(f'Expected {type(module).__name__} to return {name} '
-                       f'[{count}, {letter}], found shape {x.shape}.')
+                       f'[{count}, {letter}], found {arguments.described(x)}.')
 
 
-def _warn_of_batch_norm(call: Callable[..., Any], args: Any, kwargs: Any,
-                        context: nn.module.InterceptorContext) -> Any:
-  if isinstance(context.module, nn.BatchNorm):
-    warnings.warn(
-        'Flax\'s BatchNorm counts the rows that fill up a batch as examples; '
-        'rum_jax.models.layers.BatchNorm leaves them out.', stacklevel=2)
+def _warn_of_padding(call: Callable[..., Any], args: Any, kwargs: Any,
+                     context: nn.module.InterceptorContext) -> Any:
+  """Looks at Flax's own batch-norm, while training with a mask."""
+  module = context.module
+  if isinstance(module, nn.BatchNorm) and context.method_name == '__call__':
+    still = args[1] if args[1:] else kwargs.get('use_running_average')
+    still = module.use_running_average if still is None else still
+    if not still and kwargs.get('mask') is None:
+      warnings.warn(
+          f'{type(module).__name__} {"/".join(module.path)} was not given the '
+          'mask, so it counts padding as examples; '
+          'rum_jax.models.layers.BatchNorm takes it as it is.', stacklevel=1)
   return call(*args, **kwargs)
 
 

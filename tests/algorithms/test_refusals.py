@@ -76,8 +76,9 @@ def test_pieces(linear, factory):
   with pytest.raises(TypeError, match=(
       'model to be a rum_jax.Model .*from_linen.*, found MLP')):
     factory(models.MLP(2), TX)
-  with pytest.raises(TypeError, match='tx to be an optax .*, found 0.1'):
-    factory(linear[0], 0.1)
+  for tx in (0.1, None):
+    with pytest.raises(TypeError, match=f'tx to be an optax .*, found {tx}'):
+      factory(linear[0], tx)
 
 
 @pytest.mark.parametrize('factory', [rum_jax.influence, rum_jax.ssd])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import chex
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
 import numpy as np
 import pytest
 
@@ -55,3 +56,14 @@ def test_examples_within_networks(float64):
   of_each = lambda fn: jax.vmap(jax.vmap(fn, (0, None)))
   chex.assert_trees_all_close(
       of_each(ours)(x, kernels), of_each(plain)(x, kernels), **CLOSE)
+
+
+@pytest.mark.parametrize('spec', [PartitionSpec(), PartitionSpec('devices')])
+def test_gradients_within_a_shard_map(float64, spec):
+  """Of a kernel that all devices share, and of one that each has of its own."""
+  args = drawn(2, 5, 6, 3), drawn(3, 3, 3, 4)
+  (ours, *_), (plain, *_) = forms(1, True)
+  specs = PartitionSpec('devices'), spec
+  mesh = Mesh(np.array(jax.devices()[:1]), 'devices')
+  got = jax.shard_map(ours, mesh=mesh, in_specs=specs, out_specs=specs)(*args)
+  chex.assert_trees_all_close(got, plain(*args), **CLOSE)

@@ -236,11 +236,14 @@ def test_initial_weights_are_those_of_jax_drawn_flat(draw, like, shape):
   np.testing.assert_allclose(draw(key, shape), like(key, shape), rtol=1e-6)
 
 
-@pytest.mark.parametrize('size', [2, (3, 3)])
-def test_convolution_refuses_what_is_not_one_odd_size(size):
+@pytest.mark.parametrize('size, message', [
+    (2, 'Expected size=2 to be odd.'), (-3, 'Expected size=-3 to be at least '
+                                        '1.'),
+    ((3, 3), 'Expected a whole number for size, found (3, 3).')])
+def test_convolution_refuses_what_is_not_one_odd_size(size, message):
   with pytest.raises(ValueError) as error:
     layers.Conv(4, size).init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))
-  assert str(error.value) == f'Expected size={size} to be one odd number.'
+  assert str(error.value) == message
 
 
 # Sums, Winograd's, by depth, patches, points, and the whole as one matrix.
