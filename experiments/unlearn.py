@@ -64,7 +64,8 @@ def main() -> None:
     if not len(rows):
       raise ValueError(f'Expected rows to be given: with corrupt='
                        f'{setup.recipe.corrupt:g} no label was made wrong.')
-    print(f'To forget: the {len(rows)} examples whose labels were made wrong.')
+    print(f'To forget: the {len(rows)} examples whose labels were made wrong; '
+          'accuracy on them counts these labels, so less of it is better.')
   groups = (np.asarray(rows, np.int32),)
   try:
     retain = refinement.stages(groups, setup.source.num_train)[0].retain
@@ -76,7 +77,7 @@ def main() -> None:
   if setting and not SETTING.value:
     given = ','.join(f'{k}={v}' for k, v in setting.items())
     print(f'No --setting, so {given}: tuned for other examples to forget, in '
-          f'{recipes.settings_path(setup.recipe)}.')
+          f'{recipes.settings_path(setup.recipe)}; another may do better here.')
   job = jobs.job_of(setup, groups, METHOD.value, 'vanilla', setting)
   models = stages.references(setup, retain)
   done = jobs.unlearn(setup, job, models.original)

@@ -75,9 +75,10 @@ def check_run(variables: Any, dataset: Any, split: Any) -> None:
       traced, or lie with other processes, are not checked for range.
 
   Raises:
-    TypeError: if one of them is of another type, or rows are no whole numbers.
-    ValueError: if there are more images than labels or fewer, rows have more
-      than one axis, or a row is out of range.
+    TypeError: if one of them is of another type, or labels or rows are no whole
+      numbers.
+    ValueError: if there are more images than labels or fewer, labels or rows
+      have more than one axis, or a row is out of range or there twice.
   """
   _check_kind('variables', variables, Variables)
   _check_kind('dataset', dataset, Dataset)
@@ -86,12 +87,40 @@ def check_run(variables: Any, dataset: Any, split: Any) -> None:
     if not getattr(values, 'ndim', 0):
       raise TypeError(f'Expected dataset.{name} to be an array with an axis of '
                       f'examples, found {described(values)}.')
+  check_whole('dataset.label', dataset.label, 'class numbers')
   images, labels = (len(x) for x in dataset)
   if images != labels:
     raise ValueError('Expected as many images as labels, found '
                      f'{images} and {labels}.')
-  for name, rows in split._asdict().items():
-    _check_rows(name, rows, labels)
+  known = [_known_rows(*each, labels) for each in split._asdict().items()]
+  rows, counts = np.unique(np.concatenate(known), return_counts=True)
+  if (counts > 1).any():
+    raise ValueError('Expected every row once, to forget or to retain, found '
+                     f'row {rows[counts > 1][0]} twice.')
+
+
+def check_whole(name: str, values: Any, such_as: str) -> None:
+  """Refuses all but whole numbers `[n]`; their range is not looked at.
+
+  Args:
+    name: of the argument, for the message.
+    values: anything.
+    such_as: what would do, for the message.
+
+  Raises:
+    TypeError: if it is no array of whole numbers.
+    ValueError: if it has not one axis.
+  """
+  if not (isinstance(values, (Array, np.ndarray))
+          and jnp.issubdtype(values.dtype, jnp.integer)):
+    none = (not values if isinstance(values, (list, tuple)) else
+            getattr(values, 'size', None) == 0)
+    empty = '; for none np.zeros(0, int)' if none else ''
+    raise TypeError(f'Expected {name} to be an array of whole numbers, such as '
+                    f'{such_as}{empty}, found {described(values)}.')
+  if values.ndim != 1:
+    raise ValueError(f'Expected {name} to have one axis, found shape '
+                     f'{values.shape}.')
 
 
 def checked(unlearn: Unlearner) -> Unlearner:
@@ -125,24 +154,15 @@ def _check_kind(name: str, value: Any, kind: type, hint: str = '') -> None:
                     f'found {described(value)}.')
 
 
-def _check_rows(name: str, rows: Any, count: int) -> None:
-  if not (isinstance(rows, (Array, np.ndarray))
-          and jnp.issubdtype(rows.dtype, jnp.integer)):
-    found = np.asarray(rows) if isinstance(rows, (list, tuple)) else rows
-    hint = ('; np.flatnonzero turns a mask into rows'
-            if getattr(found, 'dtype', None) == np.dtype(bool) else
-            '; for none of them take np.zeros(0, int)'
-            if getattr(found, 'size', None) == 0 else '')
-    raise TypeError(f'Expected rows to {name} to be an array of whole numbers, '
-                    f'found {described(rows)}{hint}.')
-  if rows.ndim != 1:
-    raise ValueError(f'Expected rows to {name} to have one axis, found shape '
-                     f'{rows.shape}.')
+def _known_rows(name: str, rows: Any, count: int) -> np.ndarray:
+  """Rows `[n]` that are not traced, all of them in `[0, count)`."""
+  check_whole(f'rows to {name}', rows, 'np.flatnonzero of a mask')
   if isinstance(rows, jax.core.Tracer) or not (
       getattr(rows, 'is_fully_addressable', True) or rows.is_fully_replicated):
-    return
+    return np.zeros(0, int)
   values = np.asarray(rows)
   wrong = values[(values < 0) | (values >= count)]
   if wrong.size:
     raise ValueError(f'Expected rows to {name} in [0, {count}), found '
                      f'{wrong[0]}.')
+  return values

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special
 
+from rum_jax import arguments
 from rum_jax.types import Array
 
 
@@ -26,8 +27,10 @@ def accuracy(logits: Array, labels: Array, index: Array) -> Array:
     largest one.
 
   Raises:
+    TypeError: if `index` is no array of whole numbers.
     ValueError: if there is not one label for each example.
   """
+  arguments.check_whole('index', index, 'np.flatnonzero of a mask')
   if logits.shape[-2:-1] != labels.shape:
     raise ValueError('Expected a label for each of the logits [..., N, K], '
                      f'found shapes {logits.shape} and {labels.shape}.')

@@ -36,8 +36,10 @@ def table(results: Mapping[str, Any]) -> str:
     row has a `*`, rows with diverged seeds a `†`.
   """
   first = best(results['rows'])
-  lines = [('', *FIGURES.values(), *_ACCURACIES, 'seconds'),
-           ('  Oracle', *[''] * len(FIGURES),
+  figures = {key: words for key, words in FIGURES.items()
+             if key != 'tow_by_group' or len(results['groups']) > 1}
+  lines = [('', *figures.values(), *_ACCURACIES, 'seconds'),
+           ('  Oracle', *[''] * len(figures),
             *_accuracies(results['oracle']),
             duration(results['oracle']['seconds']))]
   for heading, rows in by_method(results['rows']):
@@ -46,13 +48,13 @@ def table(results: Mapping[str, Any]) -> str:
       mark = '*' if row is first else '†' if row['diverged'] else ' '
       label = f'  {called(row["variant"])}' if heading else name(row)
       lines.append((
-          f'{mark} {label}', *(shown(*interval(row[x])) for x in FIGURES),
+          f'{mark} {label}', *(shown(*interval(row[x])) for x in figures),
           *_accuracies(row), duration(row['seconds']['mean'])))
   notes = [*(f'{x}: {MEANINGS[x]}' for x in MEANINGS
-             if x in ('Oracle', 'MIA', *FIGURES.values())),
+             if x in ('Oracle', 'MIA', *figures.values())),
            f'± is half of the 95 % confidence interval over '
            f'{counted(len(results["seeds"]), "seed")}; the accuracies are '
-           'means.',
+           'means, the seconds those of one seed.',
            *([f'* {name(first)}: the highest mean ToW of a method.']
              if first else []),
            *(f'† {x}' for x in losses(results['rows']))]

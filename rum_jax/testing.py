@@ -83,10 +83,11 @@ def _apply(rule: Callable[[Subject], None], subject: Subject, name: str
   try:
     rule(subject)
   except Exception as error:
-    kind = '' if isinstance(error, AssertionError) else (
-        f'{type(error).__name__}: ')
-    raise AssertionError(
-        f'On {name} this rule is broken: {text} {kind}{error}') from error
+    said = (f'On {name} this rule is broken: {text} {error}'
+            if isinstance(error, AssertionError) else
+            f'On {name} it raised {type(error).__name__} while this rule was '
+            f'tried: {text} {error}')
+    raise AssertionError(said) from error
 
 
 def _build(factory: Factory, network: Any, from_scratch: bool) -> Subject:

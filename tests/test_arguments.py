@@ -14,7 +14,7 @@ from rum_jax.types import Dataset, Split, Variables
 VARIABLES = Variables({}, {})
 DATASET = Dataset(np.zeros((4, 1, 1, 1), np.uint8), np.zeros(4, np.int32))
 SOME = np.arange(2)
-SPLIT = Split(SOME, SOME)
+SPLIT = Split(SOME, SOME + 2)
 
 
 def refused(kind, message, variables=VARIABLES, dataset=DATASET,
@@ -56,20 +56,34 @@ def test_as_many_images_as_labels():
 
 
 @pytest.mark.parametrize('name', ['forget', 'retain'])
-@pytest.mark.parametrize('rows, kind, what', [
-    ([0, 1], TypeError, 'be an array of whole numbers, found list(…)'),
-    ([], TypeError, 'be an array of whole numbers, found list(…); for none of '
-     'them take np.zeros(0, int)'),
-    (np.array([]), TypeError, 'be an array of whole numbers, found an array of '
-     'float64 (0,); for none of them take np.zeros(0, int)'),
-    (SOME / 2, TypeError,
-     'be an array of whole numbers, found an array of float64 (2,)'),
-    (SOME == 0, TypeError, 'be an array of whole numbers, found an array of '
-     'bool (2,); np.flatnonzero turns a mask into rows'),
-    (SOME[None], ValueError, 'have one axis, found shape (1, 2)')])
-def test_rows(name, rows, kind, what):
-  refused(kind, f'Expected rows to {name} to {what}.',
+@pytest.mark.parametrize('rows, empty, found', [
+    ([0, 1], '', 'list(…)'), ([], '; for none np.zeros(0, int)', 'list(…)'),
+    (np.array([]), '; for none np.zeros(0, int)',
+     'an array of float64 (0,)'),
+    (SOME / 2, '', 'an array of float64 (2,)'),
+    (SOME == 0, '', 'an array of bool (2,)'), (None, '', 'None')])
+def test_rows(name, rows, empty, found):
+  refused(TypeError, f'Expected rows to {name} to be an array of whole '
+          f'numbers, such as np.flatnonzero of a mask{empty}, found {found}.',
           split=SPLIT._replace(**{name: rows}))
+
+
+def test_shapes_of_rows_and_labels():
+  refused(ValueError, 'Expected rows to forget to have one axis, found shape '
+          '(1, 2).', split=SPLIT._replace(forget=SOME[None]))
+  refused(ValueError, 'Expected dataset.label to have one axis, found shape '
+          '(4, 3).', dataset=DATASET._replace(label=np.eye(4, 3, dtype=int)))
+  refused(TypeError, 'Expected dataset.label to be an array of whole numbers, '
+          'such as class numbers, found an array of float64 (4, 3).',
+          dataset=DATASET._replace(label=np.eye(4, 3)))
+
+
+@pytest.mark.parametrize('split', [
+    Split(SOME, SOME + 1), Split(SOME[:0], np.array([3, 1, 1])),
+    Split(np.array([1, 1]), SOME[:0])])
+def test_rows_that_are_there_twice(split):
+  refused(ValueError, 'Expected every row once, to forget or to retain, found '
+          'row 1 twice.', split=split)
 
 
 def test_rows_that_are_not_there():

@@ -20,8 +20,10 @@ def test_readme_example_runs(capsys):
   assert len(statements) <= 30
   exec(compile(block, 'README.md', 'exec'), {})
   lines = capsys.readouterr().out.splitlines()
-  assert [x.split()[0] for x in lines] == ['unlearned', 'oracle']
-  assert all(0.8 < float(x.split()[1]) <= 1 for x in lines)
+  assert [x.split()[0] for x in lines] == ['unlearned', 'oracle', 'ToW']
+  figures = [[float(y) for y in re.findall(r'[\d.]+', x)] for x in lines]
+  assert [len(x) for x in figures] == [3, 3, 1]
+  assert all(0.8 < y <= 1 for x in figures for y in x)
 
 
 @pytest.mark.parametrize(

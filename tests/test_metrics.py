@@ -35,6 +35,15 @@ def test_accuracy_wants_a_label_for_each_example():
     metrics.accuracy(jnp.zeros((2, 5, 3)), jnp.zeros(4, int), jnp.arange(4))
 
 
+@pytest.mark.parametrize('index, found', [
+    (np.arange(3) == 1, r'bool\[3\]|bool \(3,\)'), ([0, 1], 'list'),
+    (np.ones(3), r'float')])
+def test_accuracy_wants_rows(index, found):
+  with pytest.raises(TypeError, match=(
+      f'index to be an array of whole numbers, .*found .*({found})')):
+    metrics.accuracy(np.eye(3), np.arange(3), index)
+
+
 def test_tug_of_war_by_hand():
   got = metrics.tug_of_war(
       jnp.array([0.1, -0.1, 0.0]), jnp.array([0.2, -0.2, 0.0]),

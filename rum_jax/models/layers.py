@@ -62,6 +62,7 @@ class Conv(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     arguments.check_count('size', self.size, 1)
+    arguments.check_count('stride', self.stride, 1)
     if self.size % 2 == 0:
       raise ValueError(f'Expected size={self.size} to be odd.')
     if not self.padded and min(x.shape[1:3]) < self.size:
