@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from rum_jax import arguments
+from rum_jax.models import layers
 from rum_jax.types import Array, Key, Model, Outputs, PyTree, Variables
 
 
@@ -108,16 +109,19 @@ def _check_outputs(module: nn.Module, outputs: Any, count: int) -> None:
 
 def _warn_of_padding(call: Callable[..., Any], args: Any, kwargs: Any,
                      context: nn.module.InterceptorContext) -> Any:
-  """Looks at Flax's own batch-norm, while training with a mask."""
-  module = context.module
-  if isinstance(module, nn.BatchNorm) and context.method_name == '__call__':
+  """Looks at batch-norm, ours and Flax's, while training with a mask."""
+  module, moves = context.module, False
+  if isinstance(module, layers.BatchNorm):
+    moves = kwargs.get('train', False)
+  elif isinstance(module, nn.BatchNorm):
     still = args[1] if args[1:] else kwargs.get('use_running_average')
-    still = module.use_running_average if still is None else still
-    if not still and kwargs.get('mask') is None:
-      warnings.warn(
-          f'{type(module).__name__} {"/".join(module.path)} was not given the '
-          'mask, so it counts padding as examples; '
-          'rum_jax.models.layers.BatchNorm takes it as it is.', stacklevel=1)
+    moves = not (module.use_running_average if still is None else still)
+  if (moves and context.method_name == '__call__'
+      and kwargs.get('mask') is None):
+    warnings.warn(
+        f'{"/".join(module.path)} was not given the mask, so it counts padding '
+        'as examples; rum_jax.models.layers.BatchNorm takes it as it is.',
+        stacklevel=1)
   return call(*args, **kwargs)
 
 

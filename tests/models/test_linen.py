@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rum_jax import models
+from rum_jax.models import layers
 from rum_jax.types import Outputs, Variables
 
 
@@ -150,6 +151,9 @@ class Odd(nn.Module):
     if self.wrong == 'masked':
       seen = None if mask is None else mask[:, None, None, None] > 0
       x = nn.BatchNorm()(x, not train, mask=seen)
+    if self.wrong in ('ours', 'ours, masked'):
+      seen = mask if self.wrong == 'ours, masked' else None
+      x = layers.BatchNorm()(x, train=train, mask=seen)
     if self.wrong == 'still':
       x = nn.BatchNorm(use_running_average=True)(x)
     flat = x.reshape(len(x), -1)
@@ -171,7 +175,8 @@ def test_outputs_of_another_shape_are_refused(wrong, message):
 
 
 @pytest.mark.parametrize('wrong, warned', [
-    ('', 0), ('masked', 0), ('still', 0), ('norm', 1)])
+    ('', 0), ('masked', 0), ('still', 0), ('norm', 1), ('ours, masked', 0),
+    ('ours', 1)])
 def test_batch_norm_that_counts_padding_is_warned_of(recwarn, wrong, warned):
   model = models.from_linen(Odd(wrong), (2, 2, 1))
   variables = model.init(jax.random.key(0))
@@ -182,8 +187,7 @@ def test_batch_norm_that_counts_padding_is_warned_of(recwarn, wrong, warned):
   model.apply(variables, images, train=True, mask=jnp.ones(3))
   assert len(recwarn) == warned
   for warning in recwarn:
-    assert 'BatchNorm BatchNorm_0 was not given the mask' in str(
-        warning.message)
+    assert 'BatchNorm_0 was not given the mask' in str(warning.message)
 
 
 @pytest.mark.parametrize('shape', [8, (8, 8), (1, 8, 8, 1)])
