@@ -71,8 +71,6 @@ def salun(
       `arguments.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
-  arguments.check_model(model)
-  arguments.check_optimizer(tx)
   arguments.check_range('density', density, 0, 1)
 
   def relabel(tx: optax.GradientTransformation) -> Unlearner:
