@@ -132,7 +132,8 @@ def main() -> None:
   found = search_methods(setup, groups, start, judge)
   how = {
       'command': shlex.join(['python', '-m', 'experiments.tune', *(
-          x for x in sys.argv[1:] if not x.startswith('--workdir='))]),
+          x for x in sys.argv[1:]
+          if not x.startswith(('--workdir=', '--data_dir=')))]),
       'criterion': 'mean ToW over the tuning seeds, judged on validation',
       **results.origin(setup)}
   kept = {'methods': {}, 'rum': [], 'searched': {}}
