@@ -92,11 +92,31 @@ def check_run(variables: Any, dataset: Any, split: Any) -> None:
   if images != labels:
     raise ValueError('Expected as many images as labels, found '
                      f'{images} and {labels}.')
-  known = [_known_rows(*each, labels) for each in split._asdict().items()]
-  rows, counts = np.unique(np.concatenate(known), return_counts=True)
+  for name, rows in split._asdict().items():
+    check_whole(f'rows to {name}', rows, 'np.flatnonzero of a mask')
+  known = {name: np.asarray(rows) for name, rows in split._asdict().items()
+           if _is_known(rows)}
+  for name, rows in known.items():
+    check_within(f'rows to {name}', rows, labels)
+  check_once(*known.values())
+
+
+def check_within(name: str, rows: np.ndarray, count: int, where: str = ''
+                 ) -> None:
+  """Raises `ValueError` at a row `[n]` that is not in `[0, count)`."""
+  wrong = rows[(rows < 0) | (rows >= count)]
+  if wrong.size:
+    raise ValueError(
+        f'Expected {name} in [0, {count}), found {wrong[0]}{where}.')
+
+
+def check_once(*parts: np.ndarray) -> None:
+  """Raises `ValueError` at a row that is there twice, in all parts `[n]`."""
+  rows, counts = np.unique(
+      np.concatenate([np.zeros(0, int), *parts]), return_counts=True)
   if (counts > 1).any():
-    raise ValueError('Expected every row once, to forget or to retain, found '
-                     f'row {rows[counts > 1][0]} twice.')
+    raise ValueError('Expected every row once, found row '
+                     f'{rows[counts > 1][0]} twice.')
 
 
 def check_whole(name: str, values: Any, such_as: str) -> None:
@@ -154,15 +174,7 @@ def _check_kind(name: str, value: Any, kind: type, hint: str = '') -> None:
                     f'found {described(value)}.')
 
 
-def _known_rows(name: str, rows: Any, count: int) -> np.ndarray:
-  """Rows `[n]` that are not traced, all of them in `[0, count)`."""
-  check_whole(f'rows to {name}', rows, 'np.flatnonzero of a mask')
-  if isinstance(rows, jax.core.Tracer) or not (
-      getattr(rows, 'is_fully_addressable', True) or rows.is_fully_replicated):
-    return np.zeros(0, int)
-  values = np.asarray(rows)
-  wrong = values[(values < 0) | (values >= count)]
-  if wrong.size:
-    raise ValueError(f'Expected rows to {name} in [0, {count}), found '
-                     f'{wrong[0]}.')
-  return values
+def _is_known(rows: Any) -> bool:
+  """Whether the values are at hand: neither traced nor with others alone."""
+  return not isinstance(rows, jax.core.Tracer) and (
+      getattr(rows, 'is_fully_addressable', True) or rows.is_fully_replicated)

@@ -217,15 +217,9 @@ def stages(groups: Sequence[np.ndarray], num_examples: int,
     if not np.issubdtype(group.dtype, np.integer):
       raise ValueError(f'Expected rows as whole numbers, found {group.dtype} '
                        f'in {where}.')
-    outside = group[(group < 0) | (group >= num_examples)]
-    if len(outside):
-      raise ValueError(f'Expected rows in [0, {num_examples}), found '
-                       f'{outside[0]} in {where}.')
+    arguments.check_within('rows', group, num_examples, f' in {where}')
   groups = tuple(g.astype(np.int32) for g in groups)
-  rows, counts = np.unique(np.concatenate(groups), return_counts=True)
-  if (counts > 1).any():
-    raise ValueError('Expected every row once, found row '
-                     f'{rows[counts > 1][0]} twice.')
+  arguments.check_once(*groups)
   retains = policy(groups, num_examples)
   if min(map(len, retains)) == 0:
     raise ValueError(f'Expected examples to retain: the forget set holds all '

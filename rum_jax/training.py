@@ -203,8 +203,7 @@ def descent(
     TypeError: if `tx` is no optimiser; when called, as `arguments.check_run`.
     ValueError: if `epochs` or `steps` is not a whole number of at least 0.
   """
-  arguments.check_optimizer(tx)
-  check_budget(epochs, steps)
+  check_fit(tx, epochs, steps)
 
   @arguments.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
@@ -215,8 +214,10 @@ def descent(
   return unlearn
 
 
-def check_budget(epochs: int, steps: int | None) -> None:
-  """Refuses a budget that is not a whole number of at least 0."""
+def check_fit(tx: optax.GradientTransformation, epochs: int,
+              steps: int | None) -> None:
+  """Refuses what is no optimiser, and budgets that are no counts."""
+  arguments.check_optimizer(tx)
   arguments.check_count('epochs', epochs)
   if steps is not None:
     arguments.check_count('steps', steps)

@@ -82,8 +82,8 @@ def test_shapes_of_rows_and_labels():
     Split(SOME, SOME + 1), Split(SOME[:0], np.array([3, 1, 1])),
     Split(np.array([1, 1]), SOME[:0])])
 def test_rows_that_are_there_twice(split):
-  refused(ValueError, 'Expected every row once, to forget or to retain, found '
-          'row 1 twice.', split=split)
+  refused(ValueError, 'Expected every row once, found row 1 twice.',
+          split=split)
 
 
 def test_rows_that_are_not_there():

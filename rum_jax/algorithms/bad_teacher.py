@@ -60,10 +60,9 @@ def bad_teacher(
     ValueError: if a hyper-parameter is out of range.
   """
   arguments.check_model(model)
-  arguments.check_optimizer(tx)
   arguments.check_range('temperature', temperature, 0, open_low=True)
   arguments.check_range('retain_share', retain_share, 0, 1)
-  training.check_budget(epochs, steps)
+  training.check_fit(tx, epochs, steps)
   draw = plans.over_both(batch_size)
 
   @arguments.checked

@@ -55,9 +55,8 @@ def cf_k(
       network has fewer than `k` modules.
   """
   arguments.check_model(model)
-  arguments.check_optimizer(tx)
   arguments.check_count('k', k, 1)
-  training.check_budget(epochs, steps)
+  training.check_fit(tx, epochs, steps)
   draw = plans.over_retain(batch_size)
 
   @arguments.checked

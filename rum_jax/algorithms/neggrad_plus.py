@@ -65,11 +65,10 @@ def neggrad_plus(
     ValueError: if a hyper-parameter is out of range.
   """
   arguments.check_model(model)
-  arguments.check_optimizer(tx)
   arguments.check_range('alpha', alpha, 0, 1)
   if cap is not None:
     arguments.check_range('cap', cap, 0)
-  training.check_budget(epochs, steps)
+  training.check_fit(tx, epochs, steps)
   draw = plans.pair(plans.over_retain(batch_size),
                     plans.over_forget(batch_size), fresh=not released)
 

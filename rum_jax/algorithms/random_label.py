@@ -58,8 +58,7 @@ def random_label(
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
   """
   arguments.check_model(model)
-  arguments.check_optimizer(tx)
-  training.check_budget(epochs, steps)
+  training.check_fit(tx, epochs, steps)
   draw = plans.over_both(batch_size)
 
   @arguments.checked

@@ -72,12 +72,11 @@ def scrub(
     ValueError: if a hyper-parameter is out of range.
   """
   arguments.check_model(model)
-  arguments.check_optimizer(tx)
   arguments.check_range('beta', beta, 0)
   arguments.check_range('gamma', gamma, 0)
   arguments.check_range('temperature', temperature, 0, open_low=True)
   arguments.check_count('msteps', msteps)
-  training.check_budget(epochs, steps)
+  training.check_fit(tx, epochs, steps)
   min_pass = plans.over_retain(batch_size)
   both = plans.then(plans.over_forget(batch_size), min_pass)
 

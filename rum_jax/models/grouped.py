@@ -57,12 +57,19 @@ def _forward(x: Array, kernel: Array, stride: int, padded: bool
 def _backward(stride: int, padded: bool, saved: tuple[Array, Array], dy: Array
               ) -> tuple[Array, Array]:
   x, kernel = saved
-  by_image = lambda x: lax_convolution(x, kernel, stride, padded)
   gradient = _kernel_gradient(stride, padded, groups=1)
-  return *jax.linear_transpose(by_image, x)(dy), gradient(x, dy, kernel)
+  return (_image_gradient(x, kernel, dy, stride, padded, 1),
+          gradient(x, dy, kernel))
 
 
 convolution.defvjp(_forward, _backward)
+
+
+def _image_gradient(x: Array, kernel: Array, dy: Array, stride: int,
+                    padded: bool, groups: int) -> Array:
+  """The gradient of images `[B, H, W, G · C]`, of which the type counts."""
+  by_image = lambda x: lax_convolution(x, kernel, stride, padded, groups)
+  return jax.linear_transpose(by_image, x)(dy)[0]
 
 
 def _kernel_gradient(stride: int, padded: bool, groups: int
@@ -111,9 +118,8 @@ def _kernel_gradient(stride: int, padded: bool, groups: int
 
   def backward(saved: tuple[Array, ...], change: Array) -> tuple[Array, ...]:
     x, dy, kernel = saved
-    by_image = lambda x: lax_convolution(x, change, stride, padded, groups)
-    return (*jax.linear_transpose(by_image, x)(dy), by_kernel(x)(change),
-            jnp.zeros_like(kernel))
+    return (_image_gradient(x, change, dy, stride, padded, groups),
+            by_kernel(x)(change), jnp.zeros_like(kernel))
 
   gradient.defvjp(forward, backward)
   return gradient
