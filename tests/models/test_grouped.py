@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,8 @@ import pytest
 from rum_jax.models import grouped
 
 CLOSE = {'rtol': 1e-10, 'atol': 1e-10}  # Double precision, sums of thousands.
+quickly = functools.partial(
+    jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 each = pytest.mark.parametrize('size, stride, padded', [
     (3, 1, True), (3, 2, True), (3, 1, False), (1, 2, True)])
 
@@ -37,7 +41,8 @@ def forms(stride: int, padded: bool):
 def test_gradients_of_all_orders(float64, size, stride, padded):
   x, kernel = drawn(2, 5, 6, 3), drawn(size, size, 3, 4)
   for ours, plain in zip(*forms(stride, padded), strict=True):
-    chex.assert_trees_all_close(ours(x, kernel), plain(x, kernel), **CLOSE)
+    chex.assert_trees_all_close(
+        quickly(ours)(x, kernel), quickly(plain)(x, kernel), **CLOSE)
 
 
 @each
@@ -47,13 +52,14 @@ def test_gradients_of_many(float64, size, stride, padded, axes):
   args = [a if x == 0 else a[0] for a, x in zip(args, axes)]
   for ours, plain in zip(*(f[:2] for f in forms(stride, padded)), strict=True):
     chex.assert_trees_all_close(
-        jax.vmap(ours, axes)(*args), jax.vmap(plain, axes)(*args), **CLOSE)
+        quickly(jax.vmap(ours, axes))(*args),
+        quickly(jax.vmap(plain, axes))(*args), **CLOSE)
 
 
 def test_examples_within_networks(float64):
   x, kernels = drawn(2, 3, 1, 5, 6, 3), drawn(2, 3, 3, 3, 4)
   (ours, *_), (plain, *_) = forms(1, True)
-  of_each = lambda fn: jax.vmap(jax.vmap(fn, (0, None)))
+  of_each = lambda fn: quickly(jax.vmap(jax.vmap(fn, (0, None))))
   chex.assert_trees_all_close(
       of_each(ours)(x, kernels), of_each(plain)(x, kernels), **CLOSE)
 

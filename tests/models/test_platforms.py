@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import re
 
 import jax
@@ -17,6 +18,7 @@ SHAPE, SEEDS = (8, 8, 3), 4
 NETWORK = models.ResNet(3, (1, 1), (8, 16))
 
 
+@functools.cache
 def training(platform: str, seeds: int) -> tuple[str, int]:
   """A training run in half precision as it is lowered, and its kernels."""
   model = models.from_linen(NETWORK, SHAPE, precision=jnp.bfloat16)
