@@ -19,7 +19,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import arguments, plans, training, trees
+from rum_jax import _checks, plans, training, trees
 from rum_jax.types import (
     Array, Dataset, Info, Key, Model, Outputs, Plan, PyTree, Split, Unlearner,
     Variables)
@@ -67,8 +67,8 @@ def recalibrated(unlearner: Unlearner, model: Model, batch_size: int = 256
     TypeError: if `unlearner` cannot be called.
     ValueError: if `batch_size` is not a whole number of at least 1.
   """
-  arguments.check_callable('unlearner', unlearner)
-  arguments.check_count('batch_size', batch_size, 1)
+  _checks.check_callable('unlearner', unlearner)
+  _checks.check_count('batch_size', batch_size, 1)
 
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Any
               ) -> tuple[Variables, Info]:
@@ -102,7 +102,7 @@ def moments(key: Key, model: Model, variables: Variables, dataset: Dataset,
   """
   if not jax.tree.leaves(variables.stats):
     return variables.stats
-  arguments.check_run(variables, dataset, split)
+  _checks.check_run(variables, dataset, split)
   dataset = jax.tree.map(jnp.asarray, dataset)
   plan = plans.over_retain(batch_size)(key, split)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import arguments
+from rum_jax import _checks
 from rum_jax.types import PyTree
 
 
@@ -32,9 +32,9 @@ def sgd(
     ValueError: if a number is out of range.
   """
   if not callable(learning_rate):
-    arguments.check_range('learning_rate', learning_rate, 0)
-  arguments.check_range('momentum', momentum, 0, 1)
-  arguments.check_range('weight_decay', weight_decay, 0)
+    _checks.check_range('learning_rate', learning_rate, 0)
+  _checks.check_range('momentum', momentum, 0, 1)
+  _checks.check_range('weight_decay', weight_decay, 0)
   return optax.chain(
       optax.add_decayed_weights(weight_decay),
       optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov))

@@ -16,6 +16,7 @@ import jax
 Array = jax.Array
 Key = jax.Array
 PyTree = Any
+GROUPS = ('low', 'medium', 'high')
 
 
 class Variables(NamedTuple):

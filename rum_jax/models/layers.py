@@ -16,9 +16,9 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import arguments
-from rum_jax.models import grouped, normalization
-from rum_jax.models.convolution import patch_convolution
+from rum_jax import _checks
+from rum_jax.models import kernels
+from rum_jax.models.kernels import patch_convolution
 from rum_jax.types import Array, Key
 
 
@@ -61,8 +61,8 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    arguments.check_count('size', self.size, 1)
-    arguments.check_count('stride', self.stride, 1)
+    _checks.check_count('size', self.size, 1)
+    _checks.check_count('stride', self.stride, 1)
     if self.size % 2 == 0:
       raise ValueError(f'Expected size={self.size} to be odd.')
     if not self.padded and min(x.shape[1:3]) < self.size:
@@ -73,7 +73,7 @@ class Conv(nn.Module):
     how = {'stride': self.stride, 'padded': self.padded}
     y = lax.platform_dependent(
         x, kernel, cpu=functools.partial(patch_convolution, **how),
-        default=functools.partial(grouped.convolution, **how))
+        default=functools.partial(kernels.grouped_convolution, **how))
     if self.bias:
       y += self.param('bias', nn.initializers.zeros, (self.features,))
     return y
@@ -98,9 +98,9 @@ class BatchNorm(nn.Module):
     mean = self.variable('batch_stats', 'mean', jnp.zeros, channels)
     var = self.variable('batch_stats', 'var', jnp.ones, channels)
     if not train:
-      return normalization.scaled(
+      return kernels.scaled(
           x, mean.value, var.value + self.epsilon, scale, bias).astype(kind)
-    y, batch_mean, batch_var, count = normalization.normalised(
+    y, batch_mean, batch_var, count = kernels.normalised(
         x, scale, bias, mask, self.epsilon)
     if not self.is_initializing():
       rate = (1 - self.momentum) * (count > 0)

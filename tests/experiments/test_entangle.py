@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import assembly, results
+from rum_jax.pipeline import assembly, results
 from tests.experiments.conftest import TINY
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax import batch_norm, models, modules
-from rum_jax.models.weights import torch_shapes
+from rum_jax import batch_norm, models, subspaces
+from rum_jax.models.torch_weights import torch_shapes
 from rum_jax.types import Variables
 
 SHAPES = json.loads(
@@ -163,7 +163,7 @@ def test_every_parameter_learns_and_every_moment_moves(cpu_pass, name):
 
 @each
 def test_modules_in_forward_order(name):
-  assert modules.forward_order(*small(name), IMAGES) == ORDER[name]
+  assert subspaces.forward_order(*small(name), IMAGES) == ORDER[name]
 
 
 @each
@@ -196,7 +196,7 @@ def test_frozen_and_held(plain, name):
 
   def pair(variables):
     still = batch_norm.frozen(model)
-    moving = modules.held(model, ORDER[name][-3:])
+    moving = subspaces.held(model, ORDER[name][-3:])
     return (still.apply(variables, IMAGES, train=True),
             model.apply(variables, IMAGES, train=False),
             moving.apply(variables, IMAGES, train=True))
