@@ -124,7 +124,7 @@ def main() -> None:
   models, notes = subset_models.ensemble(setup, first)
   estimated = subset_models.estimate(setup, models)
   found = reliability.report(models, setup.source.num_train,
-                           setup.recipe.forget // 3, TARGET.value)
+                             setup.recipe.forget // 3, TARGET.value)
   if COMPARE.value:
     other = subset_models.published(setup, COMPARE.value)
     agrees = reliability.agreement(

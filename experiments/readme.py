@@ -6,8 +6,9 @@ Blocks of the pages in `PAGES` are filled from `results/`: each
 `<!-- results:NAME -->` from `NAME.json`, the `results.json` of a run;
 `<!-- difficulty:NAME -->` and the like from `difficulty_NAME.json`; and
 `<!-- speed -->` from what `experiments.bench.benchmark
---json=results/speed_….json` wrote. `<!-- methods -->` is of the docstrings of the algorithms, `<!-- variants
--->` of what the report says of them. A test holds all of them to it.
+--json=results/speed_….json` wrote. `<!-- methods -->` is of the docstrings of
+the algorithms, `<!-- variants -->` of what the report says of them. A test
+holds all of them to it.
 """
 
 from __future__ import annotations

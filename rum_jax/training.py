@@ -200,7 +200,7 @@ def descent(
     An unlearner.
 
   Raises:
-    TypeError: if `tx` is no optimiser; when called, as `arguments.check_run`.
+    TypeError: if `tx` is no optimiser; when called, as `_checks.check_run`.
     ValueError: if `epochs` or `steps` is not a whole number of at least 0.
   """
   check_fit(tx, epochs, steps)

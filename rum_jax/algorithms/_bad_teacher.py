@@ -56,7 +56,7 @@ def bad_teacher(
 
   Raises:
     TypeError: if `model` or `tx` is of another type; when called, as
-      `arguments.check_run`.
+      `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
   _checks.check_model(model)

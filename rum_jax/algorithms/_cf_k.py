@@ -50,7 +50,7 @@ def cf_k(
 
   Raises:
     TypeError: if `model` or `tx` is of another type; when called, as
-      `arguments.check_run`.
+      `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range or, when called, if the
       network has fewer than `k` modules.
   """

@@ -39,7 +39,7 @@ def finetune(
 
   Raises:
     TypeError: if `model` or `tx` is of another type; when called, as
-      `arguments.check_run`.
+      `_checks.check_run`.
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
   """
   return training.descent(

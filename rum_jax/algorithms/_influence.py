@@ -62,7 +62,7 @@ def influence(
 
   Raises:
     TypeError: if `model` is of another type; when called, as
-      `arguments.check_run`.
+      `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
   _checks.check_model(model)

@@ -55,7 +55,7 @@ def l1_sparse(
 
   Raises:
     TypeError: if `model` or `tx` is of another type; when called, as
-      `arguments.check_run`.
+      `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
   _checks.check_range('alpha', alpha, 0)

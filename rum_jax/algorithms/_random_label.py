@@ -54,7 +54,7 @@ def random_label(
 
   Raises:
     TypeError: if `model` or `tx` is of another type; when called, as
-      `arguments.check_run`.
+      `_checks.check_run`.
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
   """
   _checks.check_model(model)

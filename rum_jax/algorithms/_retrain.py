@@ -43,7 +43,7 @@ def retrain(
 
   Raises:
     TypeError: if `model` or `tx` is of another type; when called, as
-      `arguments.check_run`.
+      `_checks.check_run`.
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
   """
   train = training.descent(

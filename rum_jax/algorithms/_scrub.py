@@ -68,7 +68,7 @@ def scrub(
 
   Raises:
     TypeError: if `model` or `tx` is of another type; when called, as
-      `arguments.check_run`.
+      `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
   _checks.check_model(model)

@@ -53,7 +53,7 @@ def ssd(
 
   Raises:
     TypeError: if `model` is of another type; when called, as
-      `arguments.check_run`.
+      `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
   _checks.check_model(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rum_jax.datasets.digits import digits
+from rum_jax.datasets._digits import digits
 from rum_jax.datasets.sources import Source
 from rum_jax.datasets.sources import from_arrays
 from rum_jax.datasets.sources import from_npz
@@ -12,7 +12,7 @@ from rum_jax.datasets.splits import hold_out
 from rum_jax.datasets.splits import leave_out
 from rum_jax.datasets.tfds import NAMES as TFDS
 from rum_jax.datasets.tfds import from_tfds
-from rum_jax.datasets.tiny_imagenet import tiny_imagenet
+from rum_jax.datasets._tiny_imagenet import tiny_imagenet
 
 __all__ = [
     'TFDS', 'Source', 'corrupted', 'digits', 'from_arrays', 'from_npz',

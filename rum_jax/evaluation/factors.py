@@ -1,12 +1,20 @@
-"""What makes unlearning hard: one forget set of each level of a factor.
+"""What makes unlearning hard, and how far that moves with what was chosen.
 
-The paper says that unlearning is harder the more memorized the forget set, and
-the more entangled it is with the retain set. Harder means here: a lower figure
-(ToW, ToW-MIA) of the same method, against an oracle retrained without that very
-set. Levels are paired by seed, since they start from the same originals.
+There is one forget set of each level of a factor. The paper says that
+unlearning is harder the more memorized the forget set, and the more entangled
+it is with the retain set. Harder means here: a lower figure (ToW, ToW-MIA) of
+the same method, against an oracle retrained without that very set. Levels are
+paired by seed, since they start from the same originals.
+
+A variation differs from the reference in one choice: the seed, the layer, the
+network, the procedure or the size. It is asked for three things: whether it
+picks the same examples, whether its sets are in order of entanglement by the
+reference's measure where that did not choose them, and whether unlearning falls
+from low to high.
 
 References:
-  Zhao et al., What makes unlearning hard and what to do about it, 2024.
+  Zhao et al., What makes unlearning hard and what to do about it, 2024: one
+  embedding, one partition and one size.
 """
 
 from __future__ import annotations
@@ -97,7 +105,7 @@ def entry(axis: str, value: str, shares: dict[str, Any],
     value: what it is here.
     shares: of `compared`.
     es: `[S]` ES of low, medium and high by the reference's features.
-    rows: of `difficulty.by_level`; that of the second oracle is left out.
+    rows: of `by_level`; that of the second oracle is left out.
     chosen: whether that very ES chose them, so that they cannot but be in
       order.
     control: whether its groups rank by nothing.

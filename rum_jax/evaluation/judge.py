@@ -66,8 +66,9 @@ def behaviour(logits: Array, labels: Array, subsets: Subsets,
   def accuracy(rows: np.ndarray) -> np.ndarray:
     return np.asarray(metrics.accuracy(logits, labels, rows), np.float64)
 
-  mia = [membership.svc_attack(c[subsets.retain], c[subsets.test],
-                            c[subsets.forget], seed=seed) for c in confidence]
+  mia = [membership.svc_attack(
+      c[subsets.retain], c[subsets.test], c[subsets.forget], seed=seed)
+         for c in confidence]
   return Behaviour(
       forget=accuracy(subsets.forget),
       groups=np.stack([accuracy(g) for g in subsets.groups], axis=-1),

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy  # Its parts are imported when they are first used.
 
-from rum_jax import evaluation, refinement, trees, types
+from rum_jax import evaluation, refinement, trees
 from rum_jax.memorization import ensemble, estimator
 from rum_jax.memorization.ensemble import Ensemble
 from rum_jax.memorization.estimator import Memorization
+from rum_jax.types import GROUPS
 
 Choose = Callable[[np.ndarray, int, int], Sequence[np.ndarray]]
 
@@ -267,7 +268,7 @@ def agreement(score: np.ndarray, other: np.ndarray, size: int
   """
   shared = overlaps(score, other, size, refinement.by_score)
   return {'spearman': evaluation.rank_correlation(score, other),
-          **dict(zip(types.GROUPS, shared)), 'chance': size / len(score)}
+          **dict(zip(GROUPS, shared)), 'chance': size / len(score)}
 
 
 def summary(scores: Memorization) -> dict[str, Any]:

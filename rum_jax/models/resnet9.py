@@ -30,7 +30,7 @@ class Unit(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
     x = Conv(self.features, self.size, self.stride, self.padded,
-                    initializer=layers.torch_uniform, name='conv')(x)
+             initializer=layers.torch_uniform, name='conv')(x)
     return jax.nn.relu(
         BatchNorm(name='norm')(x, train=train, mask=mask))
 

@@ -126,8 +126,8 @@ def fit_of(recipe: Recipe, model: Model, num_examples: int) -> resumable.Fit:
                    weight_decay=recipe.weight_decay)
   augment = edits.crop_and_flip() if recipe.augment else None
   return resumable.Fit(objectives.supervised(model, augment), tx,
-                  plans.over_retain(recipe.batch_size), recipe.epochs,
-                  recipe.epochs * length, num_examples)
+                       plans.over_retain(recipe.batch_size), recipe.epochs,
+                       recipe.epochs * length, num_examples)
 
 
 def schedule(recipe: Recipe, length: int) -> optax.Schedule:

@@ -111,7 +111,7 @@ def _save(folder: pathlib.Path, identity: dict[str, Any], run: resumable.Run,
             for i, x in enumerate(jax.tree.leaves(run))}
   older = _places(folder)
   artefacts.save(_place(folder, done), {**identity, 'epoch': done},
-                   artefacts.Artefact({}, leaves, notes))
+                 artefacts.Artefact({}, leaves, notes))
   for place in older if hosts.first() else ():
     shutil.rmtree(place)
 

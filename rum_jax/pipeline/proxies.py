@@ -163,7 +163,7 @@ def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
       'estimate_seconds': whole, 'group_size': setup.recipe.forget // 3,
       'proxies': {name: {
           **comparison.compared(truth, means[name], x.runs,
-                                  setup.recipe.forget // 3),
+                                setup.recipe.forget // 3),
           'seconds': x.seconds, 'share': whole and x.seconds / whole}
                   for name, x in found.items()}}
   files.write_json(setup.root / 'proxies.json', about)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rum_jax import types
 from rum_jax.memorization import ensemble
+from rum_jax.types import GROUPS
 
 
 def agreement_line(name: str, found: Mapping[str, float]) -> str:
@@ -16,7 +16,7 @@ def agreement_line(name: str, found: Mapping[str, float]) -> str:
 
 
 def _shares(found: Mapping[str, float]) -> str:
-  return ', '.join(f'{found[g]:.2f} of {g}' for g in types.GROUPS)
+  return ', '.join(f'{found[g]:.2f} of {g}' for g in GROUPS)
 
 
 def lines(found: Mapping[str, Any]) -> Sequence[str]:

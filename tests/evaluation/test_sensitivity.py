@@ -24,7 +24,7 @@ def row(method, fall):
 def entry(axis, value, fall, es=None, shares=None, control=False):
   rows = [row('do_nothing', 0.0), row('another_oracle', 0.0), row('ssd', fall)]
   return factors.entry(axis, value, shares or SHARES, es or ES, rows,
-                           chosen=es is None, control=control)
+                       chosen=es is None, control=control)
 
 
 @pytest.fixture

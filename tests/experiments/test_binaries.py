@@ -166,7 +166,7 @@ def test_train_says_how_good_the_originals_are(run, workdir):
 
 def test_benchmark_prices_algorithms(run, tmp_path):
   path = tmp_path / 'speed.json'
-  process = run('benchmark', '--suite=algorithms', '--networks=mlp',
+  process = run('bench.benchmark', '--suite=algorithms', '--networks=mlp',
                 '--methods=finetune,ssd', '--repeats=1', f'--json={path}')
   assert process.returncode == 0, process.stderr
   figures = json.loads(path.read_text())['figures']

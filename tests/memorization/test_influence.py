@@ -41,7 +41,7 @@ def test_pairs_are_a_double_loop(models, block):
   correct, inside, score = models
   want = naive(correct, inside, score, 0.25, 0.15)
   got = influence.pairs(pack(correct), pack(inside), score, 18,
-                              block=block)
+                        block=block)
   assert got.found == len(want) > 20
   for a, b in zip(got[:4], zip(*want), strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-12)
@@ -94,9 +94,9 @@ def test_mismatched_models_show_what_chance_does():
     assert abs(got.found - 10_000 * 0.0086) < 74
   # Where there is influence, mismatched models lose it.
   mine = influence.pairs(inside, inside, np.ones(200), 200,
-                               min_influence=0.9)
+                         min_influence=0.9)
   other = influence.pairs(inside, influence.mismatched(inside),
-                                np.ones(200), 200, min_influence=0.9)
+                          np.ones(200), 200, min_influence=0.9)
   assert (mine.found, other.found) == (200, 0)
 
 
@@ -105,7 +105,7 @@ def test_mismatched_models_show_what_chance_does():
 def test_bits_that_do_not_fit_are_refused(correct, inside):
   with pytest.raises(ValueError) as error:
     influence.pairs(np.zeros(correct, np.uint8),
-                          np.zeros(inside, np.uint8), np.ones(21), 18)
+                    np.zeros(inside, np.uint8), np.ones(21), 18)
   for text in ('[M, 3] for num_test=18', '[M, 3] for 21 scores', str(correct),
                str(inside)):
     assert text in str(error.value)

@@ -9,9 +9,10 @@ import re
 import numpy as np
 import pytest
 
-from rum_jax import evaluation, reporting, types
+from rum_jax import evaluation, reporting
 from rum_jax.evaluation import results
 from rum_jax.reporting import markup, vocabulary
+from rum_jax.types import GROUPS
 
 JITTER = np.array([-0.01, 0.0, 0.01])
 TOW = {
@@ -43,7 +44,7 @@ def make_row(method, variant, tow, by_group):
       'steps': [20] * len(stages), 'diverged': [],
       'groups': {group: {'tow': figure(value + JITTER),
                          'forget_accuracy': figure(value + JITTER)}
-                 for group, value in zip(types.GROUPS, by_group, strict=True)},
+                 for group, value in zip(GROUPS, by_group, strict=True)},
       'setting': None if variant == 'reference' else stages}
 
 
@@ -67,10 +68,10 @@ def make_results(tow=None, by_group=(0.99, 0.70, 0.10), spread=0.001):
                       'commit': None},
       'data_hash': 'abc123', 'seeds': [0, 1, 2],
       'examples': {'train': 1438, 'held_out': 359}, 'corrupted': [3, 5, 8],
-      'groups': {group: about for group in types.GROUPS},
+      'groups': {group: about for group in GROUPS},
       'oracle': {'seconds': 0.5, 'mia': accuracy, 'forget_accuracy': accuracy,
                  'retain_accuracy': accuracy, 'test_accuracy': accuracy,
-                 'groups': {group: accuracy for group in types.GROUPS}},
+                 'groups': {group: accuracy for group in GROUPS}},
       'rows': made, 'differences': differences}
 
 
@@ -388,7 +389,7 @@ def test_page_names_the_proxy_that_the_groups_were_chosen_by():
   results['recipe']['refine_by'] = 'held_out_retraining'
   about = {**results['groups']['low'], 'mean_memorization': None,
            'mean_score': 1.25}
-  results['groups'] = dict.fromkeys(types.GROUPS, about)
+  results['groups'] = dict.fromkeys(GROUPS, about)
   text = reporting.page(results, {'memorization_histogram': '<svg></svg>'})
   for said in ('48 of high memorization by held out retraining.',
                'Mean memorization by held out retraining',

@@ -27,7 +27,7 @@ def patch_convolution(x: Array, kernel: Array, stride: int = 1,
 
   One fused sum where it has few terms; products of matrices elsewhere: of
   points, of the whole image, of Winograd's tiles, also for 5×5 with stride 2,
-  or of patches. Arguments and results are those of `grouped.lax_convolution`.
+  or of patches. Arguments and results are those of `xla.lax_convolution`.
   """
   pixels, taps = x.shape[1] * x.shape[2], kernel.shape[0] * kernel.shape[1]
   margins = patches.margins_of(kernel, padded)

@@ -20,7 +20,7 @@ def sensitivity_of_entanglement(found: Sequence[dict[str, Any]]) -> str:
   """A line a variation: what it shares with the reference, and what it finds.
 
   Args:
-    found: of `sensitivity.entry`, the reference first.
+    found: of `factors.entry`, the reference first.
 
   Returns:
     SVG.
