@@ -210,7 +210,7 @@ def resources(row: dict[str, Any], flops: float, image: np.ndarray
 
 def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
   """MiB that our process, and PyTorch's, held at most: of a GPU, if on one."""
-  code = ('from experiments import memory, torch_side; memory.print_peak('
+  code = ('from experiments.bench import memory, torch_side; memory.print_peak('
           f'torch_side.peak("{network}", {image.shape}, {batch}, '
           f'{on_gpu()}, {app.recipe().precision == "bfloat16"}))')
   ours, found = ['-m', 'experiments.bench.benchmark', *sys.argv[1:], '--alone',

@@ -16,7 +16,8 @@ SHARED = """
 import pathlib
 import jax
 jax.config.update('jax_num_cpu_devices', 2)
-from experiments import programs, recipes, stages
+from rum_jax import recipes
+from rum_jax.pipeline import programs, stages
 mine = programs.Programs(None, 2)
 setup = stages.prepare(
     recipes.Recipe(network='cnn'), pathlib.Path(), '', mine)
