@@ -23,6 +23,7 @@ from rum_jax.evaluation.factors import by_level
 from rum_jax.pipeline import assembly, jobs, results, stages, subset_models
 from rum_jax.reporting import figures, findings_on_factors
 from rum_jax.storage import files
+from rum_jax.types import GROUPS
 
 PARTS_SEED = 3  # Breaks ties where the partition is cut.
 
@@ -59,7 +60,7 @@ def main() -> None:
              'entanglement': by_entanglement(setup)}
   found = {}
   for factor, groups in factors.items():
-    each = dict(zip(results.GROUPS, (
+    each = dict(zip(GROUPS, (
         judged(setup, rows, scores) for rows in groups), strict=True))
     rows = by_level(each)
     said = findings_on_factors.answer(rows, factor)

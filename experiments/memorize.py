@@ -84,7 +84,7 @@ def merged(setup: stages.Setup, folders: list[str]) -> tuple[int, int]:
   return whole
 
 
-def write_influence(setup: stages.Setup, models: stages.Ensemble,
+def write_influence(setup: stages.Setup, models: ensemble.Ensemble,
                     score: np.ndarray) -> None:
   """Writes the pairs: rows in the run and in the published data set."""
   row, n = setup.source.row, setup.source.num_train

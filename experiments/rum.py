@@ -21,6 +21,7 @@ from rum_jax.commands import app
 from rum_jax.pipeline import jobs, proxies, results, stages
 from rum_jax.pipeline.progress import Progress
 from rum_jax.storage import artefacts, files, hosts
+from rum_jax.types import GROUPS
 
 
 def unlearn_all(setup: stages.Setup, todo: list[jobs.Job],
@@ -65,7 +66,7 @@ def main() -> None:
   models = stages.references(setup, retain)
   todo = jobs.jobs_of(setup, groups)
   done = unlearn_all(setup, todo, models.original)
-  named = dict(zip(results.GROUPS, groups))
+  named = dict(zip(GROUPS, groups))
   found = results.judged(
       setup, named, retain, models, list(zip(todo, done)), scores)
   stood = results.stands(setup.root, found)

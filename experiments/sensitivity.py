@@ -30,7 +30,7 @@ from rum_jax.evaluation import factors
 from rum_jax.pipeline import assembly, results, stages
 from rum_jax.reporting import figures, findings_on_factors
 from rum_jax.storage import files
-from rum_jax.types import Array, Variables
+from rum_jax.types import Array, GROUPS, Variables
 
 OTHERS = flags.DEFINE_list(
     'others', ['cnn'], 'Other networks whose embeddings are tried.')
@@ -114,7 +114,7 @@ def main() -> None:
   for way in variations(setup, features):
     chosen = partitions.by_measured_score(way.features, way.parts)
     reference = reference or chosen.groups
-    rows = factors.by_level(dict(zip(results.GROUPS, (
+    rows = factors.by_level(dict(zip(GROUPS, (
         judged(setup, rows, None) for rows in chosen.groups))))
     es = [np.asarray(entanglement.entanglement_scores(features, g[None]))[:, 0]
           for g in chosen.groups]

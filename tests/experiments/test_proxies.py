@@ -9,6 +9,7 @@ import pytest
 from rum_jax import recipes, refinement
 from rum_jax.memorization import learning_events
 from rum_jax.pipeline import proxies, results, stages
+from rum_jax.types import GROUPS
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +69,7 @@ def test_groups_are_those_of_a_proxy_and_take_no_models(scored, tmp_path):
   groups, retain = stages.choose(setup, score)
   want = refinement.by_score(score, 5, middle=None, seed=refinement.TIES)
   found = results.describe_groups(
-      setup, dict(zip(results.GROUPS, groups)), retain,
+      setup, dict(zip(GROUPS, groups)), retain,
       stages.originals(setup), score)
   for rows, about in zip(want, found.values(), strict=True):
     assert about['rows'] == rows.tolist()

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from rum_jax import memorization
+from rum_jax import evaluation, memorization
 from rum_jax.memorization import ensemble, reliability
 from rum_jax.memorization.estimator import LEVELS, Seen
 from rum_jax.reporting import sentences
@@ -63,11 +63,11 @@ def test_report_is_json_of_what_was_measured(seen):
   assert [p['models'] for p in found['convergence']] == [50, 100, 150]
   even, odd = memorization.halves(models.correct, models.inside, 90)
   assert found['correctness']['split_half']['spearman'] == pytest.approx(
-      ensemble.reliability.rank_correlation(even.score, odd.score))
+      evaluation.rank_correlation(even.score, odd.score))
   halves = [memorization.estimate_probability(memorization.add_up(
       seen.level[i::2], seen.inside[i::2])).score for i in (0, 1)]
   assert found['probability']['split_half']['spearman'] == pytest.approx(
-      ensemble.reliability.rank_correlation(*halves))
+      evaluation.rank_correlation(*halves))
   assert found['recommendation']['models'] > 75
   lines = sentences.lines(found)
   assert len(lines) == 6 and lines[5] == found['recommendation']['sentence']
