@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rum_jax.models.airbench import AirBench
 from rum_jax.models.linen import from_linen
 from rum_jax.models.linen import hidden_layers
 from rum_jax.models.resnet import ResNet
@@ -16,6 +17,7 @@ from rum_jax.models.weights import from_torch
 from rum_jax.models.weights import read_safetensors
 
 __all__ = [
-    'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'from_linen', 'from_torch',
-    'hidden_layers', 'read_safetensors', 'resnet18', 'resnet50', 'vgg16',
+    'AirBench', 'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'from_linen',
+    'from_torch', 'hidden_layers', 'read_safetensors', 'resnet18', 'resnet50',
+    'vgg16',
 ]
