@@ -89,4 +89,4 @@ def data_parallel(model: Model) -> Model:
             variables, filled(images), filled(mask))
     return jax.tree.map(lambda x: x[:size], outputs), stats
 
-  return Model(model.init, apply)
+  return model._replace(apply=apply)

@@ -66,12 +66,13 @@ BLIND = Observer(lambda variables: (), lambda kept, state, dataset: kept)
 
 
 def begin(model: Model, fit: Fit, observer: Observer = BLIND
-          ) -> Callable[[Key], Run]:
-  """`key -> run` before its first epoch."""
+          ) -> Callable[[Key, Dataset, Split], Run]:
+  """`(key, dataset, split) -> run` before its first epoch."""
 
-  def start(key: Key) -> Run:
+  def start(key: Key, dataset: Dataset, split: Split) -> Run:
     key_init, _ = jax.random.split(key)
-    state = training.start(model.init(key_init), fit.tx)
+    variables = training.fresh(key_init, model, dataset, split.retain)
+    state = training.start(variables, fit.tx)
     return Run(state, jnp.full((fit.steps,), jnp.nan),
                observer.begin(state.variables))
 

@@ -120,7 +120,7 @@ def held(model: Model, names: Collection[str]) -> Model:
         if name in params and name not in names else value
         for name, value in stats.items()}
 
-  return Model(model.init, apply)
+  return model._replace(apply=apply)
 
 
 def gated(tx: optax.GradientTransformation, params: PyTree,

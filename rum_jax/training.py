@@ -59,6 +59,12 @@ def gather(dataset: Dataset, plan: Plan, progress: Array, epoch: Array
       progress=progress, epoch=epoch)
 
 
+def fresh(key: Key, model: Model, dataset: Dataset, rows: Array) -> Variables:
+  """The variables of a network that is about to train on `rows` `[n]`."""
+  dataset = jax.tree.map(jnp.asarray, dataset)
+  return model.init_from_data(model.init(key), dataset, rows)
+
+
 def start(variables: Variables, tx: optax.GradientTransformation) -> State:
   """The state before the first epoch."""
   return State(variables, tx.init(variables.params), jnp.zeros((), jnp.int32))

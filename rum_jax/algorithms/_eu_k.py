@@ -64,7 +64,7 @@ def eu_k(
               ) -> tuple[Variables, Info]:
     names = subspaces.last(model, variables, dataset.image[:1], k)
     key_init, key_fit = jax.random.split(key)
-    fresh = model.init(key_init)
+    fresh = training.fresh(key_init, model, dataset, split.retain)
     start = Variables(*(_swapped(old, new, names)
                         for old, new in zip(variables, fresh)))
     return training.fit(

@@ -54,6 +54,7 @@ def retrain(
               split: Split) -> tuple[Variables, Info]:
     del variables
     key_init, key_train = jax.random.split(key)
-    return train(key_train, model.init(key_init), dataset, split)
+    return train(key_train, training.fresh(
+        key_init, model, dataset, split.retain), dataset, split)
 
   return unlearn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rum_jax.memorization import comparison, ensemble, influence
 from rum_jax.memorization import learning_events, observers, proxies, published
-from rum_jax.memorization import reliability, score_files
+from rum_jax.memorization import reliability, score_files, shards
 from rum_jax.memorization.estimator import add_up
 from rum_jax.memorization.estimator import estimate
 from rum_jax.memorization.estimator import estimate_probability
@@ -27,5 +27,5 @@ __all__ = [
     'ensemble', 'estimate', 'estimate_probability', 'from_sums', 'halves',
     'influence', 'join', 'learning_events', 'membership', 'observers', 'pack',
     'proxies', 'published', 'random_subset', 'reliability', 'score_files',
-    'seen', 'tally', 'unpack',
+    'seen', 'shards', 'tally', 'unpack',
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rum_jax.models.adapters import from_linen
 from rum_jax.models.adapters import hidden_layers
+from rum_jax.models.airbench import AirBench
 from rum_jax.models.resnet import ResNet
 from rum_jax.models.resnet import resnet18
 from rum_jax.models.resnet import resnet50
@@ -16,6 +17,7 @@ from rum_jax.models.torch_weights import from_torch
 from rum_jax.models.torch_weights import read_safetensors
 
 __all__ = [
-    'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'from_linen', 'from_torch',
-    'hidden_layers', 'read_safetensors', 'resnet18', 'resnet50', 'vgg16',
+    'AirBench', 'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'from_linen',
+    'from_torch', 'hidden_layers', 'read_safetensors', 'resnet18', 'resnet50',
+    'vgg16',
 ]

@@ -15,7 +15,10 @@ import jax.numpy as jnp
 
 from rum_jax import _checks
 from rum_jax.models.layers import BatchNorm
-from rum_jax.types import Array, Key, Model, Outputs, PyTree, Variables
+from rum_jax.types import (
+    Array, Dataset, Key, Model, Outputs, PyTree, Variables)
+
+_ENOUGH = 5000  # Images from which a module computes its statistics.
 
 
 def from_linen(
@@ -40,7 +43,9 @@ def from_linen(
       the digits that the last product left them. By default nothing changes.
 
   Returns:
-    The two pure functions.
+    The pure functions. A module with a method `from_images(images) -> dict` has
+    these entries of its statistics computed from (up to 5,000 of) the images
+    that it is about to train on.
 
   Raises:
     ValueError: if `image_shape` does not have three entries, an `std` is not
@@ -81,7 +86,21 @@ def from_linen(
     return (Outputs(*(x.astype(kind) for x in outputs)),
             new.get('batch_stats', variables.stats))
 
-  return Model(jax.jit(init), apply)
+  return Model(jax.jit(init), apply, _init_from_data(module, normalise))
+
+
+def _init_from_data(module: nn.Module, normalise: Callable[[Array], Array]
+                    ) -> Callable[[Variables, Dataset, Array], Variables]:
+  """What the module's `from_images`, if it has one, makes of the first rows."""
+
+  def replaced(variables: Variables, dataset: Dataset, rows: Array
+               ) -> Variables:
+    if not hasattr(module, 'from_images'):
+      return variables
+    new = module.from_images(normalise(dataset.image[rows[:_ENOUGH]]))
+    return variables._replace(stats={**variables.stats, **new})
+
+  return replaced
 
 
 def _check_call(module: nn.Module) -> None:
@@ -126,10 +145,10 @@ def _warn_of_padding(call: Callable[..., Any], args: Any, kwargs: Any,
 
 
 def _lowered(params: PyTree, precision: jnp.dtype) -> PyTree:
-  """All but what has a scale, which is batch-norm's."""
+  """Casts all parameters to `precision` except those of batch-norm."""
   if not isinstance(params, Mapping):
     return params.astype(precision)
-  return params if 'scale' in params else {
+  return params if set(params) <= {'scale', 'bias'} else {
       name: _lowered(x, precision) for name, x in params.items()}
 
 

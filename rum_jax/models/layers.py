@@ -38,6 +38,15 @@ def torch_uniform(key: Key, shape: Sequence[int], dtype: Any = float) -> Array:
   return values.reshape(shape)
 
 
+def convolved(x: Array, kernel: Array, stride: int = 1, padded: bool = True
+              ) -> Array:
+  """Convolution of `[B, H, W, C]` with `[h, w, C, D]`: `[B, H', W', D]`."""
+  how = {'stride': stride, 'padded': padded}
+  return lax.platform_dependent(
+      x, kernel, cpu=functools.partial(patch_convolution, **how),
+      default=functools.partial(kernels.grouped_convolution, **how))
+
+
 class Conv(nn.Module):
   """Convolution in the platform's fastest form.
 
@@ -70,10 +79,7 @@ class Conv(nn.Module):
                        f'found {x.shape[1]}×{x.shape[2]}.')
     kernel = self.param('kernel', self.initializer, (
         self.size, self.size, x.shape[-1], self.features))
-    how = {'stride': self.stride, 'padded': self.padded}
-    y = lax.platform_dependent(
-        x, kernel, cpu=functools.partial(patch_convolution, **how),
-        default=functools.partial(kernels.grouped_convolution, **how))
+    y = convolved(x, kernel, self.stride, self.padded)
     if self.bias:
       y += self.param('bias', nn.initializers.zeros, (self.features,))
     return y
@@ -84,16 +90,25 @@ class BatchNorm(nn.Module):
 
   Running moments follow `m ← momentum·m + (1 − momentum)·batch`, the variance
   unbiased as PyTorch has it. A batch of nothing but padding changes nothing.
+
+  Attributes:
+    momentum: of the running moments.
+    epsilon: added to the variance.
+    fixed_scale: whether the scale, 1 at the start, lies with the moments in
+      place of being a parameter.
   """
 
   momentum: float = 0.9
   epsilon: float = 1e-5
+  fixed_scale: bool = False
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
     channels, kind = x.shape[-1:], x.dtype
     x = x.astype(jnp.promote_types(kind, jnp.float32))  # Sums need digits.
-    scale = self.param('scale', nn.initializers.ones, channels)
+    scale = (self.variable('batch_stats', 'scale', jnp.ones, channels).value
+             if self.fixed_scale else
+             self.param('scale', nn.initializers.ones, channels))
     bias = self.param('bias', nn.initializers.zeros, channels)
     mean = self.variable('batch_stats', 'mean', jnp.zeros, channels)
     var = self.variable('batch_stats', 'var', jnp.ones, channels)

@@ -17,11 +17,12 @@ import optax
 
 import rum_jax
 from rum_jax import algorithms, batch_norm, datasets, edits, entanglement
-from rum_jax import models, objectives, plans, resumable
+from rum_jax import models, objectives, optimizers, plans, resumable
 from rum_jax.entanglement import partitions
 from rum_jax.recipes import FACTORIES, NETWORKS, one_of, Recipe, SPACES
 from rum_jax.types import Array, Dataset, Model, Unlearner, Variables
 
+_TRIANGLE = 0.2, 0.23, 0.07  # First share of the rate; where its peak is; last.
 PARTITIONS = ('distance', 'class', 'neighbours', 'random')
 _FROM_SCRATCH = ('retrain', 'eu_k')  # Fresh layers have no moments to freeze.
 
@@ -90,7 +91,7 @@ def hidden_layers(recipe: Recipe, source: datasets.Source
 
 
 def _network(recipe: Recipe, source: datasets.Source) -> tuple[Any, ...]:
-  module = NETWORKS[recipe.network](len(source.classes))
+  module = NETWORKS[recipe.network](len(source.classes), **recipe.channels)
   return module, source.dataset.image.shape[1:]
 
 
@@ -123,7 +124,9 @@ def fit_of(recipe: Recipe, model: Model, num_examples: int) -> resumable.Fit:
   """The training recipe, for so many examples."""
   length = plans.num_steps(num_examples, recipe.batch_size)
   tx = rum_jax.sgd(schedule(recipe, length), momentum=recipe.momentum,
-                   weight_decay=recipe.weight_decay)
+                   weight_decay=recipe.weight_decay, nesterov=recipe.nesterov)
+  if recipe.bias_rate != 1:
+    tx = optax.chain(optimizers.scale_norm_biases(recipe.bias_rate), tx)
   augment = edits.crop_and_flip() if recipe.augment else None
   return resumable.Fit(objectives.supervised(model, augment), tx,
                        plans.over_retain(recipe.batch_size), recipe.epochs,
@@ -132,6 +135,12 @@ def fit_of(recipe: Recipe, model: Model, num_examples: int) -> resumable.Fit:
 
 def schedule(recipe: Recipe, length: int) -> optax.Schedule:
   """The learning rate of every step, `length` of them an epoch."""
+  if recipe.schedule == 'triangle':
+    total = recipe.epochs * length
+    start, peak, end = _TRIANGLE
+    return optax.piecewise_interpolate_schedule(
+        'linear', start * recipe.learning_rate,
+        {max(1, int(peak * total)): 1 / start, total: end})
   if not recipe.milestones:
     return optax.cosine_decay_schedule(
         recipe.learning_rate, recipe.epochs * length)

@@ -65,9 +65,12 @@ def train(
   first = resumable.begin(model, fit, observer)
   program = (f'{name} {fit.epochs} {fit.steps}',
              resumable.advance(fit, observer), (0, 0, None, None, split_axis))
-  programs.ahead(*program, key, jax.eval_shape(jax.vmap(first), key),
-                 jnp.int32(1), dataset, split)
-  run, _ = programs.run(f'{name} begin {fit.steps}', first, (0,), key)
+  programs.ahead(
+      *program, key, jax.eval_shape(
+          jax.vmap(first, (0, None, split_axis)), key, dataset, split),
+      jnp.int32(1), dataset, split)
+  run, _ = programs.run(f'{name} begin {fit.steps}', first,
+                        (0, None, split_axis), key, dataset, split)
   run, done, notes = _resumed(folder, identity, run)
   saved, interval, count, progress = time.monotonic(), _SAVE, 1, None
   while done < fit.epochs:

@@ -23,8 +23,9 @@ from rum_jax.types import (
     Array, Dataset, Model, Split, Variables)
 
 _DATA = ('dataset', 'held_out', 'validation', 'examples', 'corrupt')
-TRAINING = (*_DATA, 'network', 'precision', 'epochs', 'batch_size', 'augment',
-             'learning_rate', 'milestones', 'momentum', 'weight_decay')
+TRAINING = (*_DATA, 'network', 'widths', 'precision', 'epochs', 'batch_size',
+            'augment', 'learning_rate', 'milestones', 'schedule', 'momentum',
+            'nesterov', 'bias_rate', 'weight_decay')
 
 
 class Setup(NamedTuple):

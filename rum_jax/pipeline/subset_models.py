@@ -67,6 +67,14 @@ def ensemble(setup: Setup, first_model: int = 0) -> tuple[
 def subset_models(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
                   first: int, count: int) -> Artefact:
   """What `count` models say, each trained on a random subset of its own."""
+  seen, notes = trained(setup, place, identity, first, count)
+  where = f'{jax.device_count()} × {hosts.device_name()}'
+  return Artefact(condensed(seen), notes={**notes, 'device': where})
+
+
+def trained(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
+            first: int, count: int) -> tuple[memorization.Seen, dict[str, Any]]:
+  """Trains `count` models; returns what they say, stacked, and the seconds."""
   recipe, n = setup.recipe, setup.source.num_train
 
   @jax.vmap
@@ -87,8 +95,7 @@ def subset_models(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
   seen, _ = setup.programs.run(
       'seen', functools.partial(memorization.seen, setup.model, n),
       (0, 0, None), run.state.variables, subset, setup.dataset)
-  where = f'{jax.device_count()} × {hosts.device_name()}'
-  return Artefact(condensed(seen), notes={**notes, 'device': where})
+  return seen, notes
 
 
 def check_enough(setup: Setup) -> None:

@@ -47,9 +47,11 @@ MEMORIZATION = 'memorization'
 PROXIES = (*learning_events.NAMES, 'el2n', 'grand', 'curvature',
            'held_out_retraining')
 NETWORKS = {
-    'mlp': models.MLP, 'cnn': models.SmallCNN, 'resnet9': models.ResNet9,
-    'resnet18': models.resnet18, 'resnet50': models.resnet50,
+    'mlp': models.MLP, 'cnn': models.SmallCNN, 'airbench': models.AirBench,
+    'resnet9': models.ResNet9, 'resnet18': models.resnet18,
+    'resnet50': models.resnet50,
     'vgg16': models.vgg16}
+_OF_ANY_WIDTH = ('airbench', 'cnn', 'mlp', 'resnet9')
 BATCH_NORM = ('update', 'freeze', 'recalibrate')
 
 
@@ -66,6 +68,9 @@ class Recipe:
       'fashion_mnist or tiny_imagenet, prepared in --data_dir; or the NAME of '
       'a file NAME.npz there.')
   network: str = _field('mlp', f'Network: {", ".join(NETWORKS)}.')
+  widths: str = _field(
+      '', 'Channels of the stages of an airbench, cnn, mlp or resnet9 network, '
+      'by commas; by default its own.')
   held_out: str = _field(
       'test', 'Who judges: test, or validation (training examples set apart, '
       'the test set being dropped), which is for tuning.')
@@ -97,7 +102,15 @@ class Recipe:
   milestones: str = _field(
       '', 'Epochs by commas after which the learning rate of training is a '
       'fifth of what it was, instead of a cosine.')
+  schedule: str = _field(
+      'cosine', 'How the learning rate of training moves: cosine, from its '
+      'full value to 0; or triangle, from a fifth up to the full value within '
+      'the first 23 % of the steps, then down to 7 %.')
   momentum: float = _field(0.9, 'Momentum of SGD, everywhere.')
+  nesterov: bool = _field(False, "Nesterov's momentum, in training.")
+  bias_rate: float = _field(
+      1.0, "Learning rate of batch-norm's biases in training, in units of that "
+      'of the other parameters.')
   weight_decay: float = _field(1e-4, 'Weight decay of SGD, everywhere.')
   batch_norm: str = _field(
       'update', 'Running moments while unlearning: update (they follow, as in '
@@ -137,7 +150,10 @@ class Recipe:
     _checks.check_range('learning_rate', self.learning_rate, 0, open_low=True)
     _checks.check_range('momentum', self.momentum, 0, 1)
     _checks.check_range('weight_decay', self.weight_decay, 0)
+    _checks.check_range('bias_rate', self.bias_rate, 0)
+    one_of('schedule', self.schedule, ('cosine', 'triangle'))
     one_of('network', self.network, NETWORKS)
+    self._check_widths()
     one_of('refine_by', self.refine_by, (MEMORIZATION, *PROXIES))
     one_of('batch_norm', self.batch_norm, BATCH_NORM)
     one_of('precision', self.precision, ('float32', 'bfloat16'))
@@ -148,6 +164,20 @@ class Recipe:
         self.method_names):
       raise ValueError(f'Expected methods={self.methods} to name at least one '
                        'algorithm, and none twice.')
+
+  def _check_widths(self) -> None:
+    if not self.widths:
+      return
+    one_of('network', self.network, _OF_ANY_WIDTH)
+    if not all(x.isdecimal() and int(x) for x in self.widths.split(',')):
+      raise ValueError(f'Expected widths={self.widths} to be whole numbers of '
+                       'at least 1, by commas.')
+
+  @property
+  def channels(self) -> dict[str, tuple[int, ...]]:
+    """The keyword argument of the network that `widths` gives."""
+    given = tuple(map(int, filter(None, self.widths.split(','))))
+    return {'widths': given} if given else {}
 
   @property
   def method_names(self) -> tuple[str, ...]:

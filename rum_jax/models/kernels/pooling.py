@@ -13,18 +13,21 @@ from rum_jax.types import Array
 
 
 def max_pool(x: Array) -> Array:
-  """2×2 max-pool with stride 2 of `[B, H, W, C]`: `[B, H / 2, W / 2, C]`.
+  """2×2 max-pool with stride 2 of `[B, H, W, C]`: `[B, ⌊H/2⌋, ⌊W/2⌋, C]`.
+
+  As in PyTorch, the last row or column of an odd size is left out.
 
   Raises:
-    ValueError: if H or W is odd.
+    ValueError: if H or W is below 2.
   """
-  if x.shape[1] % 2 or x.shape[2] % 2:
+  height, width = (n // 2 * 2 for n in x.shape[1:3])
+  if not height or not width:
     raise ValueError(
-        f'Expected an even height and width, found {x.shape[1:3]}.')
+        f'Expected a height and width of at least 2, found {x.shape[1:3]}.')
 
   def pool(x: Array, channel: int) -> Array:
     del channel
-    return _pooled(x)
+    return _pooled(x[:, :height, :width])
 
   return in_platform_layout(pool, x)
 
