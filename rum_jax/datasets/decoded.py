@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
@@ -19,7 +18,10 @@ import secrets
 import numpy as np
 
 from rum_jax.datasets.sources import Source
+from rum_jax.storage import digests, files
 from rum_jax.types import Dataset
+
+_FORMAT = 2  # Of the file; one of another format is written anew.
 
 
 def remembered(folder: pathlib.Path, decode: Callable[[], Source]) -> Source:
@@ -57,17 +59,14 @@ def fingerprint(folder: pathlib.Path) -> str:
         else:
           stat, name = entry.stat(), entry.path[len(root):]
           lines.append(f'{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0')
-  return hashlib.sha256(''.join(sorted(lines)).encode()).hexdigest()
+  return digests.digest([_FORMAT, sorted(lines)])
 
 
 def _digest(source: Source) -> str:
   """SHA-256 of a source: names, shapes, types and contents."""
-  sha = hashlib.sha256(
-      repr((source.name, source.classes, source.num_train)).encode())
-  for x in (*source.dataset, source.row):
-    sha.update(f'{x.shape}{x.dtype.str}'.encode())
-    sha.update(np.ascontiguousarray(x))
-  return sha.hexdigest()
+  return digests.digest([
+      source.name, source.classes, source.num_train,
+      digests.array_digest(*source.dataset, source.row)])
 
 
 def _read(place: pathlib.Path, identity: str) -> Source | None:
@@ -106,13 +105,7 @@ def _write(place: pathlib.Path, identity: str, source: Source) -> None:
   with contextlib.suppress(OSError):
     for left in place.parent.glob(f'.{place.name}.*.partial'):
       left.unlink()  # Of a process that was killed.
-    try:
-      with partial.open('wb') as file:
-        for x in (header, source.dataset.label, source.row,
-                  source.dataset.image):
-          np.save(file, np.asarray(x), allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-      partial.replace(place)
-    finally:
-      partial.unlink(missing_ok=True)
+    with (files.replacing(place, partial) as partial,
+          partial.open('wb') as file):
+      for x in (header, source.dataset.label, source.row, source.dataset.image):
+        np.save(file, np.asarray(x), allow_pickle=False)

@@ -1,11 +1,11 @@
-"""Files that survive crashes: artefacts (Orbax), files, and several hosts."""
+"""Files that survive crashes: artefacts (Orbax), digests, files, hosts."""
 
 from __future__ import annotations
 
 from rum_jax import _lazy
 
 __all__ = [
-    'artefacts', 'files', 'hosts',
+    'artefacts', 'digests', 'files', 'hosts',
 ]
 
 __getattr__, __dir__ = _lazy.submodules(__name__, __all__)

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 import contextlib
-import hashlib
+import errno
 import json
 import os
 import pathlib
+import re
 import shutil
 from typing import Any, NamedTuple
 import warnings
@@ -23,7 +24,8 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from rum_jax.storage import hosts
+from rum_jax.storage import files, hosts
+from rum_jax.storage.digests import array_digest, digest, file_digest
 from rum_jax.types import PyTree
 
 _MANIFEST = 'manifest.json'
@@ -49,26 +51,6 @@ class DamagedError(ValueError):
   """An artefact whose files are not those that were written."""
 
 
-def digest(identity: Any) -> str:
-  """SHA-256 of a JSON value, keys sorted: 64 hexadecimal digits."""
-  text = json.dumps(identity, sort_keys=True, allow_nan=False)
-  return hashlib.sha256(text.encode()).hexdigest()
-
-
-def array_digest(*arrays: np.ndarray) -> str:
-  """SHA-256 of shapes, types and contents: tells data sets apart."""
-  sha = hashlib.sha256()
-  for x in map(np.ascontiguousarray, arrays):
-    sha.update(f'{x.shape}{x.dtype.str}'.encode())
-    sha.update(x.tobytes())
-  return sha.hexdigest()
-
-
-def file_digest(path: pathlib.Path) -> str:
-  """SHA-256 of a file: 64 hexadecimal digits."""
-  return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def place(root: pathlib.Path, name: str, identity: Any) -> pathlib.Path:
   """Where the artefact of this name and identity lies."""
   return pathlib.Path(root) / f'{name}-{digest(identity)[:12]}'
@@ -78,27 +60,43 @@ def save(folder: pathlib.Path, identity: Any, artefact: Artefact) -> Artefact:
   """Writes an artefact, all of it or nothing; returns it with its digest.
 
   Of several processes that do one job the first writes, and all must call this.
+
+  Raises:
+    OSError: naming `folder`, if it cannot be written.
   """
   partial = folder.with_name(f'.{folder.name}.partial')
-  if hosts.first():
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    np.savez(partial / 'arrays.npz', **artefact.arrays)
-  hosts.wait(f'{partial} is made')
-  if artefact.tree is not None:
-    ocp.save((partial / 'tree').absolute(), artefact.tree)
-  if hosts.first():
-    files = _hash_files(partial)
-    manifest = {'identity': identity, 'notes': artefact.notes, 'files': files}
-    (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1))
-    for path in partial.rglob('*'):
-      _sync(path)
-    if folder.exists():
-      _set_aside(folder)
-    partial.rename(folder)
-    _sync(folder.parent)
+  with (files.replacing(folder, partial) if hosts.first()
+        else contextlib.nullcontext()):
+    if hosts.first():
+      partial.mkdir(parents=True)
+      with (partial / 'arrays.npz').open('wb') as file:
+        np.savez(file, **artefact.arrays)
+    hosts.wait(f'{partial} is made')
+    if artefact.tree is not None:
+      _save_tree(partial / 'tree', artefact.tree)
+    if hosts.first():
+      (partial / _MANIFEST).write_text(json.dumps({
+          'identity': identity, 'notes': artefact.notes,
+          'files': _hash_files(partial)}, indent=1))
+      if folder.exists():
+        _set_aside(folder)
   hosts.wait(f'{folder} is written')
   return _digested(artefact)
+
+
+def _save_tree(path: pathlib.Path, tree: PyTree) -> None:
+  """Writes a pytree with Orbax, whose errors of the disk become OSErrors."""
+  size = sum(getattr(x, 'nbytes', 0) for x in jax.tree.leaves(tree))
+  if shutil.disk_usage(path.parent).free < size:
+    # Orbax's threads would each log a traceback before they gave up.
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+  try:
+    ocp.save(path.absolute(), tree)
+  except ValueError as error:
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    if code is None:
+      raise
+    raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
 
 
 def load(folder: pathlib.Path, identity: Any) -> Artefact:
@@ -201,12 +199,3 @@ def _hash_files(folder: pathlib.Path) -> dict[str, str]:
           file_digest(path)
       for path in sorted(folder.rglob('*'))
       if path.is_file() and path != folder / _MANIFEST}
-
-
-def _sync(path: pathlib.Path) -> None:
-  """Asks the system to put a file or folder on disk now."""
-  handle = os.open(path, os.O_RDONLY)
-  try:
-    os.fsync(handle)
-  finally:
-    os.close(handle)

@@ -6,9 +6,12 @@ several processes that do one job, only the first writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import json
+import os
 import pathlib
+import shutil
 from typing import Any
 
 import numpy as np
@@ -38,6 +41,44 @@ def parsed(flag: str, path: str, parse: Callable[[Any], Any], kind: str) -> Any:
         f'Expected {flag}={path} to be a JSON {kind}: {error}.') from error
 
 
+@contextlib.contextmanager
+def replacing(path: pathlib.Path, partial: pathlib.Path | None = None
+              ) -> Iterator[pathlib.Path]:
+  """Gives the place to write what shall stand at `path`, all of it or nothing.
+
+      with files.replacing(path) as partial:
+        partial.write_bytes(data)
+
+  At the end of the block the file or folder is put on the disk and renamed to
+  `path`. If the block fails, what it wrote is removed. If the process is killed
+  in it, the next block for this path removes what was left.
+
+  Args:
+    path: of the file or folder. An old file is replaced; there must be no old
+      folder.
+    partial: where the block writes, in the same folder as `path`; by default
+      `.<name>.partial`.
+
+  Raises:
+    OSError: naming `path`, if the block or the renaming raises one.
+  """
+  partial = partial or path.with_name(f'.{path.name}.partial')
+  try:
+    _remove(partial)
+    yield partial
+    for written in (partial, *partial.rglob('*')):
+      _sync(written)
+    partial.replace(path)
+    _sync(path.parent)
+  except Exception as error:
+    with contextlib.suppress(OSError):
+      _remove(partial)
+    if not isinstance(error, OSError):
+      raise
+    raise OSError(
+        f'Cannot write {path}: {error.strerror or error}.') from error
+
+
 def write_arrays(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
   """Writes arrays by name as `.npz`, compressed.
 
@@ -48,7 +89,11 @@ def write_arrays(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
   Raises:
     OSError: if it cannot be written.
   """
-  _replace(path, lambda partial: np.savez_compressed(partial, **arrays))
+  def write(partial: pathlib.Path) -> None:
+    with partial.open('wb') as file:  # Savez adds .npz to a path without it.
+      np.savez_compressed(file, **arrays)
+
+  _replace(path, write)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -81,9 +126,8 @@ def to_json(value: Any) -> str:
 
 def _replace(path: pathlib.Path, write: Callable[[pathlib.Path], Any]) -> None:
   if hosts.first():
-    partial = path.with_name(f'.partial-{path.name}')
-    write(partial)
-    partial.rename(path)
+    with replacing(path) as partial:
+      write(partial)
 
 
 def _finite(value: Any) -> Any:
@@ -94,3 +138,21 @@ def _finite(value: Any) -> Any:
   if isinstance(value, float) and not np.isfinite(value):
     return None
   return value
+
+
+def _remove(path: pathlib.Path) -> None:
+  if path.is_dir():
+    shutil.rmtree(path)
+  else:
+    path.unlink(missing_ok=True)
+
+
+def _sync(path: pathlib.Path) -> None:
+  """Asks the system to put a file or folder on the disk now."""
+  if path.is_dir() and os.name == 'nt':
+    return  # Windows opens no folders.
+  handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+  try:
+    os.fsync(handle)
+  finally:
+    os.close(handle)

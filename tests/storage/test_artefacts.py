@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import pathlib
+import shutil
+from unittest import mock
 import warnings
 
 import chex
 import numpy as np
+from orbax.checkpoint import v1 as ocp
 import pytest
 
-from rum_jax.storage import artefacts
+from rum_jax.storage import artefacts, files
 from rum_jax.storage.artefacts import Artefact, DamagedError
 
 IDENTITY = {'epochs': 3, 'lr': 0.1, 'names': ['a', 'b']}
@@ -190,13 +195,15 @@ class Killed(BaseException):
   """Stands for a kill: nothing catches it."""
 
 
-@pytest.mark.parametrize('moment', ['_hash_files', '_sync'])
-def test_a_kill_while_writing_leaves_nothing(tmp_path, monkeypatch, moment):
+@pytest.mark.parametrize('owner, moment', [
+    (artefacts, '_hash_files'), (files, '_sync')])
+def test_a_kill_while_writing_leaves_nothing(
+    tmp_path, monkeypatch, owner, moment):
   def kill(*_):
     raise Killed
 
   with monkeypatch.context() as patch:
-    patch.setattr(artefacts, moment, kill)
+    patch.setattr(owner, moment, kill)
     with pytest.raises(Killed):
       stage(tmp_path, 'x', IDENTITY, counted())
   place = artefacts.place(tmp_path, 'x', IDENTITY)
@@ -209,6 +216,43 @@ def test_a_kill_while_writing_leaves_nothing(tmp_path, monkeypatch, moment):
   assert [p.name for p in tmp_path.iterdir()] == [place.name]
 
 
+def full(*_, **__):
+  raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def full_below_orbax(*_, **__):
+  raise ValueError('RESOURCE_EXHAUSTED: Error writing "a/c/0": Failed '
+                   'to write 4911104 bytes to file 17: No space left on device '
+                   "[os_error_code='28']")
+
+
+@pytest.mark.parametrize('owner, name, fault', [
+    (np, 'savez', full), (shutil, 'disk_usage', lambda _: mock.Mock(free=9)),
+    (ocp, 'save', full_below_orbax), (files, '_sync', full),
+    (pathlib.Path, 'write_text', full), (pathlib.Path, 'replace', full)])
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    tmp_path, monkeypatch, owner, name, fault):
+  place = artefacts.place(tmp_path, 'x', IDENTITY)
+  with monkeypatch.context() as patch:
+    patch.setattr(owner, name, fault)
+    with pytest.raises(OSError) as error:
+      stage(tmp_path, 'x', IDENTITY, counted())
+  assert str(error.value) == f'Cannot write {place}: No space left on device.'
+  assert not list(tmp_path.iterdir())
+  check(stage(tmp_path, 'x', IDENTITY, counted()))
+
+
+def test_other_faults_below_orbax_are_not_taken_for_the_disk(
+    tmp_path, monkeypatch):
+  def refuse(*_):
+    raise ValueError('no such type')
+
+  monkeypatch.setattr(ocp, 'save', refuse)
+  with pytest.raises(ValueError, match='^no such type$'):
+    stage(tmp_path, 'x', IDENTITY, counted())
+  assert not list(tmp_path.iterdir())
+
+
 def test_a_computation_that_fails_leaves_nothing(tmp_path):
   def fail():
     raise ValueError('no')
@@ -216,23 +260,3 @@ def test_a_computation_that_fails_leaves_nothing(tmp_path):
   with pytest.raises(ValueError, match='^no$'):
     stage(tmp_path, 'x', IDENTITY, fail)
   assert not list(tmp_path.iterdir())
-
-
-def test_array_digest_tells_shape_type_and_contents_apart():
-  x = np.arange(6, dtype=np.int32)
-  others = [x.reshape(2, 3), x.astype(np.int64), x + 1, x.view(np.float32)]
-  digests = {artefacts.array_digest(a) for a in (x, *others)}
-  assert len(digests) == 5
-  assert artefacts.array_digest(x.copy()) == artefacts.array_digest(x)
-  pair = x, x + 1
-  assert (artefacts.array_digest(*pair)
-          != artefacts.array_digest(*reversed(pair)))
-  strided = np.repeat(x, 2)[::2]
-  assert artefacts.array_digest(strided) == artefacts.array_digest(x)
-
-
-def test_an_identity_is_plain_json():
-  with pytest.raises(ValueError):
-    artefacts.digest({'lr': float('nan')})
-  with pytest.raises(TypeError):
-    artefacts.digest({'rows': np.arange(3)})

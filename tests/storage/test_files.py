@@ -30,6 +30,40 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
   assert json.loads(path.read_text()) == {'old': 1}
   with pytest.raises(OSError):
     files.write_text(tmp_path / 'nowhere' / 'a.txt', 'text')
+  assert [p.name for p in tmp_path.iterdir()] == ['a.json']
+
+
+@pytest.fixture
+def full_disk():
+  """No file of this process may grow beyond 4 kB, but those already open."""
+  resource = pytest.importorskip('resource')
+  old = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))
+  yield
+  resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+@pytest.mark.parametrize('name, write', [
+    ('a.txt', lambda path: files.write_text(path, 'text' * 5000)),
+    ('a.json', lambda path: files.write_json(path, list(range(5000)))),
+    ('a.npz', lambda path: files.write_arrays(path, {
+        'x': np.random.default_rng(0).normal(size=5000)}))])
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(
+    tmp_path, full_disk, name, write):
+  path = tmp_path / name
+  path.write_text('old')
+  with pytest.raises(OSError) as error:
+    write(path)
+  assert str(error.value) == f'Cannot write {path}: File too large.'
+  assert path.read_text() == 'old'
+  assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_what_a_kill_left_is_written_over(tmp_path):
+  (tmp_path / '.a.txt.partial').mkdir()
+  (tmp_path / '.a.txt.partial' / 'half').write_text('ha')
+  files.write_text(tmp_path / 'a.txt', 'text')
+  assert [p.name for p in tmp_path.iterdir()] == ['a.txt']
 
 
 def test_other_processes_write_nothing(tmp_path, monkeypatch):
