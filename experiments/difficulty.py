@@ -20,7 +20,9 @@ from rum_jax import recipes, refinement
 from rum_jax.commands import app
 from rum_jax.entanglement import partitions
 from rum_jax.evaluation.factors import by_level
-from rum_jax.pipeline import assembly, jobs, results, stages, subset_models
+from rum_jax.pipeline import assembly, forget_set, jobs, results, stages
+from rum_jax.pipeline import subset_models
+from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import figures, findings_on_factors
 from rum_jax.storage import files
 from rum_jax.types import GROUPS
@@ -28,53 +30,56 @@ from rum_jax.types import GROUPS
 PARTS_SEED = 3  # Breaks ties where the partition is cut.
 
 
-def by_entanglement(setup: stages.Setup) -> refinement.Groups:
+def by_entanglement(recipe: recipes.Recipe, data: Data, runtime: Runtime
+                    ) -> refinement.Groups:
   """Three sets, each of a third of `forget`, of low, middling and high ES."""
-  features = stages.embedding(setup)
+  features = stages.embedding(recipe, data, runtime)
   parts = assembly.partition(
-      'distance', setup.source.num_train // (setup.recipe.forget // 3),
-      features[0], setup.source.dataset.label, seed=PARTS_SEED)
+      'distance', data.num_train // (recipe.forget // 3), features[0],
+      data.source.dataset.label, seed=PARTS_SEED)
   return partitions.by_measured_score(features, parts).groups
 
 
-def judged(setup: stages.Setup, rows: np.ndarray,
-           scores: np.ndarray | None) -> dict[str, Any]:
+def judged(recipe: recipes.Recipe, data: Data, runtime: Runtime,
+           rows: np.ndarray, scores: np.ndarray | None) -> dict[str, Any]:
   """All methods with one forget set, as `results.json` has it."""
-  settings = recipes.tuned(setup.recipe)['methods']
-  retain = refinement.stages((rows,), setup.source.num_train)[0].retain
-  models = stages.references(setup, retain)
-  todo = [jobs.job_of(setup, (rows,), method, 'vanilla',
-                      settings[method]['vanilla'])
-          for method in setup.recipe.method_names]
-  done = [(job, jobs.unlearn(setup, job, models.original)) for job in todo]
-  return results.judged(
-      setup, {'forget': rows}, retain, models, done, scores)
+  settings = recipes.tuned(recipe)['methods']
+  retain = refinement.stages((rows,), data.num_train)[0].retain
+  models = stages.references(recipe, data, runtime, retain)
+  todo = [jobs.job_of(recipe, data.num_train, runtime.model, (rows,), method,
+                      'vanilla', settings[method]['vanilla'])
+          for method in recipe.method_names]
+  done = [(job, jobs.unlearn(recipe, data, runtime, job, models.original))
+          for job in todo]
+  return results.judged(recipe, data, runtime, {'forget': rows}, retain, models,
+                        done, scores)
 
 
 def main() -> None:
   """Runs both factors."""
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
-  setup = app.begin(tuned=True)
-  scores = subset_models.estimate(setup).score
-  factors = {'memorization': stages.choose(setup, scores)[0],
-             'entanglement': by_entanglement(setup)}
+  recipe, data, runtime = app.begin(tuned=True)
+  scores = subset_models.estimate(recipe, data, runtime).score
+  factors = {'memorization': forget_set.choose(recipe, data, scores)[0],
+             'entanglement': by_entanglement(recipe, data, runtime)}
   found = {}
   for factor, groups in factors.items():
     each = dict(zip(GROUPS, (
-        judged(setup, rows, scores) for rows in groups), strict=True))
+        judged(recipe, data, runtime, rows, scores)
+        for rows in groups), strict=True))
     rows = by_level(each)
     said = findings_on_factors.answer(rows, factor)
     found[factor] = {
         'levels': {level: x['groups']['forget'] for level, x in each.items()},
         'oracles': {level: x['oracle'] for level, x in each.items()},
         'rows': rows, 'answer': said}
-    files.write_text(setup.root / f'difficulty_{factor}.svg',
+    files.write_text(runtime.workdir / f'difficulty_{factor}.svg',
                      figures.tow_by_group({'rows': rows}, factor))
     print(f'\nBy {factor}:', *(f'- {x}' for x in said), sep='\n')
-  files.write_json(setup.root / 'difficulty.json', {
-      **results.origin(setup), 'seeds': each['low']['seeds'],
+  files.write_json(runtime.workdir / 'difficulty.json', {
+      **results.origin(recipe, data, runtime), 'seeds': each['low']['seeds'],
       'factors': found})
-  print(f'\nWrote {setup.root}/difficulty.json, difficulty_memorization.svg '
+  print(f'\nWrote {runtime.workdir}/difficulty.json, difficulty_memorization.svg '
         'and difficulty_entanglement.svg.')
 
 

@@ -20,7 +20,8 @@ from absl import flags
 from rum_jax import evaluation, recipes
 from rum_jax.commands import app
 from rum_jax.entanglement import measures, partitions
-from rum_jax.pipeline import assembly, results, stages, subset_models
+from rum_jax.pipeline import assembly, forget_set, results, stages
+from rum_jax.pipeline import subset_models
 from rum_jax.storage import files
 
 PARTITION = flags.DEFINE_enum(
@@ -47,13 +48,13 @@ def show(title: str, groups: Mapping[str, Any]) -> None:
 def main() -> None:
   """Runs all of it."""
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
-  setup = app.begin()
-  n, first = setup.source.num_train, setup.recipe.first_seed
-  features = stages.embedding(setup)
-  scores = subset_models.estimate(setup).score
-  groups, retain = stages.choose(setup, scores)
+  recipe, data, runtime = app.begin()
+  n, first = data.num_train, recipe.first_seed
+  features = stages.embedding(recipe, data, runtime)
+  scores = subset_models.estimate(recipe, data, runtime).score
+  groups, retain = forget_set.choose(recipe, data, scores)
   parts = [assembly.partition(PARTITION.value, PARTS.value, x,
-                              setup.source.dataset.label[:n], first + s)
+                              data.source.dataset.label[:n], first + s)
            for s, x in enumerate(features)]
   found = [measures.one_seed(x, p, scores)
            for x, p in zip(features, parts)]
@@ -70,11 +71,11 @@ def main() -> None:
   print('\nSpearman correlation with memorization: of the distance of an '
         'example to the mean {0[mean]:.3f} ± {0[ci95]:.3f}, of the ES of a '
         'group {1[mean]:.3f} ± {1[ci95]:.3f}'.format(*related.values()))
-  files.write_json(setup.root / 'entanglement.json', {
-      **results.origin(setup),
+  files.write_json(runtime.workdir / 'entanglement.json', {
+      **results.origin(recipe, data, runtime),
       'partition': PARTITION.value, 'parts': PARTS.value, **tables, **related,
       'seeds': [of_seed for _, of_seed in found]})
-  print(f'\nWrote {setup.root}/entanglement.json.')
+  print(f'\nWrote {runtime.workdir}/entanglement.json.')
 
 
 if __name__ == '__main__':

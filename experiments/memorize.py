@@ -22,6 +22,7 @@ estimate or `--scores` names one, how well each agrees with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import functools
 import json
@@ -33,7 +34,8 @@ import numpy as np
 from rum_jax import recipes, reporting
 from rum_jax.commands import app
 from rum_jax.memorization import ensemble, influence, reliability
-from rum_jax.pipeline import proxies, segments, stages, subset_models
+from rum_jax.pipeline import proxies, segments, subset_models
+from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import figures, sentences
 from rum_jax.storage import artefacts, files
 
@@ -56,9 +58,10 @@ TARGET = flags.DEFINE_float(
     'the recommended number of models.', lower_bound=0.01, upper_bound=0.99)
 
 
-def merged(setup: stages.Setup, folders: list[str]) -> tuple[int, int]:
+def merged(recipe: recipes.Recipe, data: Data, workdir: pathlib.Path,
+           folders: list[str]) -> tuple[int, int]:
   """Copies the models of other runs; returns the first one and how many."""
-  wanted, runs = subset_models.ensemble_identity(setup), {}
+  wanted, runs = subset_models.ensemble_identity(recipe, data), {}
   if len(set(folders)) < len(folders):
     raise ValueError(f'Expected merge={",".join(folders)} to name each once.')
   for folder in folders:
@@ -73,75 +76,89 @@ def merged(setup: stages.Setup, folders: list[str]) -> tuple[int, int]:
     except (ValueError, KeyError, TypeError) as error:
       raise ValueError(f'Expected {path} to be what experiments.memorize '
                        f'writes: {error!r}.') from error
-    segments.check_same(wanted, str(setup.root), theirs, folder)
+    segments.check_same(wanted, str(workdir), theirs, folder)
   whole = segments.union(runs)
   for folder, span in runs.items():
     for part in segments.segments(*span, subset_models.SEGMENT):
       theirs, mine = (
           subset_models.segment_place(pathlib.Path(x), wanted, *part)
-          for x in (folder, setup.root))
+          for x in (folder, workdir))
       artefacts.stage(*mine, functools.partial(artefacts.load, *theirs))
   return whole
 
 
-def write_influence(setup: stages.Setup, models: ensemble.Ensemble,
-                    score: np.ndarray) -> None:
+def write_influence(workdir: pathlib.Path, data: Data,
+                    models: ensemble.Ensemble, score: np.ndarray) -> None:
   """Writes the pairs: rows in the run and in the published data set."""
-  row, n = setup.source.row, setup.source.num_train
-  test = len(setup.source.test)
+  row, n = data.source.row, data.num_train
+  test = len(data.source.test)
   found, chance = (
       influence.pairs(models.held_out, inside, score, test)
       for inside in (models.inside, influence.mismatched(models.inside)))
-  files.write_arrays(setup.root / 'influence.npz', {
+  files.write_arrays(workdir / 'influence.npz', {
       **found._asdict(), 'found_by_chance': chance.found,
       'memorization': score[found.train], 'train_row': row[found.train],
       'test_row': row[n + found.test]})
   if len(found.train):
     pair = np.stack([found.train, n + found.test], axis=1)[:12]
-    data = setup.source.dataset
-    files.write_text(setup.root / 'influence.svg', figures.influence(
-        data.image[pair], data.label[pair], setup.source.classes,
+    shown = data.source.dataset
+    files.write_text(workdir / 'influence.svg', figures.influence(
+        shown.image[pair], shown.label[pair], data.source.classes,
         found.influence[:12], found.standard_error[:12]))
   print(f'{found.found} pairs of high influence, {chance.found} among models '
         'that are mismatched.')
 
 
+def write_proxies(recipe: recipes.Recipe, data: Data, runtime: Runtime,
+                  names: Sequence[str]) -> None:
+  """Writes `proxies.npz` and `proxies.json`, and prints the table."""
+  means, about = proxies.compared(recipe, data, runtime, names)
+  files.write_arrays(runtime.workdir / 'proxies.npz', {
+      **means, 'row': data.source.row[:data.num_train],
+      'data_hash': data.hash})
+  files.write_json(runtime.workdir / 'proxies.json', about)
+  print(*reporting.proxy_table(about), sep='\n')
+
+
 def main() -> None:
   first = FIRST.value
   wanted = proxies.names_of(app.recipe(), PROXY.value)
-  setup = app.begin(f'from{first}_' if first else '')
+  recipe, data, runtime = app.begin(f'from{first}_' if first else '')
+  workdir = runtime.workdir
   if wanted:
-    print(*reporting.proxy_table(proxies.report(setup, wanted)), sep='\n')
+    write_proxies(recipe, data, runtime, wanted)
     return
-  if setup.recipe.scores:
-    found = reliability.summary(subset_models.estimate(setup))
+  if recipe.scores:
+    read = subset_models.estimate(recipe, data, runtime)
+    subset_models.write(workdir / 'memorization.npz', data, read)
+    found = reliability.summary(read.correctness)
     print(sentences.sentence('memorization', found))
     return
   if MERGE.value:
-    first, count = merged(setup, MERGE.value)
-    setup = setup._replace(
-        recipe=dataclasses.replace(setup.recipe, models=count))
-  models, notes = subset_models.ensemble(setup, first)
-  estimated = subset_models.estimate(setup, models)
-  found = reliability.report(models, setup.source.num_train,
-                             setup.recipe.forget // 3, TARGET.value)
+    first, count = merged(recipe, data, workdir, MERGE.value)
+    recipe = dataclasses.replace(recipe, models=count)
+  models, notes = subset_models.ensemble(recipe, data, runtime, first)
+  estimated = subset_models.estimated(models, data.num_train)
+  subset_models.write(workdir / 'memorization.npz', data, estimated)
+  found = reliability.report(
+      models, data.num_train, recipe.forget // 3, TARGET.value)
   if COMPARE.value:
-    other = subset_models.published(setup, COMPARE.value)
+    other = subset_models.published(data, COMPARE.value)
     agrees = reliability.agreement(
-        estimated.score, other.score, setup.recipe.forget // 3)
+        estimated.score, other.score, recipe.forget // 3)
     name = pathlib.Path(COMPARE.value).name
     found['compared'] = {'with': name, 'order': other.order, **agrees}
     print(sentences.agreement_line(name, agrees))
-  files.write_json(setup.root / 'memorization.json', {
-      'first_model': first, 'models': setup.recipe.models,
-      'identity': subset_models.ensemble_identity(setup), **found})
+  files.write_json(workdir / 'memorization.json', {
+      'first_model': first, 'models': recipe.models,
+      'identity': subset_models.ensemble_identity(recipe, data), **found})
   speed = ensemble.speed(notes)
-  files.write_json(setup.root / 'memorization_speed.json', speed)
+  files.write_json(workdir / 'memorization_speed.json', speed)
   print(*sentences.lines(found), *(
       f'{x["models_an_hour"]:,.0f} models an hour on {device}'
       for device, x in speed.items()), sep='\n')
   if INFLUENCE.value:
-    write_influence(setup, models, estimated.score)
+    write_influence(workdir, data, models, estimated.score)
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ shuffle and RUM^F, and with full RUM; then judges, and reports.
 
 from __future__ import annotations
 
+import pathlib
 import sys
 
 import numpy as np
@@ -18,19 +19,21 @@ import numpy as np
 from experiments import report
 from rum_jax import entanglement, recipes, refinement, reporting
 from rum_jax.commands import app
-from rum_jax.pipeline import jobs, proxies, results, stages
+from rum_jax.pipeline import forget_set, jobs, results, stages, subset_models
+from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.storage import artefacts, files, hosts
 from rum_jax.types import GROUPS
 
 
-def unlearn_all(setup: stages.Setup, todo: list[jobs.Job],
-                start: artefacts.Artefact) -> list[artefacts.Artefact]:
+def unlearn_all(recipe: recipes.Recipe, data: Data, runtime: Runtime,
+                todo: list[jobs.Job], start: artefacts.Artefact
+                ) -> list[artefacts.Artefact]:
   """Runs all jobs; a diverged run is named and the rest go on."""
-  jobs.compile_ahead(setup, todo, start)
+  jobs.compile_ahead(recipe, data, runtime, todo, start)
   progress, done = Progress('unlearning', len(todo)), []
   for job in todo:
-    done.append(jobs.unlearn(setup, job, start))
+    done.append(jobs.unlearn(recipe, data, runtime, job, start))
     progress.step(f'{job.method} {job.variant}')
     for case in done[-1].notes['diverged']:
       print(f'Warning: {job.method} {job.variant} diverged with '
@@ -40,45 +43,47 @@ def unlearn_all(setup: stages.Setup, todo: list[jobs.Job],
   return done
 
 
-def write_figures(setup: stages.Setup, scores: np.ndarray,
+def write_figures(path: pathlib.Path, data: Data, scores: np.ndarray,
                   features: np.ndarray, groups: refinement.Groups) -> None:
   """Writes the arrays that the report draws."""
   count = min(12, len(groups[0]))
-  source, group = setup.source, np.full(setup.source.num_train, -1, np.int8)
+  source, group = data.source, np.full(data.num_train, -1, np.int8)
   for g, rows in enumerate(groups):
     group[rows] = g
   shown = np.stack([rows[np.linspace(0, len(rows) - 1, count).astype(int)]
                     for rows in groups])
-  files.write_arrays(setup.root / 'figures.npz', {
+  files.write_arrays(path, {
       'score': scores, 'group': group,
       'plane': entanglement.principal_plane(features[:source.num_train]),
       'image': source.dataset.image[shown],
       'label': source.dataset.label[shown],
-      'true_label': setup.true_label[shown], 'shown': shown,
+      'true_label': data.true_label[shown], 'shown': shown,
       'classes': np.asarray(source.classes)})
 
 
 def main() -> None:
   """Runs all stages."""
-  setup = app.begin(tuned=True)
-  scores = proxies.difficulty(setup)
-  groups, retain = stages.choose(setup, scores)
-  models = stages.references(setup, retain)
-  todo = jobs.jobs_of(setup, groups)
-  done = unlearn_all(setup, todo, models.original)
-  named = dict(zip(GROUPS, groups))
-  found = results.judged(
-      setup, named, retain, models, list(zip(todo, done)), scores)
-  stood = results.stands(setup.root, found)
+  context = recipe, data, runtime = app.begin(tuned=True)
+  workdir = runtime.workdir
+  scores, estimate = forget_set.difficulty(*context)
+  if estimate:
+    subset_models.write(workdir / 'memorization.npz', data, estimate)
+  groups, retain = forget_set.choose(recipe, data, scores)
+  models = stages.references(*context, retain)
+  todo = jobs.jobs_of(*context, groups)
+  done = unlearn_all(*context, todo, models.original)
+  found = results.judged(*context, dict(zip(GROUPS, groups)), retain, models,
+                         list(zip(todo, done)), scores)
+  stood = results.stands(workdir, found)
   if not stood and hosts.first():
-    files.write_json(setup.root / 'results.json', found)
-    write_figures(setup, scores, models.original.arrays['features'][0], groups)
-    report.write(setup.root)
-    results.mark(setup.root)
+    files.write_json(workdir / 'results.json', found)
+    write_figures(workdir / 'figures.npz', data, scores,
+                  models.original.arrays['features'][0], groups)
+    report.write(workdir)
+    results.mark(workdir)
   print(reporting.table(found))
-  estimated = setup.recipe.refine_by == recipes.MEMORIZATION
-  print(f'\n{"Found" if stood else "Wrote"} {setup.root}/results.json, '
-        f'{"memorization" if estimated else "figures"}.npz and report.html.')
+  print(f'\n{"Found" if stood else "Wrote"} {workdir}/results.json, '
+        f'{"memorization" if estimate else "figures"}.npz and report.html.')
 
 
 if __name__ == '__main__':

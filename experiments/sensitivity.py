@@ -27,7 +27,8 @@ from rum_jax import entanglement, recipes
 from rum_jax.commands import app
 from rum_jax.entanglement import partitions
 from rum_jax.evaluation import factors
-from rum_jax.pipeline import assembly, results, stages
+from rum_jax.pipeline import assembly, context, results, stages
+from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import figures, findings_on_factors
 from rum_jax.storage import files
 from rum_jax.types import Array, GROUPS, Variables
@@ -48,24 +49,25 @@ class Variation(NamedTuple):
   parts: np.ndarray
 
 
-def layers(setup: stages.Setup) -> dict[str, Array]:
+def layers(recipe: recipes.Recipe, data: Data, runtime: Runtime
+           ) -> dict[str, Array]:
   """`[S, N, D]` of the images, the first layer and the logits."""
-  n, recipe = setup.source.num_train, setup.recipe
-  look = assembly.hidden_layers(recipe, setup.source)
-  image = setup.dataset.image[:n]
+  n = data.num_train
+  image = data.examples.image[:n]
   variables = Variables(**jax.tree.map(
-      jnp.asarray, stages.originals(setup).tree))
-  (first, *_, logits), _ = setup.programs.run(
-      'layers', look, (0, None), variables, image)
+      jnp.asarray, stages.originals(recipe, data, runtime).tree))
+  (first, *_, logits), _ = runtime.programs.run(
+      assembly.hidden_layers(recipe, data.source), (0, None), variables, image)
   pixels = jnp.broadcast_to(
       image.reshape(n, -1) / 255, (recipe.seeds, n, image[0].size))
   return {'pixels': pixels, 'first': first, 'logits': logits}
 
 
-def variations(setup: stages.Setup, x: Array) -> Iterator[Variation]:
+def variations(recipe: recipes.Recipe, data: Data, runtime: Runtime, x: Array
+               ) -> Iterator[Variation]:
   """The reference, by features `x`, then all that differ in one choice."""
-  n, size = setup.source.num_train, setup.recipe.forget // 3
-  label = setup.source.dataset.label[:n]
+  n, size = data.num_train, recipe.forget // 3
+  label = data.source.dataset.label[:n]
 
   def cut(features: Array, kind: str = 'distance', each: int = size
           ) -> np.ndarray:
@@ -74,14 +76,14 @@ def variations(setup: stages.Setup, x: Array) -> Iterator[Variation]:
 
   yield Variation('', '', x, cut(x[0]))
   for seed in range(1, 1 + SEEDS.value):
-    yield Variation('seed', str(setup.recipe.first_seed + seed), x,
+    yield Variation('seed', str(recipe.first_seed + seed), x,
                     cut(x[seed]))
-  for name, layer in layers(setup).items():
+  for name, layer in layers(recipe, data, runtime).items():
     yield Variation('layer', name, layer, cut(layer[0]))
   for network in OTHERS.value:
-    y = stages.embedding(stages.prepare(
-        dataclasses.replace(setup.recipe, network=network), setup.root,
-        app.FLAGS.data_dir, app.chunk()))
+    other = dataclasses.replace(recipe, network=network)
+    y = stages.embedding(other, data, context.start(
+        other, data, runtime.workdir, runtime.programs))
     yield Variation('network', network, y, cut(y[0]))
   for kind in ('class', 'neighbours', 'random'):
     yield Variation('procedure', kind, x, cut(x[0], kind))
@@ -104,18 +106,18 @@ def check(recipe: recipes.Recipe) -> None:
 def main() -> None:
   """Tries all of them."""
   check(app.recipe())
-  setup = app.begin(tuned=True)
-  n, size = setup.source.num_train, setup.recipe.forget // 3
+  recipe, data, runtime = app.begin(tuned=True)
+  n, size = data.num_train, recipe.forget // 3
   if n < 6 * size:
-    raise ValueError(f'Expected forget={setup.recipe.forget} to be at most '
+    raise ValueError(f'Expected forget={recipe.forget} to be at most '
                      f'half of the {n} training examples.')
-  features = stages.embedding(setup)
+  features = stages.embedding(recipe, data, runtime)
   found, reference = [], ()
-  for way in variations(setup, features):
+  for way in variations(recipe, data, runtime, features):
     chosen = partitions.by_measured_score(way.features, way.parts)
     reference = reference or chosen.groups
     rows = factors.by_level(dict(zip(GROUPS, (
-        judged(setup, rows, None) for rows in chosen.groups))))
+        judged(recipe, data, runtime, rows, None) for rows in chosen.groups))))
     es = [np.asarray(entanglement.entanglement_scores(features, g[None]))[:, 0]
           for g in chosen.groups]
     found.append(factors.entry(
@@ -125,11 +127,11 @@ def main() -> None:
     print(f'Done: {findings_on_factors.label(found[-1])}.', flush=True)
   said = findings_on_factors.paragraph(found)
   print('', *(f'- {x}' for x in said), sep='\n')
-  files.write_text(setup.root / 'sensitivity.svg',
+  files.write_text(runtime.workdir / 'sensitivity.svg',
                    figures.sensitivity_of_entanglement(found))
-  files.write_json(setup.root / 'sensitivity.json', {
-      **results.origin(setup), 'variations': found})
-  print(f'\nWrote {setup.root}/sensitivity.json and sensitivity.svg.')
+  files.write_json(runtime.workdir / 'sensitivity.json', {
+      **results.origin(recipe, data, runtime), 'variations': found})
+  print(f'\nWrote {runtime.workdir}/sensitivity.json and sensitivity.svg.')
 
 
 if __name__ == '__main__':

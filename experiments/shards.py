@@ -21,7 +21,8 @@ import numpy as np
 from rum_jax import memorization, recipes
 from rum_jax.commands import app
 from rum_jax.memorization import shards
-from rum_jax.pipeline import fitting, stages, subset_models
+from rum_jax.pipeline import fitting, subset_models
+from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.storage import artefacts, hosts
 from rum_jax.types import Dataset
@@ -40,13 +41,13 @@ _TRAINING = ('precision', 'epochs', 'batch_size', 'augment', 'learning_rate',
              'weight_decay')
 
 
-def identity_of(setup: stages.Setup) -> dict[str, Any]:
+def identity_of(recipe: recipes.Recipe, data: Data) -> dict[str, Any]:
   """The identity of a shard of this recipe.
 
   Raises:
     ValueError: if the recipe does not train on all published examples.
   """
-  recipe, source = setup.recipe, setup.source
+  source = data.source
   for name, value in _PUBLISHED.items():
     found = getattr(recipe, name)
     if found != value:
@@ -61,13 +62,14 @@ def identity_of(setup: stages.Setup) -> dict[str, Any]:
        'share': recipe.subset, 'seed': recipe.first_seed})
 
 
-def trained(setup: stages.Setup, identity: dict[str, Any], first: int,
-            count: int) -> shards.Shard:
+def trained(recipe: recipes.Recipe, data: Data, runtime: Runtime,
+            identity: dict[str, Any], first: int, count: int) -> shards.Shard:
   """Trains models `first` to `first + count − 1`."""
   whole = {**identity, 'first': first, 'count': count}
-  place = artefacts.place(setup.root, f'models/{first:05d}', whole)
+  place = artefacts.place(runtime.workdir, f'models/{first:05d}', whole)
   place.parent.mkdir(parents=True, exist_ok=True)
-  seen, notes = subset_models.trained(setup, place, whole, first, count)
+  seen, notes = subset_models.trained(
+      recipe, data, runtime, place, whole, first, count)
   seen = jax.tree.map(np.asarray, seen)
   level = np.round(seen.level * (shards.LEVELS / memorization.LEVELS))
   return shards.Shard(
@@ -79,25 +81,25 @@ def trained(setup: stages.Setup, identity: dict[str, Any], first: int,
 
 
 def main() -> None:
-  setup = app.begin('shards_', forgets=False)
-  folder, identity = pathlib.Path(FOLDER.value), identity_of(setup)
+  recipe, data, runtime = app.begin('shards_', forgets=False)
+  folder, identity = pathlib.Path(FOLDER.value), identity_of(recipe, data)
   there = set()
   for path in sorted(folder.glob('models-*.npz')):
     shard = shards.merged([path], identity)
     there |= set(range(shard.first, shard.first + shard.models))
-  todo = [(first, min(EACH.value, setup.recipe.models - first))
-          for first in range(FIRST.value, setup.recipe.models, EACH.value)]
+  todo = [(first, min(EACH.value, recipe.models - first))
+          for first in range(FIRST.value, recipe.models, EACH.value)]
   todo = [(first, count) for first, count in todo
           if not there & set(range(first, first + count))]
   print(f'{len(there)} models are in {folder}; {sum(c for _, c in todo)} are '
         'to be trained.', flush=True)
   progress = Progress('memorization models', len(todo)) if todo else None
   for first, count in todo:
-    shard = trained(setup, identity, first, count)
+    shard = trained(recipe, data, runtime, identity, first, count)
     path = shards.write(folder, shard)
     whole = {**identity, 'first': first, 'count': count}
     fitting.forget_states(
-        artefacts.place(setup.root, f'models/{first:05d}', whole))
+        artefacts.place(runtime.workdir, f'models/{first:05d}', whole))
     progress.step(f'{path.name}: right about '
                   f'{np.mean(shard.notes["fit"]):.2%} of their subsets and '
                   f'{np.mean(shard.notes["held_out"]):.2%} held out, '

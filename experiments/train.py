@@ -14,15 +14,15 @@ from rum_jax.reporting.vocabulary import counted, shown
 
 
 def main() -> None:
-  setup = app.begin(forgets=False)
-  artefact = stages.originals(setup)
-  label = setup.source.dataset.label
-  for name, rows in (('training', setup.source.train),
-                     (setup.recipe.held_out, setup.source.test)):
+  recipe, data, runtime = app.begin(forgets=False)
+  artefact = stages.originals(recipe, data, runtime)
+  label = data.source.dataset.label
+  for name, rows in (('training', data.source.train),
+                     (recipe.held_out, data.source.test)):
     found = evaluation.summary(
         metrics.accuracy(artefact.arrays['logits'], label, rows))
     print(f'{name:<10} accuracy {shown(*interval(found))} over '
-          f'{counted(setup.recipe.seeds, "seed")}')
+          f'{counted(recipe.seeds, "seed")}')
 
 
 if __name__ == '__main__':

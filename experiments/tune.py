@@ -28,7 +28,8 @@ import numpy as np
 from rum_jax import evaluation, recipes, refinement, search
 from rum_jax.commands import app
 from rum_jax.evaluation import metrics
-from rum_jax.pipeline import assembly, jobs, proxies, results, stages
+from rum_jax.pipeline import assembly, forget_set, jobs, results, stages
+from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.storage import files
 from rum_jax.storage.artefacts import Artefact
@@ -41,69 +42,74 @@ BUDGET = flags.DEFINE_integer(
 class Judge:
   """Scores unlearned variables by ToW against the oracles."""
 
-  def __init__(self, setup: stages.Setup, subsets: evaluation.Subsets,
-               oracle: Artefact):
-    self._setup = setup
+  def __init__(self, data: Data, runtime: Runtime,
+               subsets: evaluation.Subsets, oracle: Artefact):
+    self._data, self._runtime = data, runtime
     self._rows = (subsets.forget, subsets.retain, subsets.test)
     self._truth = self._accuracies(jnp.asarray(oracle.arrays['logits']))
 
   def _accuracies(self, logits: Array) -> list[Array]:
-    label = self._setup.dataset.label
+    label = self._data.examples.label
     return [metrics.accuracy(logits, label, rows) for rows in self._rows]
 
   def __call__(self, variables: Variables) -> np.ndarray:
     """`[S]` ToW; 0 where a run diverged."""
-    logits = stages.predicted(self._setup, variables)['logits']
+    logits = stages.predicted(
+        self._data, self._runtime, variables)['logits']
     gaps = [a - b for a, b in zip(self._accuracies(logits),
                                   self._truth)]
     return np.nan_to_num(np.asarray(metrics.tug_of_war(*gaps)))
 
 
-def best_of(setup: stages.Setup, job: jobs.Job, start: Variables,
-            judge: Judge, progress: Progress) -> tuple[dict[str, Any], float]:
+def best_of(recipe: recipes.Recipe, data: Data, runtime: Runtime, job: jobs.Job,
+            start: Variables, judge: Judge, progress: Progress
+            ) -> tuple[dict[str, Any], float]:
   """The best setting of a job's method, and its mean ToW."""
   tried = search.draw(*recipes.SPACES[job.method], BUDGET.value, 4)
   scored = []
   for setting in tried:
     trial = job._replace(setting=[(job.method, setting)] * len(job.splits))
-    (variables, _), _ = jobs.run_job(setup, trial, start)
+    (variables, _), _ = jobs.run_job(recipe, data, runtime, trial, start)
     scored.append(float(judge(variables).mean()))
     progress.step(f'{job.method} {job.variant} ToW {max(scored):.3f}')
   best = int(np.argmax(scored))
   return tried[best], scored[best]
 
 
-def search_methods(setup: stages.Setup, groups: refinement.Groups,
-                   start: Variables, judge: Judge) -> dict[str, Any]:
+def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
+                   groups: refinement.Groups, start: Variables, judge: Judge
+                   ) -> dict[str, Any]:
   """Method to variant to `{setting, tow}`."""
-  names = setup.recipe.method_names
+  names = recipe.method_names
   progress = Progress('search', BUDGET.value * sum(
       3 + assembly.takes(method, 'steps') for method in names))
   found = {}
   for method in names:
     first = search.draw(*recipes.SPACES[method], 1, 4)[0]
-    named = {v: jobs.job_of(setup, groups, method, v, first)
+    named = {v: jobs.job_of(recipe, data.num_train, runtime.model, groups,
+                            method, v, first)
              for v in recipes.VARIANTS}
     if assembly.takes(method, 'steps'):
-      steps = jobs.count_steps(setup, named['rum_f'])
+      steps = jobs.count_steps(recipe, data, runtime, named['rum_f'])
       named['matched'] = named['matched']._replace(steps=steps)
     else:
       del named['matched']  # A closed form takes no steps to match.
     found[method] = {}
     for variant, job in named.items():
-      setting, tow = best_of(setup, job, start, judge, progress)
+      setting, tow = best_of(
+          recipe, data, runtime, job, start, judge, progress)
       found[method][variant] = {'setting': setting, 'tow': tow}
   return found
 
 
-def search_rum(setup: stages.Setup, groups: refinement.Groups,
-               start: Variables, judge: Judge, found: dict[str, Any]
-               ) -> tuple[list[tuple[str, dict[str, Any]]], dict[Any, float]]:
+def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
+               groups: refinement.Groups, start: Variables, judge: Judge,
+               found: dict[str, Any]) -> tuple[list[jobs.Stage], dict[Any, float]]:
   """The best algorithm for low, medium and high, and the ToW of them all."""
   choices = [('identity', {})] + [
       (method, found[method]['rum_f']['setting'])
       for method in recipes.MAIN if method in found]
-  splits = jobs.splits_of(setup, groups, 'rum')
+  splits = jobs.splits_of(recipe, data.num_train, groups, 'rum')
   states = {(): start}
   progress = Progress('full RUM', sum(
       len(choices)**(1 + i) for i in range(len(splits))))
@@ -113,7 +119,7 @@ def search_rum(setup: stages.Setup, groups: refinement.Groups,
         states, range(len(choices))):
       job = jobs.Job('rum', f'{prefix}{choice}', [choices[choice]], (split,))
       (grown[(*prefix, choice)], _), _ = jobs.run_job(
-          setup, job, states[prefix])
+          recipe, data, runtime, job, states[prefix])
       progress.step()
     states = grown
   tows = {picked: float(judge(v).mean()) for picked, v in states.items()}
@@ -123,21 +129,21 @@ def search_rum(setup: stages.Setup, groups: refinement.Groups,
 
 def main() -> None:
   """Searches, and writes what it found."""
-  setup = app.begin('tune_')
-  recipe = setup.recipe
-  groups, retain = stages.choose(setup, proxies.difficulty(setup))
-  models = stages.references(setup, retain)
+  context = recipe, data, runtime = app.begin('tune_')
+  scores = forget_set.difficulty(*context).score
+  groups, retain = forget_set.choose(recipe, data, scores)
+  models = stages.references(*context, retain)
   start = Variables(**jax.tree.map(jnp.asarray, models.original.tree))
   judge = Judge(
-      setup, evaluation.Subsets(groups, retain, setup.source.test),
+      data, runtime, evaluation.Subsets(groups, retain, data.source.test),
       models.oracle)
-  found = search_methods(setup, groups, start, judge)
+  found = search_methods(*context, groups, start, judge)
   how = {
       'command': shlex.join(['python', '-m', 'experiments.tune', *(
           x for x in sys.argv[1:]
           if not x.startswith(('--workdir=', '--data_dir=')))]),
       'criterion': 'mean ToW over the tuning seeds, judged on validation',
-      **results.origin(setup)}
+      **results.origin(*context)}
   kept = {'methods': {}, 'rum': [], 'searched': {}}
   path = recipes.settings_path(recipe)
   if path.exists():
@@ -149,7 +155,7 @@ def main() -> None:
         'space': recipes.SPACES[method],
         'tow': {v: x['tow'] for v, x in variants.items()}}
   if set(recipes.MAIN) <= set(found):
-    kept['rum'], tows = search_rum(setup, groups, start, judge, found)
+    kept['rum'], tows = search_rum(*context, groups, start, judge, found)
     kept['searched']['rum'] = {**how, 'sequences tried': len(tows),
                                'tow': max(tows.values())}
   files.write_json(path, kept)

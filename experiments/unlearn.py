@@ -60,37 +60,39 @@ def main() -> None:
   assembly.factory(METHOD.value)
   setting = parse_setting(app.recipe(), METHOD.value, SETTING.value)
   rows = inputs.load_rows(ROWS.value) if ROWS.value else None
-  setup = app.begin(f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
+  context = recipe, data, runtime = app.begin(
+      f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
   if rows is None:
-    rows = setup.corrupted
+    rows = data.corrupted
     if not len(rows):
       raise ValueError(f'Expected rows to be given: with corrupt='
-                       f'{setup.recipe.corrupt:g} no label was made wrong.')
+                       f'{recipe.corrupt:g} no label was made wrong.')
     print(f'To forget: the {len(rows)} examples whose labels were made wrong; '
           'accuracy on them counts these labels, so less of it is better.')
   groups = (np.asarray(rows, np.int32),)
   try:
-    retain = refinement.stages(groups, setup.source.num_train)[0].retain
+    retain = refinement.stages(groups, data.num_train)[0].retain
   except ValueError as error:
     raise ValueError(f'rows={ROWS.value}: {error}') from error
   inputs.check_retain(
-      setup.source.num_train, setup.recipe.batch_size, len(rows),
+      data.num_train, recipe.batch_size, len(rows),
       f'{len(rows)} rows to forget')
   if setting and not SETTING.value:
     given = ','.join(f'{k}={v}' for k, v in setting.items())
     print(f'No --setting, so {given}: tuned for other examples to forget, in '
-          f'{recipes.settings_path(setup.recipe)}; another may do better here.')
-  job = jobs.job_of(setup, groups, METHOD.value, 'vanilla', setting)
-  models = stages.references(setup, retain)
-  done = jobs.unlearn(setup, job, models.original)
+          f'{recipes.settings_path(recipe)}; another may do better here.')
+  job = jobs.job_of(recipe, data.num_train, runtime.model, groups,
+                    METHOD.value, 'vanilla', setting)
+  models = stages.references(*context, retain)
+  done = jobs.unlearn(*context, job, models.original)
   found = results.judged(
-      setup, {'forget': groups[0]}, retain, models, [(job, done)])
-  folder = jobs.place(setup, job, models.original)
+      *context, {'forget': groups[0]}, retain, models, [(job, done)])
+  folder = jobs.place(recipe, runtime.workdir, job, models.original)
   kept = f'results-{folder.name}.json'
   for name in ('results.json', kept):
-    files.write_json(setup.root / name, found)
+    files.write_json(runtime.workdir / name, found)
   print(reporting.table(found))
-  print(f'\nWrote {setup.root}/results.json, also as {kept}; the models are in '
+  print(f'\nWrote {runtime.workdir}/results.json, also as {kept}; the models are in '
         f'{folder}/tree.')
 
 

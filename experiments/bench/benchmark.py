@@ -43,7 +43,7 @@ from experiments.bench import costs, factors, layers, memory, timing
 import rum_jax
 from rum_jax import objectives, plans, recipes, training
 from rum_jax.commands import app
-from rum_jax.pipeline import assembly, results, stages
+from rum_jax.pipeline import assembly, context, results
 from rum_jax.storage import files
 from rum_jax.types import Dataset, Split
 
@@ -66,27 +66,28 @@ _LINE = ('{network:8} {what:22} {microseconds:9.0f} µs a model-step, PyTorch '
          '({from_to[0]:.2f}–{from_to[1]:.2f}) times as fast')
 
 
-def prepare(network: str) -> stages.Setup:
+def prepare(network: str) -> costs.Case:
   """The data set, or random images in its place."""
   recipe = dataclasses.replace(app.recipe(), network=network)
-  setup = stages.prepare(recipe, pathlib.Path(), app.FLAGS.data_dir, None)
+  data = context.load(recipe, app.FLAGS.data_dir)
+  source = data.source
   if not IMAGE.value:
-    return setup
+    return costs.Case(recipe, data.examples, source,
+                      assembly.build_model(recipe, source))
   count, rng = 4 * recipe.batch_size, np.random.default_rng(0)
-  source = setup.source._replace(num_train=count, dataset=Dataset(
+  source = source._replace(num_train=count, dataset=Dataset(
       rng.integers(0, 256, (count, IMAGE.value, IMAGE.value, 3), np.uint8),
       rng.integers(0, 10, count, np.int32)))
-  return setup._replace(
-      source=source, dataset=jax.tree.map(jnp.asarray, source.dataset),
-      model=assembly.build_model(recipe, source))
+  return costs.Case(recipe, jax.tree.map(jnp.asarray, source.dataset), source,
+                    assembly.build_model(recipe, source))
 
 
-def under_seeds(setup: stages.Setup, count: int, chunk: int | None = None,
+def under_seeds(case: costs.Case, count: int, chunk: int | None = None,
                 devices_per_run: int = 1) -> tuple[timing.Call, float]:
   """Whole runs of so many seeds, and the seconds of their compilation."""
-  rows, recipe = jnp.asarray(setup.source.train), setup.recipe
+  rows, recipe = jnp.asarray(case.source.train), case.recipe
   train = rum_jax.retrain(
-      setup.model, rum_jax.sgd(
+      case.model, rum_jax.sgd(
           recipe.learning_rate, momentum=recipe.momentum,
           weight_decay=recipe.weight_decay),
       epochs=ROUNDS.value, batch_size=recipe.batch_size)
@@ -95,25 +96,25 @@ def under_seeds(setup: stages.Setup, count: int, chunk: int | None = None,
                           devices=jax.devices()[:count * devices_per_run],
                           devices_per_run=devices_per_run)
   return timing.compiled(fn, jax.random.split(jax.random.key(0), count),
-                         setup.dataset, Split(rows[:0], rows))
+                         case.examples, Split(rows[:0], rows))
 
 
-def one_pass(setup: stages.Setup, kind: str) -> timing.Call:
+def one_pass(case: costs.Case, kind: str) -> timing.Call:
   """Forward alone, or with the gradient, over all examples in the loop."""
-  key, rows = jax.random.key(0), jnp.asarray(setup.source.train)
-  objective, tx = objectives.supervised(setup.model), rum_jax.sgd(1e-3)
+  key, rows = jax.random.key(0), jnp.asarray(case.source.train)
+  objective, tx = objectives.supervised(case.model), rum_jax.sgd(1e-3)
   step = training.make_step(objective, tx)
-  draw = plans.over_retain(setup.recipe.batch_size)
+  draw = plans.over_retain(case.recipe.batch_size)
 
   def move(carry: Any, row: Any) -> tuple[Any, jax.Array]:
-    batch = training.gather(setup.dataset, row, jnp.zeros(()), 0)
+    batch = training.gather(case.examples, row, jnp.zeros(()), 0)
     if kind == 'gradient':  # What plain SGD adds is nothing beside it.
       return step(*carry, batch, key)
     loss, stats = objective(*carry[0], batch, key)
     return (carry[0]._replace(stats=stats), carry[1]), loss
 
   def run(key: jax.Array) -> Any:
-    variables, plan = setup.model.init(key), draw(key, Split(rows[:0], rows))
+    variables, plan = case.model.init(key), draw(key, Split(rows[:0], rows))
     state = variables, tx.init(variables.params)
     return costs.repeated(lambda zero: lax.scan(
         move, state, plan._replace(index=plan.index + zero)), ROUNDS.value)
@@ -150,17 +151,17 @@ def other_side(network: str) -> Any:
   return torch_side
 
 
-def against_torch(setup: stages.Setup, network: str
+def against_torch(case: costs.Case, network: str
                   ) -> list[dict[str, Any]]:
   """Microseconds of a model-step: pass by pass, alone, and under seeds."""
   torch_side = other_side(network)
   gpu = on_gpu()
-  batch, rows = setup.recipe.batch_size, setup.source.train
+  batch, rows = case.recipe.batch_size, case.source.train
   rounds = ROUNDS.value
-  image, label = (x[rows] for x in setup.source.dataset)
+  image, label = (x[rows] for x in case.source.dataset)
   theirs, flops = torch_side.passes(
-      network, image, label, len(setup.source.classes), batch, rounds, gpu,
-      setup.recipe.precision == 'bfloat16')
+      network, image, label, len(case.source.classes), batch, rounds, gpu,
+      case.recipe.precision == 'bfloat16')
   steps = rounds * plans.num_steps(len(rows), batch)
 
   def compare(what: str, ours: timing.Call, kind: str, *threads: int,
@@ -177,13 +178,13 @@ def against_torch(setup: stages.Setup, network: str
     return row
 
   where = '' if gpu else ', one core'
-  ours, _ = under_seeds(setup, 1)
+  ours, _ = under_seeds(case, 1)
   found = [compare(f'{kind}{where}', ours if kind == 'step' else one_pass(
-      setup, kind), kind, 1, keep=one_core)
+      case, kind), kind, 1, keep=one_core)
            for kind in ('forward', 'gradient', 'step')]
   found[-1] |= resources(found[-1], flops / steps, image)
   for count, chunk, shared in cases(gpu):
-    ours, seconds = under_seeds(setup, count, chunk, shared)
+    ours, seconds = under_seeds(case, count, chunk, shared)
     found.append(compare(
         f'{count} seed{"s" * (count > 1)}'
         + (f', {chunk} at a time' if chunk else '')
@@ -228,13 +229,13 @@ def main() -> None:
   whole = {'layers': layers, 'factors': factors}.get(suite)
   found = whole.measure(REPEATS.value) if whole else []
   for network in () if whole else NETWORKS.value:
-    setup = prepare(network)
+    case = prepare(network)
     if ALONE.value:
-      under_seeds(setup, 1)[0]()
+      under_seeds(case, 1)[0]()
       held = jax.local_devices()[0].memory_stats() or {}
       return memory.print_peak(held.get('peak_bytes_in_use'))
-    found += (against_torch(setup, network) if suite == 'training' else
-              costs.measure(setup, network, REPEATS.value))
+    found += (against_torch(case, network) if suite == 'training' else
+              costs.measure(case, network, REPEATS.value))
   if JSON.value:
     made = results.environment()
     how = {'device': made['device'], 'precision': app.recipe().precision}

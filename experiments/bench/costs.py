@@ -21,9 +21,9 @@ import numpy as np
 
 from experiments.bench import timing
 import rum_jax
-from rum_jax import gradients, plans, recipes, search, training
-from rum_jax.pipeline import assembly, stages
-from rum_jax.types import Split
+from rum_jax import datasets, gradients, plans, recipes, search, training
+from rum_jax.pipeline import assembly
+from rum_jax.types import Dataset, Model, Split
 
 ROUNDS = 4  # Passes over the data that a price is measured on.
 _CHUNK = 64  # Of influence: its default.
@@ -81,9 +81,25 @@ def repeated(once: Callable[[jax.Array], Any], rounds: int = ROUNDS) -> Any:
   return lax.scan(step, jnp.zeros(()), length=rounds)[0]
 
 
-def prices(setup: stages.Setup, rows: jax.Array) -> list[timing.Call]:
+class Case(NamedTuple):
+  """What is timed: a recipe's data and its network.
+
+  Attributes:
+    recipe: of the training.
+    examples: on the device.
+    source: the same examples, on the host.
+    model: the network.
+  """
+
+  recipe: recipes.Recipe
+  examples: Dataset
+  source: datasets.Source
+  model: Model
+
+
+def prices(case: Case, rows: jax.Array) -> list[timing.Call]:
   """Calls that do `ROUNDS` passes of each kind, and `ROUNDS` products."""
-  recipe, model, data = setup.recipe, setup.model, setup.dataset
+  recipe, data, _, model = case
   key, size = jax.random.key(0), recipe.batch_size
   variables = model.init(key)
   tx = rum_jax.sgd(recipe.learning_rate, momentum=recipe.momentum,
@@ -116,21 +132,20 @@ def prices(setup: stages.Setup, rows: jax.Array) -> list[timing.Call]:
       (predict, variables, data), (single, variables, data), (product, stack))]
 
 
-def measure(setup: stages.Setup, network: str, repeats: int
-            ) -> list[dict[str, Any]]:
+def measure(case: Case, network: str, repeats: int) -> list[dict[str, Any]]:
   """One row an algorithm; all of them and all prices are taken in turn."""
-  n, forget = setup.source.num_train, setup.recipe.forget
+  n, forget = case.source.num_train, case.recipe.forget
   rows = jnp.asarray(np.random.default_rng(0).permutation(n), jnp.int32)
   split, key = Split(rows[:forget], rows[forget:]), jax.random.key(1)
-  variables, methods = setup.model.init(key), setup.recipe.method_names
+  variables, methods = case.model.init(key), case.recipe.method_names
   settings = [search.draw(*recipes.SPACES[m], 1, 0)[0] for m in methods]
   programs = [timing.compiled(
-      assembly.build(setup.recipe, setup.model, method, setting),
-      key, variables, setup.dataset, split)
+      assembly.build(case.recipe, case.model, method, setting),
+      key, variables, case.examples, split)
               for method, setting in zip(methods, settings)]
   calls, compilations = zip(*programs)
-  seconds = timing.medians([*prices(setup, rows), *calls], repeats)
-  size = setup.recipe.batch_size
+  seconds = timing.medians([*prices(case, rows), *calls], repeats)
+  size = case.recipe.batch_size
   full = whole(n, size)
   each = np.array(seconds[:4]) / ROUNDS / [full, full, whole(n, _CHUNK), 1]
   print(f'{network}: {1e6 * each[0]:.1f} µs an example to train on, '

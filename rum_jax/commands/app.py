@@ -18,7 +18,7 @@ from absl import logging
 import jax
 
 from rum_jax import recipes
-from rum_jax.pipeline import stages
+from rum_jax.pipeline import context
 from rum_jax.pipeline.programs import Programs
 from rum_jax.storage import artefacts, hosts
 
@@ -182,13 +182,16 @@ def settings(recipe: recipes.Recipe) -> dict[str, typing.Any]:
 
 
 def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
-          ) -> stages.Setup:
+          ) -> tuple[recipes.Recipe, context.Data, context.Runtime]:
   """Claims the workdir that the flags give and loads their recipe's data.
 
   Args:
     prefix: of the default workdir's name, `runs/<prefix><recipe>-<hash>`.
     forgets: whether the recipe's forget set is used.
     tuned: whether its methods must have tuned settings.
+
+  Returns:
+    The recipe, its data, and the runtime.
 
   Raises:
     OSError: if the workdir cannot be written, or another run is in it.
@@ -197,9 +200,9 @@ def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
   root = pathlib.Path(FLAGS.workdir or artefacts.place(
       pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
       dataclasses.asdict(default)))
-  setup = stages.prepare(
-      default, root, FLAGS.data_dir,
-      Programs(chunk(), FLAGS.devices_per_run), forgets)
+  programs = Programs(chunk(), FLAGS.devices_per_run)
+  data = context.load(default, FLAGS.data_dir, forgets)
+  runtime = context.start(default, data, root, programs)
   if tuned:  # Fails now, not after an hour of training.
     settings(default)
   if hosts.first():
@@ -208,8 +211,8 @@ def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
   if not root.exists():
     raise OSError(f'Process {jax.process_index()} does not see workdir={root}: '
                   'all processes must share one.')
-  source = setup.source
+  source = data.source
   print(f'{source.name}: {source.num_train} training and {len(source.test)} '
-        f'{default.held_out} examples, {len(setup.corrupted)} training labels '
+        f'{default.held_out} examples, {len(data.corrupted)} training labels '
         f'made wrong. Writing to {root}.', flush=True)
-  return setup
+  return default, data, runtime

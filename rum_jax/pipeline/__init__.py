@@ -5,8 +5,9 @@ from __future__ import annotations
 from rum_jax import _lazy
 
 __all__ = [
-    'assembly', 'fitting', 'inputs', 'jobs', 'programs', 'progress', 'proxies',
-    'results', 'segments', 'stages', 'subset_models',
+    'assembly', 'context', 'fitting', 'forget_set', 'inputs', 'jobs',
+    'programs', 'progress', 'proxies', 'results', 'segments', 'stages',
+    'subset_models',
 ]
 
 __getattr__, __dir__ = _lazy.submodules(__name__, __all__)

@@ -7,6 +7,7 @@ process, where several do one job.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import dataclasses
 import functools
 import pathlib
 import shutil
@@ -19,64 +20,106 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import resumable, training, trees
+from rum_jax.pipeline import assembly
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.progress import Progress
+from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts, hosts
-from rum_jax.types import Array, Dataset, Model, Split, Variables
+from rum_jax.types import Array, Dataset, Key, Model, Split, Variables
 
 _CALL = 5.0  # Seconds that a segment should take.
 _SAVE = 20.0  # Seconds of work between two saves, and at least
 _WORTH = 10  # so many times what a save takes.
 
 
+@dataclasses.dataclass(frozen=True)
+class Course:
+  """Training from scratch, as a recipe has it.
+
+  Attributes:
+    recipe: how to train.
+    model: the network.
+    images: how many examples an epoch has.
+    observer: looks at each run after each epoch.
+  """
+
+  recipe: Recipe
+  model: Model
+  images: int
+  observer: resumable.Observer = resumable.BLIND
+
+  @functools.cached_property
+  def fit(self) -> resumable.Fit:
+    return assembly.fit_of(self.recipe, self.model, self.images)
+
+
+@dataclasses.dataclass(frozen=True)
+class Begin:
+  """`(key, dataset, split) -> run` before the first epoch of a course."""
+
+  course: Course
+
+  def __call__(self, key: Key, dataset: Dataset, split: Split) -> resumable.Run:
+    course = self.course
+    return resumable.begin(course.model, course.fit, course.observer)(
+        key, dataset, split)
+
+
+@dataclasses.dataclass(frozen=True)
+class Advance:
+  """`(key, run, count, dataset, split) -> run`, `count` epochs further on."""
+
+  course: Course
+
+  def __call__(self, key: Key, run: resumable.Run, count: Array,
+               dataset: Dataset, split: Split) -> resumable.Run:
+    return resumable.advance(self.course.fit, self.course.observer)(
+        key, run, count, dataset, split)
+
+
 def train(
     name: str,
     folder: pathlib.Path,
     identity: dict[str, Any],
-    fit: resumable.Fit,
-    model: Model,
+    course: Course,
     programs: Programs,
     key: Array,
     dataset: Dataset,
     split: Split,
     watch: Callable[[Variables], str],
     split_axis: int | None = None,
-    observer: resumable.Observer = resumable.BLIND,
 ) -> tuple[resumable.Run, dict[str, float]]:
   """Trains a model for each key, from scratch or from what a kill left.
 
   Args:
-    name: shown on the terminal, and of the programs.
+    name: shown on the terminal.
     folder: where the finished artefact will lie; states are kept beside it.
     identity: of that artefact.
-    fit: what to train.
-    model: the network.
+    course: what to train.
     programs: compiled so far.
     key: `[S]`.
     dataset: all examples.
     split: whose retain set is trained on.
     watch: tells from the first run's variables what to show beside its loss.
     split_axis: 0 where every run has a split of its own.
-    observer: looks at each run after each epoch.
 
   Returns:
     `(run, notes)`: all runs stacked, and the seconds that it took.
   """
-  first = resumable.begin(model, fit, observer)
-  program = (f'{name} {fit.epochs} {fit.steps}',
-             resumable.advance(fit, observer), (0, 0, None, None, split_axis))
+  begin, fit = Begin(course), course.fit
+  advance = Advance(course), (0, 0, None, None, split_axis)
   programs.ahead(
-      *program, key, jax.eval_shape(
-          jax.vmap(first, (0, None, split_axis)), key, dataset, split),
+      *advance, key, jax.eval_shape(
+          jax.vmap(begin, (0, None, split_axis)), key, dataset, split),
       jnp.int32(1), dataset, split)
-  run, _ = programs.run(f'{name} begin {fit.steps}', first,
-                        (0, None, split_axis), key, dataset, split)
+  run, _ = programs.run(
+      begin, (0, None, split_axis), key, dataset, split)
   run, done, notes = _resumed(folder, identity, run)
   saved, interval, count, progress = time.monotonic(), _SAVE, 1, None
   while done < fit.epochs:
     count = min(count, fit.epochs - done)
     run, taken = programs.run(
-        *program, key, run, jnp.int32(count), dataset, split)
+        *advance, key, run, jnp.int32(count), dataset, split)
     done += count
     per_epoch = hosts.agree(taken['seconds'] / count)
     notes = {k: notes.get(k, 0.0) + v for k, v in taken.items()}

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rum_jax import refinement
+from rum_jax.recipes import Recipe
 from rum_jax.refinement import Groups
 from rum_jax.storage import files
 from rum_jax.types import GROUPS
@@ -29,6 +31,30 @@ def check_retain(num_train: int, batch_size: int, forget: int, what: str
     raise ValueError(
         f'Expected {what} to leave a retain set of at least one batch, '
         f'batch_size={batch_size}, of the {num_train} training examples.')
+
+
+def check_forget_set(recipe: Recipe, num_train: int) -> None:
+  """Refuses a recipe whose forget set does not fit the data.
+
+  Args:
+    recipe: names a file of groups, or how many examples are to be forgotten.
+    num_train: training examples in all.
+
+  Raises:
+    OSError: if the file cannot be read.
+    ValueError: if it is not such a file, or too little is left to retain.
+  """
+  if not recipe.groups:
+    check_retain(num_train, recipe.batch_size, recipe.forget,
+                 f'forget={recipe.forget}')
+    return
+  groups = load_groups(recipe.groups)
+  try:
+    refinement.stages(groups, num_train)
+  except ValueError as error:
+    raise ValueError(f'groups={recipe.groups}: {error}') from error
+  count = sum(map(len, groups))
+  check_retain(num_train, recipe.batch_size, count, f'{count} rows in groups')
 
 
 def load_rows(path: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent import futures
+import dataclasses
 import pathlib
 from typing import Any, NamedTuple
 
@@ -13,11 +14,16 @@ import numpy as np
 
 from rum_jax import evaluation, recipes, refinement, rum
 from rum_jax.pipeline import assembly
+from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
-from rum_jax.pipeline.stages import described, keys, Setup
+from rum_jax.pipeline.stages import described, keys
+from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Info, PyTree, Split, Unlearner, Variables
+from rum_jax.types import (
+    Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+
+Stage = tuple[str, dict[str, Any]]  # A method, and the values it is given.
 
 
 class Job(NamedTuple):
@@ -33,105 +39,147 @@ class Job(NamedTuple):
 
   method: str
   variant: str
-  setting: Sequence[tuple[str, dict[str, Any]]]
+  setting: Sequence[Stage]
   splits: tuple[Split, ...]
   steps: int | None = None
 
 
-def unlearner_of(setup: Setup, job: Job, values: Sequence[dict[str, Any]]
-                 ) -> Unlearner:
-  """The unlearner of a job, with its numbers replaced by `values`."""
-  return rum.sequential(*(
-      assembly.build(setup.recipe, setup.model, name, {**fixed, **traced},
-                    job.steps)
-      for (name, fixed), traced in zip(job.setting, values)))
+@dataclasses.dataclass(frozen=True)
+class Unlearn:
+  """`(key, variables, dataset, splits, values) -> (variables, infos)`.
+
+  Attributes:
+    recipe: gives batch size, momentum, weight decay, and what batch-norm does.
+    model: the network.
+    setting: for each stage a method and the values that the program holds.
+    steps: length of every stage in steps, or `None`.
+  """
+
+  recipe: Recipe
+  model: Model
+  setting: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
+  steps: int | None = None
+
+  def unlearner(self, values: Sequence[dict[str, Any]]) -> Unlearner:
+    """The unlearner of all stages, with the other values of each."""
+    return rum.sequential(*(
+        assembly.build(self.recipe, self.model, method,
+                       {**dict(held), **given}, self.steps)
+        for (method, held), given in zip(self.setting, values, strict=True)))
+
+  def __call__(self, key: Key, variables: Variables, dataset: Dataset,
+               splits: Sequence[Split], values: Sequence[dict[str, Any]]
+               ) -> tuple[Variables, tuple[Info, ...]]:
+    return self.unlearner(values)(key, variables, dataset, splits)
 
 
-def run_job(setup: Setup, job: Job, start: Variables
+def program_of(recipe: Recipe, model: Model, job: Job
+               ) -> tuple[Unlearn, list[dict[str, float]]]:
+  """The function of a job, and the values that it takes as arguments.
+
+  Real-valued hyper-parameters enter the program as arguments, so that jobs that
+  differ in nothing else share it.
+
+  Raises:
+    ValueError: if a method refuses a value, before anything is traced.
+  """
+  values = [{k: v for k, v in setting.items()
+             if isinstance(v, float) and k in assembly.searched(method)}
+            for method, setting in job.setting]
+  held = tuple(
+      (method, tuple(sorted((k, _hashable(v)) for k, v in setting.items()
+                            if k not in given)))
+      for (method, setting), given in zip(job.setting, values))
+  program = Unlearn(recipe, model, held, job.steps)
+  program.unlearner(values)
+  return program, values
+
+
+def _hashable(value: Any) -> Any:
+  """A JSON value in which lists are tuples."""
+  return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+def call_of(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
+            start: Variables) -> tuple[Any, ...]:
+  """The arguments of `Programs.run`."""
+  program, values = program_of(recipe, runtime.model, job)
+  return (program, (0, 0, None, 0, None),
+          keys(recipe, f'{job.method}-{job.variant}'), start, data.examples,
+          job.splits, jax.tree.map(jnp.float32, values))
+
+
+def run_job(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
+            start: Variables
             ) -> tuple[tuple[Variables, tuple[Info, ...]], dict[str, float]]:
   """Unlearns S models.
 
   Returns:
     `(variables, infos)` of all seeds, and the seconds.
   """
-  return setup.programs.run(*call_of(setup, job, start))
+  return runtime.programs.run(*call_of(recipe, data, runtime, job, start))
 
 
-def compile_ahead(setup: Setup, jobs: Sequence[Job], start: Artefact) -> None:
+def compile_ahead(recipe: Recipe, data: Data, runtime: Runtime,
+                  jobs: Sequence[Job], start: Artefact) -> None:
   """Compiles, on all cores, what `unlearn` will want of these jobs.
 
   All of it before the first job runs, whose seconds are then its own.
   """
   variables = Variables(**jax.tree.map(jnp.asarray, start.tree))
-  todo = [job for job in jobs if not place(setup, job, start).exists()]
+  todo = [job for job in jobs if not place(
+      recipe, runtime.workdir, job, start).exists()]
   try:
-    wanted = {setup.programs.ahead(*call_of(setup, job, variables))
-              for job in todo}
+    wanted = {runtime.programs.ahead(
+        *call_of(recipe, data, runtime, job, variables)) for job in todo}
     progress = Progress('compiling', len(wanted)) if wanted else None
     for program in futures.as_completed(wanted):
       program.result()  # Raises what went wrong.
       progress.step()
   finally:
-    setup.programs.cancel()
+    runtime.programs.cancel()
 
 
-def call_of(setup: Setup, job: Job, start: Variables) -> tuple[Any, ...]:
-  """The arguments of `Programs.run`.
-
-  Real-valued hyper-parameters enter the program as arguments, so that jobs that
-  differ in nothing else share it.
-  """
-  values = [{k: v for k, v in fixed.items()
-             if isinstance(v, float) and k in assembly.searched(method)}
-            for method, fixed in job.setting]
-  static = [(m, sorted((k, v) for k, v in fixed.items() if k not in value))
-            for (m, fixed), value in zip(job.setting, values)]
-  unlearner_of(setup, job, values)  # Refuses bad values before tracing.
-
-  def one(key, variables, dataset, split, values):
-    return unlearner_of(setup, job, values)(key, variables, dataset, split)
-
-  return (f'{static} {job.steps}', one, (0, 0, None, 0, None),
-          keys(setup, f'{job.method}-{job.variant}'), start, setup.dataset,
-          job.splits, jax.tree.map(jnp.float32, values))
-
-
-def identity_of(setup: Setup, job: Job, start: Artefact) -> dict[str, Any]:
+def identity_of(recipe: Recipe, job: Job, start: Artefact) -> dict[str, Any]:
   """What decides the result of a job."""
   return {
       'setting': job.setting, 'steps': job.steps, 'originals': start.digest,
       'splits': artefacts.array_digest(*jax.tree.leaves(job.splits)),
       'source': [assembly.source_hash(method) for method, _ in job.setting],
-      **setup.recipe.part(
-          'batch_size', 'momentum', 'weight_decay', 'batch_norm',
-          'precision')}
+      **recipe.part('batch_size', 'momentum', 'weight_decay', 'batch_norm',
+                    'precision')}
 
 
-def place(setup: Setup, job: Job, start: Artefact) -> pathlib.Path:
+def place(recipe: Recipe, workdir: pathlib.Path, job: Job, start: Artefact
+          ) -> pathlib.Path:
   """The folder of a job's artefact."""
   name = f'unlearned/{job.method}-{job.variant}'
   return artefacts.place(
-      setup.root, name.replace(':', '_'), identity_of(setup, job, start))
+      workdir, name.replace(':', '_'), identity_of(recipe, job, start))
 
 
-def unlearn(setup: Setup, job: Job, start: Artefact) -> Artefact:
+def unlearn(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
+            start: Artefact) -> Artefact:
   """The artefact of a job that starts from the originals."""
 
   def compute() -> Artefact:
     (variables, infos), notes = run_job(
-        setup, job, Variables(**jax.tree.map(jnp.asarray, start.tree)))
+        recipe, data, runtime, job,
+        Variables(**jax.tree.map(jnp.asarray, start.tree)))
     losses = [np.asarray(info.loss) for info in infos]
     notes['steps'] = [x.shape[1] for x in losses]
     notes['probes'] = [_means(info.probes) for info in infos]
-    artefact = described(setup, variables, np.concatenate(losses, 1), notes)
+    artefact = described(
+        data, runtime, variables, np.concatenate(losses, 1), notes)
     notes['diverged'] = [
-        {'seed': setup.recipe.first_seed + s, 'stage': stage}
+        {'seed': recipe.first_seed + s, 'stage': stage}
         for s, stage in evaluation.diverged(
             losses, evaluation.finite(artefact.arrays['logits']))]
     return artefact
 
   return artefacts.stage(
-      place(setup, job, start), identity_of(setup, job, start), compute)
+      place(recipe, runtime.workdir, job, start),
+      identity_of(recipe, job, start), compute)
 
 
 def _means(probes: PyTree) -> dict[str, float]:
@@ -141,33 +189,35 @@ def _means(probes: PyTree) -> dict[str, float]:
           for path, x in jax.tree.leaves_with_path(probes)}
 
 
-def judge(setup: Setup, artefact: Artefact, subsets: evaluation.Subsets
-          ) -> evaluation.Behaviour:
+def judge(data: Data, runtime: Runtime, artefact: Artefact,
+          subsets: evaluation.Subsets) -> evaluation.Behaviour:
   """What the models of an artefact do, attack included."""
 
   def compute() -> Artefact:
     figures = evaluation.behaviour(
-        artefact.arrays['logits'], setup.source.dataset.label, subsets)
+        artefact.arrays['logits'], data.source.dataset.label, subsets)
     return Artefact(figures._asdict())
 
   logits = artefacts.array_digest(artefact.arrays['logits'])
   rows = artefacts.array_digest(*jax.tree.leaves(subsets))
-  identity = {'logits': logits, 'rows': rows, 'data': setup.data_hash,
-              'held out': setup.held_out_hash}
+  identity = {'logits': logits, 'rows': rows, 'data': data.hash,
+              'held out': data.held_out_hash}
   arrays = artefacts.stage(
-      artefacts.place(setup.root, f'judged/{logits[:8]}', identity),
+      artefacts.place(runtime.workdir, f'judged/{logits[:8]}', identity),
       identity, compute).arrays
   return evaluation.Behaviour(**arrays)
 
 
-def count_steps(setup: Setup, job: Job) -> int:
+def count_steps(recipe: Recipe, data: Data, runtime: Runtime, job: Job) -> int:
   """Steps that a job takes in all its stages, kept as tracing is slow."""
 
   def compute() -> Artefact:
-    unlearner = unlearner_of(setup, job, [{}] * len(job.setting))
-    variables = jax.eval_shape(setup.model.init, jax.random.key(0))
+    unlearner = rum.sequential(*(
+        assembly.build(recipe, runtime.model, *stage, job.steps)
+        for stage in job.setting))
+    variables = jax.eval_shape(runtime.model.init, jax.random.key(0))
     _, infos = jax.eval_shape(
-        unlearner, jax.random.key(0), variables, setup.dataset,
+        unlearner, jax.random.key(0), variables, data.examples,
         jax.tree.map(lambda x: x[0], job.splits))
     steps = sum(info.loss.shape[0] for info in infos)
     return Artefact({}, notes={'steps': steps})
@@ -176,17 +226,17 @@ def count_steps(setup: Setup, job: Job) -> int:
       'setting': job.setting, 'steps': job.steps,
       'sizes': [tuple(x.shape for x in split) for split in job.splits],
       'source': [assembly.source_hash(method) for method, _ in job.setting],
-      **setup.recipe.part('batch_size')}
+      **recipe.part('batch_size')}
   kept = artefacts.stage(
-      artefacts.place(setup.root, 'unlearned/steps', identity), identity,
+      artefacts.place(runtime.workdir, 'unlearned/steps', identity), identity,
       compute)
   return kept.notes['steps']
 
 
-def splits_of(setup: Setup, groups: refinement.Groups, variant: str
+def splits_of(recipe: Recipe, n: int, groups: refinement.Groups, variant: str
               ) -> tuple[Split, ...]:
-  """The stages of a variant, with a leading axis of seeds."""
-  recipe, n = setup.recipe, setup.source.num_train
+  """The stages of a variant among `n` examples, with a leading axis of seeds.
+  """
   chosen = [
       refinement.merged(groups) if variant in ('vanilla', 'matched') else
       refinement.shuffled(groups, seed) if variant == 'shuffle' else groups
@@ -194,30 +244,32 @@ def splits_of(setup: Setup, groups: refinement.Groups, variant: str
   return refinement.stacked([refinement.stages(g, n) for g in chosen])
 
 
-def jobs_of(setup: Setup, groups: refinement.Groups) -> list[Job]:
+def jobs_of(recipe: Recipe, data: Data, runtime: Runtime,
+            groups: refinement.Groups) -> list[Job]:
   """Every row of the table that does work."""
-  tuned, jobs = recipes.tuned(setup.recipe), []
-  for method in setup.recipe.method_names:
+  tuned, jobs, n = recipes.tuned(recipe), [], data.num_train
+  for method in recipe.method_names:
     settings = tuned['methods'][method]
-    named = {variant: job_of(setup, groups, method, variant, settings[variant])
+    named = {variant: job_of(recipe, n, runtime.model, groups, method, variant,
+                             settings[variant])
              for variant in recipes.VARIANTS if variant in settings}
     if 'matched' in named:
-      steps = count_steps(setup, named['rum_f'])
+      steps = count_steps(recipe, data, runtime, named['rum_f'])
       named['matched'] = named['matched']._replace(steps=steps)
     jobs += named.values()
   if tuned.get('rum'):  # Empty where tuning had too few methods to choose from.
     jobs.append(Job('rum', 'rum', tuned['rum'],
-                    splits_of(setup, groups, 'rum')))
+                    splits_of(recipe, n, groups, 'rum')))
   return jobs
 
 
-def job_of(setup: Setup, groups: refinement.Groups, method: str, variant: str,
-           setting: dict[str, Any]) -> Job:
-  """One algorithm, the same in all stages of a variant.
+def job_of(recipe: Recipe, n: int, model: Model, groups: refinement.Groups,
+           method: str, variant: str, setting: dict[str, Any]) -> Job:
+  """One algorithm, the same in all stages of a variant among `n` examples.
 
   Raises:
     ValueError: as `assembly.build`, before anything is trained.
   """
-  assembly.build(setup.recipe, setup.model, method, setting)
-  splits = splits_of(setup, groups, variant)
+  assembly.build(recipe, model, method, setting)
+  splits = splits_of(recipe, n, groups, variant)
   return Job(method, variant, [(method, setting)] * len(splits), splits)

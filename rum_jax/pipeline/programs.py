@@ -1,4 +1,4 @@
-"""Compiled programs: once for each name and shape, and of a size that fits."""
+"""Compiled programs: once for each function and shape, of a size that fits."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ class _Program(NamedTuple):
 class Programs:
   """Maps functions over runs, `chunk` at a time on a GPU or TPU.
 
+  A program is known by its function and by the shapes of its arguments.
+  Functions are compared with `==`: a frozen dataclass that can be called, whose
+  fields are all that decides what it computes, finds the program of an equal
+  one.
+
   Attributes:
     chunk: runs at a time; `None` takes as many as the compiled program's own
       memory analysis says will fit, and half of that whenever it was wrong.
@@ -51,11 +56,10 @@ class Programs:
     self._built: dict[Any, futures.Future[_Program]] = {}
     self._used: set[Any] = set()
 
-  def ahead(self, name: Any, fn: Callable[..., PyTree],
-            in_axes: Sequence[int | None], *args: PyTree
-            ) -> futures.Future[_Program]:
+  def ahead(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
+            *args: PyTree) -> futures.Future[_Program]:
     """Starts to compile what `run` will be called with; one core a program."""
-    identity = _identity(name, args)
+    identity = _identity(fn, in_axes, args)
     if identity not in self._built:
       self._built[identity] = self._pool.submit(
           self._build, fn, in_axes, args, self._most(in_axes, args))
@@ -66,17 +70,21 @@ class Programs:
     for program in self._built.values():
       program.cancel()
 
-  def run(self, name: Any, fn: Callable[..., PyTree],
-          in_axes: Sequence[int | None], *args: PyTree
-          ) -> tuple[PyTree, dict[str, float]]:
-    """Maps `fn` over runs; programs of the same name and shapes compile once.
+  def run(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
+          *args: PyTree) -> tuple[PyTree, dict[str, float]]:
+    """Maps `fn` over runs; the same function and shapes compile once.
+
+    Args:
+      fn: one run, a pure function of arrays that can be hashed.
+      in_axes: for each argument 0 (one entry a run) or `None` (shared).
+      *args: what `fn` is called with, stacked where `in_axes` is 0.
 
     Returns:
       The results, and the seconds of compilation (0 for a program that has been
       used before) and of work.
     """
-    self.ahead(name, fn, in_axes, *args)
-    identity = _identity(name, args)
+    self.ahead(fn, in_axes, *args)
+    identity = _identity(fn, in_axes, args)
     while True:
       program = self._built[identity].result()
       try:
@@ -89,8 +97,8 @@ class Programs:
         if ('RESOURCE_EXHAUSTED' not in str(error) or program.chunk == 1
             or jax.process_count() > 1):  # The others would wait for ever.
           raise
-        print(f'{name}: {program.chunk} runs at a time do not fit in memory, '
-              'trying half.', file=sys.stderr)
+        print(f'{_name(fn)}: {program.chunk} runs at a time do not fit in '
+              'memory, trying half.', file=sys.stderr)
         self._built[identity] = self._pool.submit(
             self._build, fn, in_axes, args, -(-program.chunk // 2))
     taken = {'compile_seconds': (identity not in self._used) * program.seconds,
@@ -135,10 +143,17 @@ def _num_runs(in_axes: Sequence[int | None], args: Sequence[PyTree]) -> int:
   return jax.tree.leaves(args[in_axes.index(0)])[0].shape[0]
 
 
-def _identity(name: Any, args: Sequence[PyTree]) -> Any:
+def _identity(fn: Callable[..., PyTree], in_axes: Sequence[int | None],
+              args: Sequence[PyTree]) -> Any:
   """What tells programs apart."""
   leaves, structure = jax.tree.flatten(args)
-  return name, structure, tuple((x.shape, str(x.dtype)) for x in leaves)
+  shapes = tuple((x.shape, str(x.dtype)) for x in leaves)
+  return fn, tuple(in_axes), structure, shapes
+
+
+def _name(fn: Callable[..., PyTree]) -> str:
+  """What a message calls a function, or an object that is called."""
+  return getattr(fn, '__name__', type(fn).__name__.lower())
 
 
 def memory_limit() -> float:

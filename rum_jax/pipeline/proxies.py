@@ -7,6 +7,7 @@ own; a proxy is the mean over them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -17,11 +18,13 @@ import rum_jax
 from rum_jax import recipes, training
 from rum_jax.memorization import comparison, learning_events, observers, proxies
 from rum_jax.memorization import score_files
-from rum_jax.pipeline import fitting, results, segments, stages, subset_models
-from rum_jax.pipeline.stages import Setup
-from rum_jax.storage import artefacts, files
+from rum_jax.pipeline import assembly, fitting, results, segments, stages
+from rum_jax.pipeline import subset_models
+from rum_jax.pipeline.context import Data, Runtime
+from rum_jax.recipes import Recipe
+from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Dataset, Split, Variables
+from rum_jax.types import Array, Dataset, Key, Model, Split, Variables
 
 _WHEN = {'el2n': 'early', 'grand': 'early', 'held_out_retraining': 'final'}
 
@@ -33,7 +36,7 @@ class Scored(NamedTuple):
   seconds: float
 
 
-def names_of(recipe: recipes.Recipe, names: Sequence[str]) -> Sequence[str]:
+def names_of(recipe: Recipe, names: Sequence[str]) -> Sequence[str]:
   """The proxies of a flag; all are those that the recipe has the data for."""
   for name in set(names) - {'all'}:
     recipes.one_of('proxy', name, ('all', *recipes.PROXIES))
@@ -46,135 +49,163 @@ def names_of(recipe: recipes.Recipe, names: Sequence[str]) -> Sequence[str]:
   return recipes.PROXIES if apart else recipes.PROXIES[:-1]
 
 
-def scored(setup: Setup, names: Sequence[str]) -> dict[str, Scored]:
+def scored(recipe: Recipe, data: Data, runtime: Runtime, names: Sequence[str]
+           ) -> dict[str, Scored]:
   """Computes proxies, or finds them in the workdir."""
-  found, epochs = {}, setup.recipe.epochs
+  found = {}
   for name in names:
-    runs = watched(setup, 'curvature' if name == 'curvature' else 'learning')
+    runs = watched(recipe, data, runtime,
+                   'curvature' if name == 'curvature' else 'learning')
     seconds = runs.notes['seconds']
     if name in _WHEN:
-      share = _early(setup) / epochs if _WHEN[name] == 'early' else 1
-      look = looked(setup, name, runs)
+      share = _early(recipe) / recipe.epochs if _WHEN[name] == 'early' else 1
+      look = looked(recipe, data, runtime, name, runs)
       runs, seconds = look, share * seconds + look.notes['seconds']
-    found[name] = Scored(runs.arrays[name], seconds / setup.recipe.seeds)
+    found[name] = Scored(runs.arrays[name], seconds / recipe.seeds)
   return found
 
 
-def _early(setup: Setup) -> int:
+def _early(recipe: Recipe) -> int:
   """The epoch after which training is early: a tenth of it."""
-  return max(1, setup.recipe.epochs // 10)
+  return max(1, recipe.epochs // 10)
 
 
-def watched(setup: Setup, probe: str) -> Artefact:
+def watched(recipe: Recipe, data: Data, runtime: Runtime, probe: str
+            ) -> Artefact:
   """Scores of S runs under a probe: `learning` or `curvature`."""
-  rows, n, early = setup.source.train, setup.source.num_train, _early(setup)
-  observer = (observers.curvature(setup.model, n) if probe == 'curvature' else
-              observers.learning(setup.model, n, early))
-  identity = {**stages.training_identity(setup, rows), 'probe': probe,
+  rows, n, early = data.source.train, data.num_train, _early(recipe)
+  observer = (observers.curvature(runtime.model, n) if probe == 'curvature' else
+              observers.learning(runtime.model, n, early))
+  identity = {**stages.training_identity(recipe, data, rows), 'probe': probe,
               'early': early}
-  folder = artefacts.place(setup.root, f'proxies/{probe}', identity)
+  folder = artefacts.place(runtime.workdir, f'proxies/{probe}', identity)
 
   def compute() -> Artefact:
     split = Split(jnp.zeros((0,), jnp.int32), jnp.asarray(rows))
     run, notes = stages.fitted(
-        setup, f'probed {probe}', folder, identity,
-        stages.keys(setup, 'proxies'), split, observer=observer)
+        recipe, data, runtime, f'probed {probe}', folder, identity,
+        stages.keys(recipe, 'proxies'), split, observer=observer)
     if probe == 'curvature':
-      found, tree = {probe: run.seen / setup.recipe.epochs}, None
+      scores, tree = {probe: run.seen / recipe.epochs}, None
     else:
       history, before = run.seen
-      found = jax.vmap(learning_events.scores)(history)
+      scores = jax.vmap(learning_events.scores)(history)
       tree = jax.tree.map(np.asarray, {
           'early': before._asdict(), 'final': run.state.variables._asdict()})
-    return Artefact(jax.tree.map(np.asarray, found), tree, notes)
+    return Artefact(jax.tree.map(np.asarray, scores), tree, notes)
 
   artefact = artefacts.stage(folder, identity, compute)
   fitting.forget_states(folder)
   return artefact
 
 
-def looked(setup: Setup, name: str, runs: Artefact) -> Artefact:
-  """Scores of S runs from their early or their final variables.
+@dataclasses.dataclass(frozen=True)
+class Look:
+  """`(key, variables, data, apart) -> [N]`, one proxy of one run.
 
   Held-out retraining goes on at the rate of the recipe. The follow-up has 0.1,
   which is also its rate of training; a network that is trained at less may not
   survive it.
-  """
-  model, recipe = setup.model, setup.recipe
-  held_out = name == 'held_out_retraining'
-  identity = {'runs': runs.digest, 'look': name,
-              **recipe.part('learning_rate')}
 
-  def look(key, variables, data, apart):
-    if held_out:
-      tx = rum_jax.sgd(recipe.learning_rate, momentum=recipe.momentum,
-                       weight_decay=recipe.weight_decay)
+  Attributes:
+    name: of the proxy.
+    recipe: of the training that goes on.
+    model: the network.
+  """
+
+  name: str
+  recipe: Recipe
+  model: Model
+
+  def __call__(self, key: Key, variables: Variables, data: Dataset,
+               apart: Dataset) -> Array:
+    if self.name == 'held_out_retraining':
+      tx = rum_jax.sgd(
+          self.recipe.learning_rate, momentum=self.recipe.momentum,
+          weight_decay=self.recipe.weight_decay)
       return proxies.held_out_retraining(
-          model, tx, batch_size=recipe.batch_size)(key, variables, data, apart)
-    if name == 'grand':
-      return proxies.grand(model, variables, data)
-    logits = training.predict(model, variables, data.image).logits
+          self.model, tx, batch_size=self.recipe.batch_size)(
+              key, variables, data, apart)
+    if self.name == 'grand':
+      return proxies.grand(self.model, variables, data)
+    logits = training.predict(self.model, variables, data.image).logits
     return proxies.el2n(logits, data.label)
 
+
+def looked(recipe: Recipe, data: Data, runtime: Runtime, name: str,
+           runs: Artefact) -> Artefact:
+  """Scores of S runs from their early or their final variables."""
+  identity = {'runs': runs.digest, 'look': name, **recipe.part('learning_rate')}
+
   def compute() -> Artefact:
-    data = Dataset(*(x[:setup.source.num_train] for x in setup.dataset))
-    apart = jax.tree.map(jnp.asarray, setup.validation()) if held_out else data
+    train = Dataset(*(x[:data.num_train] for x in data.examples))
+    apart = train
+    if name == 'held_out_retraining':
+      apart = jax.tree.map(
+          jnp.asarray, assembly.load_validation(recipe, data.folder))
     variables = Variables(**jax.tree.map(jnp.asarray, runs.tree[_WHEN[name]]))
-    found, notes = setup.programs.run(
-        name, look, (0, 0, None, None), stages.keys(setup, name), variables,
-        data, apart)
-    return Artefact({name: np.asarray(found)}, notes=notes)
+    scores, notes = runtime.programs.run(
+        Look(name, recipe, runtime.model), (0, 0, None, None),
+        stages.keys(recipe, name), variables, train, apart)
+    return Artefact({name: np.asarray(scores)}, notes=notes)
 
   return artefacts.stage(
-      artefacts.place(setup.root, f'proxies/{name}', identity), identity,
+      artefacts.place(runtime.workdir, f'proxies/{name}', identity), identity,
       compute)
 
 
-def _mean(setup: Setup, name: str, found: Scored) -> np.ndarray:
-  recipe = setup.recipe
+def _mean(recipe: Recipe, name: str, found: Scored) -> np.ndarray:
   return comparison.mean(
       name, found.runs, recipe.first_seed, recipe.learning_rate)
 
 
-def difficulty(setup: Setup) -> np.ndarray:
-  """`[N]`, what the recipe refines by: memorization or a proxy of it."""
-  name = setup.recipe.refine_by
-  if name == recipes.MEMORIZATION:
-    return subset_models.estimate(setup).score
-  return _mean(setup, name, scored(setup, [name])[name])
+def score(recipe: Recipe, data: Data, runtime: Runtime, name: str
+          ) -> np.ndarray:
+  """`[N]`, one proxy of the training examples: the mean over the runs."""
+  return _mean(recipe, name, scored(recipe, data, runtime, [name])[name])
 
 
-def report(setup: Setup, names: Sequence[str]) -> dict[str, Any]:
-  """Writes `proxies.npz` and `proxies.json`; returns the latter."""
-  n, truth = setup.source.num_train, None
-  known = setup.root / 'memorization.npz'
-  if setup.recipe.scores:
-    truth = subset_models.estimate(setup).score
+class Compared(NamedTuple):
+  """Proxies beside memorization.
+
+  Attributes:
+    means: name to `[N]` scores.
+    about: how each agrees with memorization and what it costs, as JSON values.
+  """
+
+  means: dict[str, np.ndarray]
+  about: dict[str, Any]
+
+
+def compared(recipe: Recipe, data: Data, runtime: Runtime, names: Sequence[str]
+             ) -> Compared:
+  """Proxies, compared with the scores that are there, if there are any."""
+  truth, known = None, runtime.workdir / 'memorization.npz'
+  if recipe.scores:
+    truth = subset_models.estimate(recipe, data, runtime).score
   elif known.exists():
-    truth = score_files.load(str(known), n, setup.data_hash).score
-  found = scored(setup, names)
-  means = {name: _mean(setup, name, x) for name, x in found.items()}
-  files.write_arrays(setup.root / 'proxies.npz', {
-      **means, 'row': setup.source.row[:n], 'data_hash': setup.data_hash})
-  whole = estimate_seconds(setup)
-  about = {
-      **results.origin(setup),
-      'runs': setup.recipe.seeds, 'models': setup.recipe.models,
-      'estimate_seconds': whole, 'group_size': setup.recipe.forget // 3,
+    truth = score_files.load(str(known), data.num_train, data.hash).score
+  found = scored(recipe, data, runtime, names)
+  means = {name: _mean(recipe, name, x) for name, x in found.items()}
+  whole = estimate_seconds(recipe, data, runtime)
+  return Compared(means, {
+      **results.origin(recipe, data, runtime),
+      'runs': recipe.seeds, 'models': recipe.models,
+      'estimate_seconds': whole, 'group_size': recipe.forget // 3,
       'proxies': {name: {
           **comparison.compared(truth, means[name], x.runs,
-                                setup.recipe.forget // 3),
+                                recipe.forget // 3),
           'seconds': x.seconds, 'share': whole and x.seconds / whole}
-                  for name, x in found.items()}}
-  files.write_json(setup.root / 'proxies.json', about)
-  return about
+                  for name, x in found.items()}})
 
 
-def estimate_seconds(setup: Setup) -> float | None:
+def estimate_seconds(recipe: Recipe, data: Data, runtime: Runtime
+                     ) -> float | None:
   """What the models of the estimate took, where all are in the workdir."""
-  identity, seconds = subset_models.ensemble_identity(setup), 0.0
-  for part in segments.segments(0, setup.recipe.models, subset_models.SEGMENT):
-    place, whole = subset_models.segment_place(setup.root, identity, *part)
+  identity, seconds = subset_models.ensemble_identity(recipe, data), 0.0
+  for part in segments.segments(0, recipe.models, subset_models.SEGMENT):
+    place, whole = subset_models.segment_place(
+        runtime.workdir, identity, *part)
     if not place.exists():
       return None
     seconds += artefacts.load(place, whole).notes['seconds']

@@ -19,8 +19,10 @@ import rum_jax
 from rum_jax import entanglement, evaluation, recipes
 from rum_jax.pipeline import jobs
 from rum_jax.pipeline.jobs import Job
+from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
-from rum_jax.pipeline.stages import Models, Setup
+from rum_jax.pipeline.stages import Models
+from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts, files, hosts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Split
@@ -30,7 +32,9 @@ _DRAWN = '.drawn.json'
 
 
 def judged(
-    setup: Setup,
+    recipe: Recipe,
+    data: Data,
+    runtime: Runtime,
     groups: Named,
     retain: np.ndarray,
     models: Models,
@@ -40,7 +44,9 @@ def judged(
   """All of `results.json`.
 
   Args:
-    setup: of the run.
+    recipe: of the run.
+    data: of the run.
+    runtime: of the run.
     groups: name to rows; together the forget set.
     retain: rows.
     models: originals, and two sets of oracles.
@@ -48,11 +54,11 @@ def judged(
     scores: of the training examples, what the groups were chosen by.
   """
   subsets = evaluation.Subsets(
-      tuple(groups.values()), retain, setup.source.test)
+      tuple(groups.values()), retain, data.source.test)
   progress = Progress('evaluation', len(done) + 3)
 
   def judge(artefact: Artefact) -> evaluation.Behaviour:
-    behaviour = jobs.judge(setup, artefact, subsets)
+    behaviour = jobs.judge(data, runtime, artefact, subsets)
     progress.step()
     return behaviour
 
@@ -66,46 +72,47 @@ def judged(
     rows.append(evaluation.row(
         job.method, job.variant, groups, judge(artefact), truth, artefact.notes,
         job.setting))
-  first = setup.recipe.first_seed
+  first = recipe.first_seed
   return {
-      **origin(setup),
-      'seeds': list(range(first, first + setup.recipe.seeds)),
-      'examples': {'train': setup.source.num_train,
-                   'held_out': len(setup.source.test)},
-      'corrupted': setup.corrupted.tolist(),
-      'groups': describe_groups(setup, groups, retain, models.original, scores),
+      **origin(recipe, data, runtime),
+      'seeds': list(range(first, first + recipe.seeds)),
+      'examples': {'train': data.num_train,
+                   'held_out': len(data.source.test)},
+      'corrupted': data.corrupted.tolist(),
+      'groups': describe_groups(
+          recipe, data, groups, retain, models.original, scores),
       'oracle': evaluation.of_oracle(
           groups, truth, models.oracle.notes['seconds']),
       'rows': rows, 'differences': evaluation.differences(rows)}
 
 
-def describe_groups(setup: Setup, groups: Named, retain: np.ndarray,
-                    original: Artefact, scores: np.ndarray | None
-                    ) -> dict[str, Any]:
+def describe_groups(recipe: Recipe, data: Data, groups: Named,
+                    retain: np.ndarray, original: Artefact,
+                    scores: np.ndarray | None) -> dict[str, Any]:
   """Size, mean score, ES against the retain set, and rows of each."""
   score = jax.jit(jax.vmap(
       entanglement.entanglement_score, in_axes=(0, None)))
-  features, measure = original.arrays['features'], setup.recipe.refine_by
+  features, measure = original.arrays['features'], recipe.refine_by
   mean = {name: None if scores is None else float(scores[g].mean())
           for name, g in groups.items()}
   return {
       name: {'size': len(g), 'rows': g.tolist(),
-             'published_rows': setup.source.row[g].tolist(),
+             'published_rows': data.source.row[g].tolist(),
              'mean_memorization':
                  mean[name] if measure == recipes.MEMORIZATION else None,
              'refined_by': measure, 'mean_score': mean[name],
              'es': evaluation.summary(score(features, Split(g, retain))),
-             'corrupted': int(np.isin(g, setup.corrupted).sum())}
+             'corrupted': int(np.isin(g, data.corrupted).sum())}
       for name, g in groups.items()}
 
 
-def origin(setup: Setup) -> dict[str, Any]:
+def origin(recipe: Recipe, data: Data, runtime: Runtime) -> dict[str, Any]:
   """Where figures come from: recipe, environment, data."""
-  return {'recipe': dataclasses.asdict(setup.recipe),
+  return {'recipe': dataclasses.asdict(recipe),
           'environment': {
               **environment(),
-              'devices_per_run': setup.programs.devices_per_run},
-          'data_hash': setup.data_hash}
+              'devices_per_run': runtime.programs.devices_per_run},
+          'data_hash': data.hash}
 
 
 def environment() -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import dataclasses
 import functools
 import pathlib
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,45 +19,66 @@ from rum_jax.memorization.ensemble import condensed, Ensemble, estimates
 from rum_jax.memorization.ensemble import Gathering
 from rum_jax.memorization.published import Published, read, recognises
 from rum_jax.pipeline import fitting, segments, stages
+from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
-from rum_jax.pipeline.stages import Setup
+from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts, hosts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Array, Split
+from rum_jax.types import Array, Dataset, Model, Split, Variables
 
 SEGMENT = 64  # Models between two saves: seconds on a CPU with small networks.
 
 
-def ensemble_identity(setup: Setup) -> dict[str, Any]:
-  """What decides what a memorization model of a given number says."""
+class Estimate(NamedTuple):
+  """Memorization of the training examples.
+
+  Attributes:
+    correctness: scores from whether the models are right.
+    probability: scores from the probability of the label, where there are
+      models.
+    models: that the scores are of; `None` where they were read from a file.
+  """
+
+  correctness: memorization.Memorization
+  probability: memorization.Memorization | None = None
+  models: Ensemble | None = None
+
+  @property
+  def score(self) -> np.ndarray:
+    """`[N]` memorization, from correctness."""
+    return self.correctness.score
+
+
+def ensemble_identity(recipe: Recipe, data: Data) -> dict[str, Any]:
+  """What decides what a memorization model of a given number predicts."""
   return {
-      'data': setup.data_hash, 'holds': 'correctness and probability',
-      'held out': setup.held_out_hash,
-      **setup.recipe.part(*stages.TRAINING, 'subset', 'first_seed')}
+      'data': data.hash, 'holds': 'correctness and probability',
+      'held out': data.held_out_hash,
+      **recipe.part(*stages.TRAINING, 'subset', 'first_seed')}
 
 
-def segment_place(root: pathlib.Path, identity: dict[str, Any], first: int,
+def segment_place(workdir: pathlib.Path, identity: dict[str, Any], first: int,
                   count: int) -> tuple[pathlib.Path, dict[str, Any]]:
   """Where a segment of models lies, and its identity."""
   whole = {**identity, 'first': first, 'count': count}
-  return artefacts.place(root, f'models/{first:05d}', whole), whole
+  return artefacts.place(workdir, f'models/{first:05d}', whole), whole
 
 
-def ensemble(setup: Setup, first_model: int = 0) -> tuple[
-    Ensemble, list[tuple[int, Mapping[str, Any]]]]:
+def ensemble(recipe: Recipe, data: Data, runtime: Runtime, first_model: int = 0
+             ) -> tuple[Ensemble, list[tuple[int, Mapping[str, Any]]]]:
   """Trains `recipe.models` models, the first being number `first_model`.
 
   Returns:
     `(models, notes)`, the latter of each segment, with how many it has.
   """
-  identity, notes = ensemble_identity(setup), []
+  identity, notes = ensemble_identity(recipe, data), []
   gathering = Gathering()
-  todo = segments.segments(first_model, setup.recipe.models, SEGMENT)
+  todo = segments.segments(first_model, recipe.models, SEGMENT)
   progress = Progress('memorization', len(todo))
   for first, count in todo:
-    place, whole = segment_place(setup.root, identity, first, count)
+    place, whole = segment_place(runtime.workdir, identity, first, count)
     made = artefacts.stage(place, whole, functools.partial(
-        subset_models, setup, place, whole, first, count))
+        subset_models, recipe, data, runtime, place, whole, first, count))
     gathering.add(made.arrays)
     notes.append((count, made.notes))
     fitting.forget_states(place)
@@ -64,18 +86,43 @@ def ensemble(setup: Setup, first_model: int = 0) -> tuple[
   return gathering.ensemble(), notes
 
 
-def subset_models(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
-                  first: int, count: int) -> Artefact:
-  """What `count` models say, each trained on a random subset of its own."""
-  seen, notes = trained(setup, place, identity, first, count)
+def subset_models(recipe: Recipe, data: Data, runtime: Runtime,
+                  place: pathlib.Path, identity: dict[str, Any], first: int,
+                  count: int) -> Artefact:
+  """What `count` models predict, each trained on a random subset of its own."""
+  seen, notes = trained(
+      recipe, data, runtime, place, identity, first, count)
   where = f'{jax.device_count()} × {hosts.device_name()}'
   return Artefact(condensed(seen), notes={**notes, 'device': where})
 
 
-def trained(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
-            first: int, count: int) -> tuple[memorization.Seen, dict[str, Any]]:
-  """Trains `count` models; returns what they say, stacked, and the seconds."""
-  recipe, n = setup.recipe, setup.source.num_train
+@dataclasses.dataclass(frozen=True)
+class Seen:
+  """`(variables, subset, dataset) -> seen`: what a model predicts.
+
+  Attributes:
+    model: the network.
+    num_train: training examples.
+  """
+
+  model: Model
+  num_train: int
+
+  def __call__(self, variables: Variables, subset: Array, dataset: Dataset
+               ) -> memorization.Seen:
+    return memorization.seen(
+        self.model, self.num_train, variables, subset, dataset)
+
+
+def trained(recipe: Recipe, data: Data, runtime: Runtime, place: pathlib.Path,
+            identity: dict[str, Any], first: int, count: int
+            ) -> tuple[memorization.Seen, dict[str, Any]]:
+  """Trains `count` models.
+
+  Returns:
+    What they predict, stacked, and the seconds.
+  """
+  n = data.num_train
 
   @jax.vmap
   def numbered(number: Array) -> tuple[Array, Array]:
@@ -85,22 +132,22 @@ def trained(setup: Setup, place: pathlib.Path, identity: dict[str, Any],
 
   key, subset = numbered(first + jnp.arange(count))
   nobody = jnp.zeros((count, 0), jnp.int32)
-  run, notes = stages.fitted(setup, 'subset models', place, identity, key,
-                      Split(nobody, subset), split_axis=0)
+  run, notes = stages.fitted(
+      recipe, data, runtime, 'subset models', place, identity, key,
+      Split(nobody, subset), split_axis=0)
   lost = np.flatnonzero(~np.isfinite(np.asarray(run.loss)).all(axis=1))
   if len(lost):
     print(f'Warning: {len(lost)} models of memorization diverged, the first of '
           f'them number {first + lost[0]}; they count as wrong about all.',
           file=sys.stderr)
-  seen, _ = setup.programs.run(
-      'seen', functools.partial(memorization.seen, setup.model, n),
-      (0, 0, None), run.state.variables, subset, setup.dataset)
+  seen, _ = runtime.programs.run(
+      Seen(runtime.model, n), (0, 0, None), run.state.variables, subset,
+      data.examples)
   return seen, notes
 
 
-def check_enough(setup: Setup) -> None:
-  """Refuses so few models that some examples are in all or in none."""
-  recipe, n = setup.recipe, setup.source.num_train
+def check_enough(recipe: Recipe, n: int) -> None:
+  """Refuses so few models that some of `n` examples are in all or in none."""
   lost = n * (recipe.subset**recipe.models + (1 - recipe.subset)**recipe.models)
   if lost > 0.5:
     raise ValueError(
@@ -109,30 +156,34 @@ def check_enough(setup: Setup) -> None:
         'in all of them or in none, and have no score.')
 
 
-def published(setup: Setup, path: str) -> Published:
+def published(data: Data, path: str) -> Published:
   """Scores of others for the training examples; says how sure the order is."""
-  n = setup.source.num_train
-  found = read(
-      path, setup.true_label[:n], row=setup.source.row[:n])
-  print(f'{path}: {found.kind}; order {found.order}.')
-  return found
+  n = data.num_train
+  scores = read(path, data.true_label[:n], row=data.source.row[:n])
+  print(f'{path}: {scores.kind}; order {scores.order}.')
+  return scores
 
 
-def estimate(setup: Setup, models: Ensemble | None = None
-             ) -> memorization.Memorization:
+def estimate(recipe: Recipe, data: Data, runtime: Runtime) -> Estimate:
   """Memorization of the training examples, from models or from a file."""
-  n, probability = setup.source.num_train, None
-  path = score_files.located(setup.recipe.scores)
+  path = score_files.located(recipe.scores)
   if path and recognises(path):
-    found = published(setup, path)
-    estimated = memorization.Memorization(found.score, *np.full((3, n), np.nan))
-  elif path:
-    estimated = score_files.load(path, n, setup.data_hash)
-  else:
-    if models is None:
-      check_enough(setup)
-      models, _ = ensemble(setup)
-    estimated, probability = estimates(models, n).values()
-  score_files.save(setup.root / 'memorization.npz', estimated,
-                   setup.source.row[:n], setup.data_hash, probability)
-  return estimated
+    score = published(data, path).score
+    unknown = np.full((3, data.num_train), np.nan)
+    return Estimate(memorization.Memorization(score, *unknown))
+  if path:
+    return Estimate(score_files.load(path, data.num_train, data.hash))
+  check_enough(recipe, data.num_train)
+  return estimated(ensemble(recipe, data, runtime)[0], data.num_train)
+
+
+def estimated(models: Ensemble, num_train: int) -> Estimate:
+  """Memorization of the training examples, from these models."""
+  return Estimate(**estimates(models, num_train), models=models)
+
+
+def write(path: pathlib.Path, data: Data, estimate: Estimate) -> None:
+  """Writes a score file, in the order of the training examples."""
+  score_files.save(
+      path, estimate.correctness, data.source.row[:data.num_train], data.hash,
+      estimate.probability)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rum_jax import recipes
-from rum_jax.pipeline import proxies, stages, subset_models
+from rum_jax.pipeline import context, forget_set, subset_models
 
 pytestmark = pytest.mark.slow
 
@@ -91,16 +91,19 @@ def test_name_and_value_are_said(folder, tmp_path, fields, message):
     if name in fields:
       fields = {**fields, name: str(folder / fields[name])}
   with pytest.raises((ValueError, OSError)) as error:
-    setup = stages.prepare(
-        recipes.Recipe(**fields), tmp_path, str(folder), None)
-    subset_models.estimate(setup)
+    recipe = recipes.Recipe(**fields)
+    data = context.load(recipe, str(folder))
+    subset_models.estimate(
+        recipe, data, context.start(recipe, data, tmp_path))
   assert message in str(error.value)
 
 
 def test_too_few_models_are_refused_before_they_are_trained(tmp_path):
-  setup = stages.prepare(recipes.Recipe(models=10), tmp_path, '', None)
+  recipe = recipes.Recipe(models=10)
+  data = context.load(recipe, '')
+  runtime = context.start(recipe, data, tmp_path)
   with pytest.raises(ValueError, match='models=10 to be enough: .*about 41 of'):
-    proxies.difficulty(setup)
+    forget_set.difficulty(recipe, data, runtime)
   assert not list(tmp_path.iterdir())
 
 

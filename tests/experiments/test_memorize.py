@@ -11,7 +11,7 @@ import pytest
 
 from experiments import memorize
 from rum_jax import recipes
-from rum_jax.pipeline import stages, subset_models
+from rum_jax.pipeline import context, subset_models
 from tests.experiments import conftest
 
 pytestmark = pytest.mark.slow
@@ -155,34 +155,38 @@ def test_runs_that_do_not_fit_are_refused(
   names = {'root': str(tmp_path), '0': str(parts[0]), '1': str(parts[1]),
            'whole': str(whole[0]), 'nowhere': 'nowhere'}
   recipe = recipes.Recipe(**{'epochs': 2, **fields})
-  setup = stages.prepare(recipe, tmp_path, 'data', None)
+  data = context.load(recipe, 'data')
   with pytest.raises((ValueError, OSError)) as error:
-    memorize.merged(setup, [names[str(f)] for f in folders])
+    memorize.merged(
+        recipe, data, tmp_path, [names[str(f)] for f in folders])
   assert message.format(names['0'], **names) in str(error.value)
   assert not list(tmp_path.iterdir())
 
 
 def test_a_range_begins_where_a_segment_does(tmp_path):
-  setup = stages.prepare(recipes.Recipe(), tmp_path, 'data', None)
+  recipe = recipes.Recipe()
+  data = context.load(recipe, 'data')
+  runtime = context.start(recipe, data, tmp_path)
   with pytest.raises(ValueError, match='first_model=100 to be a multiple of'):
-    subset_models.ensemble(setup, 100)
+    subset_models.ensemble(recipe, data, runtime, 100)
 
 
 def test_scores_of_others_are_used_where_their_order_is_proven(
     tmp_path, capsys):
   # Of digits nobody published any: the file has rows for all 1,797.
-  setup = stages.prepare(recipes.Recipe(), tmp_path, 'data', None)
+  data = context.load(recipes.Recipe(), 'data')
+  runtime = context.start(recipes.Recipe(), data, tmp_path)
   label = np.empty(1797, int)
-  label[setup.source.row] = setup.true_label
+  label[data.source.row] = data.true_label
   score = np.random.default_rng(0).random(1797)
   for order in (np.arange(1797), np.roll(np.arange(1797), 1)):
     path = tmp_path / 'theirs.npz'
     np.savez(path, tr_mem=score, tr_labels=label[order])
-    mine = setup._replace(recipe=recipes.Recipe(scores=str(path)))
+    mine = recipes.Recipe(scores=str(path)), data, runtime
     if order[0] == 0:
-      got = subset_models.estimate(mine)
-      np.testing.assert_array_equal(got.score, score[setup.source.row[:1438]])
+      got = subset_models.estimate(*mine)
+      np.testing.assert_array_equal(got.score, score[data.source.row[:1438]])
       assert 'order verified' in capsys.readouterr().out
     else:
       with pytest.raises(ValueError, match='labels differ, first in row'):
-        subset_models.estimate(mine)
+        subset_models.estimate(*mine)

@@ -8,7 +8,8 @@ import pytest
 
 from rum_jax import recipes, refinement
 from rum_jax.memorization import learning_events
-from rum_jax.pipeline import proxies, results, stages
+from rum_jax.pipeline import assembly, context, forget_set, proxies, results
+from rum_jax.pipeline import stages
 from rum_jax.types import GROUPS
 
 pytestmark = pytest.mark.slow
@@ -44,8 +45,7 @@ def test_all_proxies_are_written_and_compared(scored):
 
 
 def test_wrong_labels_score_high_on_every_proxy(scored):
-  setup = stages.prepare(
-      recipes.Recipe(validation=0.2), scored[0], 'data', None)
+  data = context.load(recipes.Recipe(validation=0.2), 'data')
   with (np.load(scored[0] / 'proxies.npz', allow_pickle=False) as file,
         np.load(scored[0] / 'memorization.npz', allow_pickle=False) as truth):
     for name in ('row', 'data_hash'):
@@ -55,25 +55,26 @@ def test_wrong_labels_score_high_on_every_proxy(scored):
       assert score.shape == (1151,) and np.isfinite(score).all()
       rank = score.argsort().argsort() / len(score)
       # The mean of 58 uniform ranks errs by 0.29 / √58 = 0.04; 3 of them.
-      assert rank[setup.corrupted].mean() > 0.62, name
+      assert rank[data.corrupted].mean() > 0.62, name
 
 
 def test_groups_are_those_of_a_proxy_and_take_no_models(scored, tmp_path):
   recipe = recipes.Recipe(epochs=8, forget=15, seeds=2, validation=0.2,
                           refine_by='confidence')
-  setup = stages.prepare(recipe, tmp_path, 'data', None)
-  score = proxies.difficulty(setup)
+  data = context.load(recipe, 'data')
+  runtime = context.start(recipe, data, tmp_path)
+  score = forget_set.difficulty(recipe, data, runtime).score
   assert not (tmp_path / 'models').exists()
   with np.load(scored[0] / 'proxies.npz', allow_pickle=False) as file:
     np.testing.assert_array_equal(score, file['confidence'])
-  groups, retain = stages.choose(setup, score)
+  groups, retain = forget_set.choose(recipe, data, score)
   want = refinement.by_score(score, 5, middle=None, seed=refinement.TIES)
   found = results.describe_groups(
-      setup, dict(zip(GROUPS, groups)), retain,
-      stages.originals(setup), score)
+      recipe, data, dict(zip(GROUPS, groups)), retain,
+      stages.originals(recipe, data, runtime), score)
   for rows, about in zip(want, found.values(), strict=True):
     assert about['rows'] == rows.tolist()
-    assert about['published_rows'] == setup.source.row[rows].tolist()
+    assert about['published_rows'] == data.source.row[rows].tolist()
     assert about['refined_by'] == 'confidence'
     assert about['mean_score'] == pytest.approx(score[rows].mean())
     assert about['mean_memorization'] is None
@@ -100,14 +101,17 @@ def test_nobody_retrains_on_the_test_set(tmp_path, capsys):
   names = proxies.names_of(recipe, ['all'])
   assert set(recipes.PROXIES) - set(names) == {'held_out_retraining'}
   assert '--validation' in capsys.readouterr().out
-  setup = stages.prepare(recipe, tmp_path, 'data', None)
+  data = context.load(recipe, 'data')
+  runtime = context.start(recipe, data, tmp_path)
   with pytest.raises(ValueError, match='Expected validation=0.0 to be above 0'):
-    proxies.scored(setup, ['held_out_retraining'])
+    proxies.scored(recipe, data, runtime, ['held_out_retraining'])
   # What is set apart is neither trained on nor tested on.
-  setup = stages.prepare(recipes.Recipe(validation=0.2), tmp_path, 'data', None)
-  apart = {x.tobytes() for x in setup.validation().image}
-  assert len(setup.validation().label) == 1797 - 359 - 1151
-  assert not apart & {x.tobytes() for x in setup.source.dataset.image}
+  recipe = recipes.Recipe(validation=0.2)
+  validation = assembly.load_validation(recipe, 'data')
+  apart = {x.tobytes() for x in validation.image}
+  assert len(validation.label) == 1797 - 359 - 1151
+  trained_on = context.load(recipe, 'data').source.dataset
+  assert not apart & {x.tobytes() for x in trained_on.image}
 
 
 def test_names_are_checked_before_anything_is_done():

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 from rum_jax import recipes, resumable
-from rum_jax.pipeline import assembly, fitting, stages
+from rum_jax.pipeline import context, fitting
 from rum_jax.types import Split
 
 RECIPE = recipes.Recipe(network='cnn', epochs=7, batch_size=128, models=2)
 
 
 @pytest.fixture(scope='module')
-def setup(tmp_path_factory):
-  return stages.prepare(
-      RECIPE, tmp_path_factory.mktemp('work'), '', None)
+def prepared(tmp_path_factory):
+  data = context.load(RECIPE, '')
+  return data, context.start(RECIPE, data, tmp_path_factory.mktemp('work'))
 
 
 @pytest.fixture
-def train(setup, monkeypatch):
+def train(prepared, monkeypatch):
   """`(folder, seconds of a segment, seconds between saves) -> run`."""
 
   def start(folder, call=0.0, save=1e9, watch=lambda variables: 'fine',
@@ -32,13 +32,13 @@ def train(setup, monkeypatch):
     monkeypatch.setattr(fitting, '_CALL', call)
     monkeypatch.setattr(fitting, '_SAVE', save)
     monkeypatch.setattr(fitting, '_WORTH', 0)
-    rows = jnp.arange(300)
+    rows, (data, runtime) = jnp.arange(300), prepared
     return fitting.train(
         'models' if observer is resumable.BLIND else 'observed',
         folder / 'models', {'of': 'a test'},
-        assembly.fit_of(RECIPE, setup.model, len(rows)), setup.model,
-        setup.programs, jax.random.split(jax.random.key(0), 2), setup.dataset,
-        Split(rows[:0], rows), watch, observer=observer)
+        fitting.Course(RECIPE, runtime.model, len(rows), observer),
+        runtime.programs, jax.random.split(jax.random.key(0), 2), data.examples,
+        Split(rows[:0], rows), watch)
 
   return start
 

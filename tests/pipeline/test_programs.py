@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import jax
@@ -17,15 +18,16 @@ import pathlib
 import jax
 jax.config.update('jax_num_cpu_devices', 2)
 from rum_jax import recipes
-from rum_jax.pipeline import programs, stages
+from rum_jax.pipeline import context, programs
 mine = programs.Programs(None, 2)
-setup = stages.prepare(
-    recipes.Recipe(network='cnn'), pathlib.Path(), '', mine)
-assert setup.programs is mine
-images = setup.dataset.image[:6]
-fn = lambda key: setup.model.apply(setup.model.init(key), images, train=True)
+recipe = recipes.Recipe(network='cnn')
+data = context.load(recipe, '')
+runtime = context.start(recipe, data, pathlib.Path(), mine)
+assert runtime.programs is mine
+images, model = data.examples.image[:6], runtime.model
+fn = lambda key: model.apply(model.init(key), images, train=True)
 key = jax.random.split(jax.random.key(0), 1)
-print(mine.ahead('apply', fn, (0,), key).result().call.as_text())
+print(mine.ahead(fn, (0,), key).result().call.as_text())
 """
 
 
@@ -58,6 +60,11 @@ def seeds(monkeypatch):
   return over_seeds, asked
 
 
+def training(x):
+  """What is run here; the map over runs is another one than ours."""
+  return x
+
+
 def limited(monkeypatch, limit):
   device = SimpleNamespace(memory_stats=lambda: {'bytes_limit': limit})
   monkeypatch.setattr(programs.jax, 'local_devices', lambda: [device])
@@ -68,7 +75,7 @@ def limited(monkeypatch, limit):
 def test_auto_takes_what_the_analysis_says_fits(
     monkeypatch, seeds, limit, want):
   limited(monkeypatch, limit)
-  result, _ = programs.Programs().run('f', None, (0,), jnp.zeros(16))
+  result, _ = programs.Programs().run(training, (0,), jnp.zeros(16))
   np.testing.assert_array_equal(result, 1)
   assert seeds[1] == want
 
@@ -77,16 +84,16 @@ def test_out_of_memory_halves_and_says_so(monkeypatch, seeds, capsys):
   limited(monkeypatch, 10**9)
   seeds[0].too_many = (16, 8)
   mine = programs.Programs()
-  mine.run('training', None, (0,), jnp.zeros(16))
+  mine.run(training, (0,), jnp.zeros(16))
   assert seeds[1] == [16, 8, 4]
   assert 'training: 16 runs at a time do not fit' in capsys.readouterr().err
-  mine.run('training', None, (0,), jnp.zeros(16))
+  mine.run(training, (0,), jnp.zeros(16))
   assert seeds[1] == [16, 8, 4]  # What fitted is kept.
 
 
 def test_a_given_chunk_is_taken_whatever_the_analysis_says(monkeypatch, seeds):
   limited(monkeypatch, 1)
-  programs.Programs(5).run('f', None, (0,), jnp.zeros(16))
+  programs.Programs(5).run(training, (0,), jnp.zeros(16))
   assert seeds[1] == [5]
 
 
@@ -94,22 +101,47 @@ def test_one_run_that_does_not_fit_is_an_error(monkeypatch, seeds):
   limited(monkeypatch, 10**9)
   seeds[0].too_many = (2, 1)
   with pytest.raises(jax.errors.JaxRuntimeError, match='RESOURCE_EXHAUSTED'):
-    programs.Programs().run('f', None, (0,), jnp.zeros(2))
+    programs.Programs().run(training, (0,), jnp.zeros(2))
 
 
 def test_chunks_change_nothing():
   fn = lambda x, y: jnp.sin(x) @ y
   x, y = jnp.linspace(0, 1, 60).reshape(5, 3, 4), jnp.linspace(2, 3, 4)
-  whole, _ = programs.Programs().run('f', fn, (0, None), x, y)
+  whole, _ = programs.Programs().run(fn, (0, None), x, y)
   for chunk in (1, 2, 5):
-    part, _ = programs.Programs(chunk).run('f', fn, (0, None), x, y)
+    part, _ = programs.Programs(chunk).run(fn, (0, None), x, y)
     np.testing.assert_array_equal(part, whole)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plus:
+  """Adds a number, which the program holds."""
+
+  number: float
+
+  def __call__(self, x):
+    return x + self.number
+
+
+def test_equal_functions_share_a_program_and_others_do_not(monkeypatch):
+  built = []
+  compile_once = programs.Programs._build
+  monkeypatch.setattr(
+      programs.Programs, '_build',
+      lambda self, *args: built.append(args[0]) or compile_once(self, *args))
+  mine, x = programs.Programs(), jnp.zeros(3)
+  for number in (1.0, 2.0, 1.0):
+    found, _ = mine.run(Plus(number), (0,), x)
+    np.testing.assert_array_equal(found, number)
+  assert built == [Plus(1.0), Plus(2.0)]
+  mine.run(Plus(1.0), (0,), jnp.zeros(4))
+  assert len(built) == 3
 
 
 def test_programs_of_other_trees_are_other_programs():
   mine = programs.Programs()
-  a, _ = mine.run('f', lambda x: x['a'] + 1, (0,), {'a': jnp.zeros(3)})
-  b, _ = mine.run('f', lambda x: x['b'] + 2, (0,), {'b': jnp.zeros(3)})
+  a, _ = mine.run(lambda x: x['a'] + 1, (0,), {'a': jnp.zeros(3)})
+  b, _ = mine.run(lambda x: x['b'] + 2, (0,), {'b': jnp.zeros(3)})
   np.testing.assert_array_equal(a, 1)
   np.testing.assert_array_equal(b, 2)
 
@@ -122,7 +154,7 @@ def test_groups_of_devices_share_runs(monkeypatch, seeds, runs, share, want,
   limited(monkeypatch, 10**9)
   monkeypatch.setattr(programs.jax, 'device_count', lambda: 5)
   monkeypatch.setattr(programs.jax, 'devices', lambda: list('abcde'))
-  programs.Programs(None, share).run('f', None, (0,), jnp.zeros(runs))
+  programs.Programs(None, share).run(training, (0,), jnp.zeros(runs))
   assert seeds[0].devices == (list(want), share)
   assert seeds[1] == [chunk]
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from rum_jax import recipes
-from rum_jax.pipeline import assembly, stages
+from rum_jax.pipeline import assembly, context, stages
 
 
 @pytest.fixture
 def prepared(tmp_path):
-  """`(labels of the test part) -> setup` of a data set of random images."""
+  """`(labels of the test part) -> data` of random images."""
   rng = np.random.default_rng(0)
   image = rng.integers(0, 256, (200, 8, 8, 1), np.uint8)
 
@@ -19,20 +19,21 @@ def prepared(tmp_path):
     np.savez(tmp_path / 'mine.npz', x_train=image, y_train=np.arange(200) % 10,
              x_test=image[:50], y_test=y_test)
     recipe = recipes.Recipe(dataset='mine', forget=30)
-    return stages.prepare(recipe, tmp_path, str(tmp_path), None)
+    return recipe, context.load(recipe, str(tmp_path))
 
   return prepare
 
 
 def test_another_test_part_is_another_artefact(prepared):
-  one, other = (prepared((np.arange(50) + i) % 10) for i in (0, 1))
-  assert one.data_hash == other.data_hash
+  recipe, one = prepared(np.arange(50) % 10)
+  _, other = prepared((np.arange(50) + 1) % 10)
+  assert one.hash == other.hash
   rows = one.source.train
-  assert (stages.training_identity(one, rows)
-          != stages.training_identity(other, rows))
-  again = prepared(np.arange(50) % 10)
-  assert (stages.training_identity(one, rows)
-          == stages.training_identity(again, rows))
+  assert (stages.training_identity(recipe, one, rows)
+          != stages.training_identity(recipe, other, rows))
+  _, again = prepared(np.arange(50) % 10)
+  assert (stages.training_identity(recipe, one, rows)
+          == stages.training_identity(recipe, again, rows))
 
 
 @pytest.mark.parametrize('edited', ['method.py', 'helper.py'])
@@ -59,15 +60,16 @@ def test_an_edit_of_an_outside_method_is_seen(tmp_path, monkeypatch, edited):
 
 
 def test_normalisation_is_that_of_the_training_part(prepared):
-  setup = prepared(np.zeros(50, int))
-  image = setup.source.dataset.image[setup.source.train] / 255
-  variables = setup.model.init(stages.keys(setup, 'test')[0])
+  recipe, data = prepared(np.zeros(50, int))
+  model = assembly.build_model(recipe, data.source)
+  image = data.source.dataset.image[data.source.train] / 255
+  variables = model.init(stages.keys(recipe, 'test')[0])
   first = variables.params['Dense_0']
   flat = (image[:3] - image.mean()) / image.std()
   hidden = np.maximum(
       flat.reshape(3, -1) @ first['kernel'] + first['bias'], 0)
   second = variables.params['Dense_1']
   want = np.maximum(hidden @ second['kernel'] + second['bias'], 0)
-  found = setup.model.apply(
-      variables, setup.source.dataset.image[:3], train=False)[0].features
+  found = model.apply(
+      variables, data.source.dataset.image[:3], train=False)[0].features
   np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)

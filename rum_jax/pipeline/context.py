@@ -1,0 +1,104 @@
+"""What a job works with, in three parts: recipe, data and runtime.
+
+The recipe says what is to be done and decides every result. `Data` is what the
+recipe's data set holds. `Runtime` is where and with what it is done: the
+workdir, the network as built, and the compiled programs. Functions take those
+of the three that they need.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rum_jax import datasets
+from rum_jax.pipeline import assembly, inputs
+from rum_jax.pipeline.programs import Programs
+from rum_jax.recipes import Recipe
+from rum_jax.storage import artefacts
+from rum_jax.types import Dataset, Model
+
+
+class Data(NamedTuple):
+  """Examples, and where they come from.
+
+  Attributes:
+    source: images and labels as they are trained on, on the host; names of the
+      classes, and the published row of each example.
+    examples: the same images and labels, on the device.
+    corrupted: positions of the training examples whose labels were made wrong.
+    true_label: `[N]` labels before that.
+    hash: of the training part, as it is trained on.
+    held_out_hash: of the part that judges.
+    folder: where data sets lie.
+  """
+
+  source: datasets.Source
+  examples: Dataset
+  corrupted: np.ndarray
+  true_label: np.ndarray
+  hash: str
+  held_out_hash: str
+  folder: str
+
+  @property
+  def num_train(self) -> int:
+    """How many examples are trained on."""
+    return self.source.num_train
+
+
+class Runtime(NamedTuple):
+  """Where a job works, and with what.
+
+  Attributes:
+    workdir: where artefacts and results lie.
+    programs: what has been compiled.
+    model: the network.
+  """
+
+  workdir: pathlib.Path
+  programs: Programs
+  model: Model
+
+
+def load(recipe: Recipe, folder: str, forgets: bool = True) -> Data:
+  """Loads the data of a recipe and puts them on the device.
+
+  Args:
+    recipe: names the data set, and what is done to it.
+    folder: where data sets lie.
+    forgets: whether the recipe's forget set is used, and must fit the data.
+
+  Raises:
+    OSError: if a file cannot be read.
+    ValueError: if the data, or a forget set in them, are not usable.
+  """
+  clean = assembly.load_source(recipe, folder)
+  source, corrupted = datasets.corrupted(clean, recipe.corrupt, seed=2)
+  if forgets:
+    inputs.check_forget_set(recipe, source.num_train)
+  train = slice(0, source.num_train)
+  return Data(
+      source, jax.tree.map(jnp.asarray, source.dataset), corrupted,
+      clean.dataset.label,
+      artefacts.array_digest(*(x[train] for x in source.dataset)),
+      artefacts.array_digest(*(x[source.test] for x in source.dataset)),
+      folder)
+
+
+def start(recipe: Recipe, data: Data, workdir: pathlib.Path,
+          programs: Programs | None = None) -> Runtime:
+  """A runtime for the network of a recipe.
+
+  Args:
+    recipe: names the network.
+    data: give its shapes and its normalisation.
+    workdir: where to write.
+    programs: to compile and run with; `None` for those of one device a run.
+  """
+  return Runtime(workdir, programs or Programs(),
+                 assembly.build_model(recipe, data.source))

@@ -1,0 +1,48 @@
+"""Which examples are to be forgotten: what they are chosen by, and the groups.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rum_jax import recipes, refinement
+from rum_jax.pipeline import inputs, proxies, subset_models
+from rum_jax.pipeline.context import Data, Runtime
+from rum_jax.recipes import Recipe
+
+
+class Difficulty(NamedTuple):
+  """What low, medium and high are of.
+
+  Attributes:
+    score: `[N]` of the training examples.
+    estimate: of memorization, or `None` where the scores are of a proxy.
+  """
+
+  score: np.ndarray
+  estimate: subset_models.Estimate | None = None
+
+
+def difficulty(recipe: Recipe, data: Data, runtime: Runtime) -> Difficulty:
+  """What the recipe refines by: memorization, or a proxy of it."""
+  if recipe.refine_by == recipes.MEMORIZATION:
+    estimate = subset_models.estimate(recipe, data, runtime)
+    return Difficulty(estimate.score, estimate)
+  return Difficulty(proxies.score(recipe, data, runtime, recipe.refine_by))
+
+
+def choose(recipe: Recipe, data: Data, score: np.ndarray
+           ) -> tuple[refinement.Groups, np.ndarray]:
+  """Low, medium and high groups, and all that is retained.
+
+  Medium is near 0.5 of memorization itself, and near the median of a proxy.
+  """
+  if recipe.groups:
+    groups = inputs.load_groups(recipe.groups)
+  else:
+    middle = 0.5 if recipe.refine_by == recipes.MEMORIZATION else None
+    groups = refinement.by_score(score, recipe.forget // 3, middle=middle,
+                                 seed=refinement.TIES)
+  return groups, refinement.retain_untouched(groups, data.num_train)[0]
