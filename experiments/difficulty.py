@@ -79,8 +79,8 @@ def main() -> None:
   files.write_json(runtime.workdir / 'difficulty.json', {
       **results.origin(recipe, data, runtime), 'seeds': each['low']['seeds'],
       'factors': found})
-  print(f'\nWrote {runtime.workdir}/difficulty.json, difficulty_memorization.svg '
-        'and difficulty_entanglement.svg.')
+  print(f'\nWrote {runtime.workdir}/difficulty.json, '
+        'difficulty_memorization.svg and difficulty_entanglement.svg.')
 
 
 if __name__ == '__main__':

@@ -104,7 +104,8 @@ def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
 
 def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
                groups: refinement.Groups, start: Variables, judge: Judge,
-               found: dict[str, Any]) -> tuple[list[jobs.Stage], dict[Any, float]]:
+               found: dict[str, Any]
+               ) -> tuple[list[jobs.Stage], dict[Any, float]]:
   """The best algorithm for low, medium and high, and the ToW of them all."""
   choices = [('identity', {})] + [
       (method, found[method]['rum_f']['setting'])

@@ -92,8 +92,8 @@ def main() -> None:
   for name in ('results.json', kept):
     files.write_json(runtime.workdir / name, found)
   print(reporting.table(found))
-  print(f'\nWrote {runtime.workdir}/results.json, also as {kept}; the models are in '
-        f'{folder}/tree.')
+  print(f'\nWrote {runtime.workdir}/results.json, also as {kept}; the models '
+        f'are in {folder}/tree.')
 
 
 if __name__ == '__main__':

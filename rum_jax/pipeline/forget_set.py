@@ -1,5 +1,4 @@
-"""Which examples are to be forgotten: what they are chosen by, and the groups.
-"""
+"""Which examples are to be forgotten: their scores, and their groups."""
 
 from __future__ import annotations
 

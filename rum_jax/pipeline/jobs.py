@@ -235,8 +235,7 @@ def count_steps(recipe: Recipe, data: Data, runtime: Runtime, job: Job) -> int:
 
 def splits_of(recipe: Recipe, n: int, groups: refinement.Groups, variant: str
               ) -> tuple[Split, ...]:
-  """The stages of a variant among `n` examples, with a leading axis of seeds.
-  """
+  """The stages of a variant among `n` examples, with an axis of seeds."""
   chosen = [
       refinement.merged(groups) if variant in ('vanilla', 'matched') else
       refinement.shuffled(groups, seed) if variant == 'shuffle' else groups

@@ -67,7 +67,8 @@ def test_one_clear_line(run, folder, tmp_path, flags, code, message):
     ({'models': 1}, 'Expected models=1 to be at least 2.'),
     ({'refine_by': 'magic'}, 'Expected refine_by=magic to be one of '
      'memorization, confidence, '),
-    ({'network': 'vit'}, 'Expected network=vit to be one of mlp, cnn, resnet9'),
+    ({'network': 'vit'},
+     'Expected network=vit to be one of mlp, cnn, airbench, resnet9'),
     ({'methods': 'magic'}, 'Expected methods=magic to be one of '),
     ({'forget': 3000}, 'Expected forget=3000 to leave a retain set of at '
      'least one batch, batch_size=64, of the 1438 training examples.'),
