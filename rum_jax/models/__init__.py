@@ -15,9 +15,11 @@ from rum_jax.models.vgg import VGG
 from rum_jax.models.vgg import vgg16
 from rum_jax.models.torch_weights import from_torch
 from rum_jax.models.torch_weights import read_safetensors
+from rum_jax.models.torch_weights import to_torch
+from rum_jax.models.torch_weights import write_safetensors
 
 __all__ = [
     'AirBench', 'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'from_linen',
     'from_torch', 'hidden_layers', 'read_safetensors', 'resnet18', 'resnet50',
-    'vgg16',
+    'to_torch', 'vgg16', 'write_safetensors',
 ]

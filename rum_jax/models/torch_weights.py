@@ -1,9 +1,12 @@
-"""Trained PyTorch weights, from a `.safetensors` file, without PyTorch.
+"""PyTorch's weights, in and out, through `.safetensors` files, without PyTorch.
 
     module = models.resnet18(10)
     state = models.read_safetensors('model.safetensors')
     model = models.from_linen(module, (32, 32, 3), mean=..., std=...)
     variables = models.from_torch(state, model, module.torch_names())
+    ...
+    state = models.to_torch(variables, model, module.torch_names(), like=state)
+    models.write_safetensors('forgotten.safetensors', state)
 
 A `.pth` file is a pickle, which can run any code and is never read here.
 Whoever trusts one converts it where PyTorch and safetensors are installed:
@@ -15,34 +18,33 @@ Whoever trusts one converts it where PyTorch and safetensors are installed:
     state = {name: x.contiguous() for name, x in state.items()}
     save_file(state, 'model.safetensors')
 
+and a file that was written here is loaded there by
+
+    from safetensors.torch import load_file
+    network.load_state_dict(load_file('forgotten.safetensors'), strict=True)
+
 References:
-  The format is documented at https://github.com/huggingface/safetensors: the
-  header's length in 8 bytes, the header in JSON, then the tensors row by row.
+  The format is documented at https://github.com/huggingface/safetensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-import json
-import math
+from collections.abc import Iterable, Mapping
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rum_jax.storage import files
 from rum_jax.types import Model, Variables
 
-_TYPES = {
-    'F64': '<f8', 'F32': '<f4', 'F16': '<f2', 'BF16': jnp.bfloat16,
-    'I64': '<i8', 'I32': '<i4', 'I16': '<i2', 'I8': 'i1', 'U8': 'u1',
-    'BOOL': '?'}
 _ENTRIES = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias',
             'mean': 'running_mean', 'var': 'running_var'}
 # Axes of PyTorch's weights in ours: OIHW to HWIO, OI to IO.
 _AXES = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
-# What wrappers put in front of every name.
-_WRAPPERS = ('module.', 'model.', '_orig_mod.')
+# What DataParallel, Lightning and torch.compile put into names.
+_WRAPPERS = ('module', 'model', '_orig_mod')
 
 
 def read_safetensors(path: str | pathlib.Path) -> dict[str, np.ndarray]:
@@ -52,40 +54,46 @@ def read_safetensors(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     path: of the file.
 
   Returns:
-    Name to array.
+    Name to array of the type that the file gives; `from_torch` widens it.
 
   Raises:
-    ValueError: naming the file and what is wrong, if it is not such a file or
-      not all of one.
+    OSError: if the file cannot be read.
+    ValueError: naming the file and what is wrong, if it is not such a file, not
+      all of one, or of a type that NumPy does not have.
   """
-  data = pathlib.Path(path).read_bytes()
+  import safetensors.numpy  # Needed by few.
   try:
-    return _parsed(data)
-  except (AttributeError, KeyError, TypeError, ValueError, RecursionError
-          ) as error:
+    return safetensors.numpy.load_file(path)
+  except OSError as error:
+    raise type(error)(f'Cannot read {path}: {error}.') from error
+  except safetensors.SafetensorError as error:
     raise ValueError(
-        f'{path} is not a whole .safetensors file: {error!r}') from error
+        f'{path} is not a whole .safetensors file: {error}.') from error
+  except AttributeError as error:
+    raise ValueError(
+        f'{path} holds a type that NumPy does not have: {error}.') from error
 
 
-def _parsed(data: bytes) -> dict[str, np.ndarray]:
-  start = 8 + int.from_bytes(data[:8], 'little')
-  if not 8 < start <= len(data):
-    raise ValueError(f'a header of {start - 8} bytes in {len(data)} bytes')
-  header = json.loads(data[8:start])
-  header.pop('__metadata__', None)
-  arrays, end = {}, 0
-  # The tensors lie end to end, so that no byte has two meanings or none.
-  for name in sorted(header, key=lambda name: header[name]['data_offsets']):
-    shape, (low, high) = header[name]['shape'], header[name]['data_offsets']
-    dtype, size = np.dtype(_TYPES[header[name]['dtype']]), math.prod(shape)
-    if min(shape, default=0) < 0 or [low, high] != [
-        end, end + size * dtype.itemsize] or start + high > len(data):
-      raise ValueError(f'{name} of shape {shape} at bytes {low} to {high}')
-    arrays[name] = np.frombuffer(data, dtype, size, start + low).reshape(shape)
-    end = high
-  if start + end != len(data):
-    raise ValueError(f'{len(data) - start - end} bytes that belong to no name')
-  return arrays
+def write_safetensors(path: str | pathlib.Path,
+                      state: Mapping[str, np.ndarray]) -> None:
+  """Writes a `.safetensors` file, all of it or nothing.
+
+  Args:
+    path: of the file; an old one is replaced.
+    state: name to array, from `to_torch`.
+
+  Raises:
+    OSError: naming the file, if it cannot be written.
+    ValueError: naming an entry of a type that the format does not have.
+  """
+  import safetensors.numpy  # Needed by few.
+  path, dense = pathlib.Path(path), {
+      name: np.asarray(x, order='C') for name, x in state.items()}
+  for name, x in dense.items():
+    if x.dtype.kind in 'OSUMm':
+      raise ValueError(f'Expected {name} to hold numbers, found {x.dtype}.')
+  with files.replacing(path) as partial:
+    partial.write_bytes(safetensors.numpy.save(dense, {'format': 'pt'}))
 
 
 def torch_shapes(model: Model, names: Mapping[str, str]
@@ -102,12 +110,9 @@ def torch_shapes(model: Model, names: Mapping[str, str]
   shapes = {}
 
   def note(path: tuple, ours: jax.ShapeDtypeStruct) -> None:
-    axes = _AXES[len(ours.shape)]
-    shapes[_entry(path, names)] = tuple(
-        ours.shape[axes.index(i)] for i in range(len(axes)))
+    shapes[_entry(path, names)] = _their_shape(ours.shape)
 
-  for tree in jax.eval_shape(model.init, jax.random.key(0)):
-    jax.tree.map_with_path(note, tree)
+  jax.tree.map_with_path(note, tuple(_blank(model)))
   return shapes
 
 
@@ -120,8 +125,9 @@ def from_torch(state: Mapping[str, np.ndarray], model: Model,
   `mean=state['normalize.mean'], std=state['normalize.std']`.
 
   Args:
-    state: name to array, from `read_safetensors`; `module.` and the like in
-      front of every name is dropped.
+    state: name to array, from `read_safetensors`. The parts `module`, `model`
+      and `_orig_mod`, which wrappers put into all names or into some, are
+      overlooked.
     model: the network.
     names: path of a module, such as `'layer1_0/conv1/conv'`, to its name in
       PyTorch: `torch_names()` of this package's networks.
@@ -131,40 +137,120 @@ def from_torch(state: Mapping[str, np.ndarray], model: Model,
 
   Raises:
     ValueError: naming the entry and its shapes, if one is missing, has another
-      shape or is not expected; or naming a module that has no name.
+      shape, is not expected, is there twice under the names of two wrappers, or
+      holds whole numbers; or naming a module that has no name.
   """
-  state, shapes = _unwrapped(state), torch_shapes(model, names)
-  for name, shape in shapes.items():
-    found = state[name].shape if name in state else 'none'
-    if name not in state or state[name].shape != shape:
-      raise ValueError(f'Expected {name} of shape {shape}, found {found}.')
-  for name in state:
-    if name not in shapes:
-      raise ValueError(f'Expected no {name}, found {state[name].shape}.')
+  named = _named(state, torch_shapes(model, names))
 
   def take(path: tuple, ours: jax.ShapeDtypeStruct) -> jax.Array:
-    value = state[_entry(path, names)]
+    value = np.asarray(state[named[_entry(path, names)]])
     return jnp.asarray(value.transpose(_AXES[value.ndim]), ours.dtype)
 
-  return Variables(*(
-      jax.tree.map_with_path(take, tree)
-      for tree in jax.eval_shape(model.init, jax.random.key(0))))
+  return Variables(*jax.tree.map_with_path(take, tuple(_blank(model))))
+
+
+def to_torch(variables: Variables, model: Model, names: Mapping[str, str],
+             like: Mapping[str, np.ndarray] | None = None
+             ) -> dict[str, np.ndarray]:
+  """The state dict of a network's PyTorch twin: the inverse of `from_torch`.
+
+  Args:
+    variables: of one network, without a leading axis of seeds.
+    model: the network.
+    names: as for `from_torch`.
+    like: the state dict that `variables` came from. The result has its names
+      with their wrappers, in its order, its types, and its values of all that
+      the network does not have here, such as `num_batches_tracked`. By default
+      the names are PyTorch's own and the types are those of `variables`;
+      `load_state_dict(strict=True)` does not miss `num_batches_tracked`.
+
+  Returns:
+    Name to array. What went through `from_torch` and was not changed comes back
+    bit by bit, unless it is of a wider type than `model.init` gives.
+
+  Raises:
+    ValueError: naming the entry and its shapes, if an array has another shape
+      than the network's, or `like` is not of this network; naming the entry, if
+      a finite value is infinite in the type that `like` gives it.
+  """
+  shapes, arrays = torch_shapes(model, names), {}
+
+  def give(path: tuple, ours: np.ndarray) -> None:
+    ours, entry = np.asarray(ours), _entry(path, names)
+    if entry not in shapes or (
+        ours.ndim not in _AXES or _their_shape(ours.shape) != shapes[entry]):
+      raise ValueError(
+          f'Expected variables of one network, with {entry} of shape '
+          f'{shapes.get(entry, "none")} in the order of PyTorch; found '
+          f'{ours.shape} in ours. Of stacked seeds take one.')
+    arrays[entry] = ours.transpose(np.argsort(_AXES[ours.ndim]))
+
+  jax.tree.map_with_path(give, tuple(variables))
+  for entry in shapes:
+    if entry not in arrays:
+      raise ValueError(f'Expected variables to hold {entry}, found none.')
+  if like is None:
+    return {entry: np.ascontiguousarray(x) for entry, x in arrays.items()}
+  entries = {name: entry for entry, name in _named(like, shapes).items()}
+  return {
+      name: _narrowed(name, arrays[entries[name]], x.dtype)
+      if name in entries else x for name, x in like.items()}
+
+
+def _narrowed(name: str, x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+  with np.errstate(over='ignore'):
+    new = np.ascontiguousarray(x.astype(dtype))
+  if (np.isinf(new) & np.isfinite(x)).any():
+    raise ValueError(f'Expected {name} to fit into {dtype}, found values up to '
+                     f'{np.abs(x).max():.3g}.')
+  return new
+
+
+def _blank(model: Model) -> Variables:
+  return jax.eval_shape(model.init, jax.random.key(0))
+
+
+def _their_shape(ours: tuple[int, ...]) -> tuple[int, ...]:
+  return tuple(ours[i] for i in np.argsort(_AXES[len(ours)]))
 
 
 def _entry(path: tuple, names: Mapping[str, str]) -> str:
   """PyTorch's name of the array at a path."""
-  *parents, leaf = (part.key for part in path)
+  _, *parents, leaf = (str(getattr(part, 'key', part)) for part in path)
   module = '/'.join(parents)
   if module not in names:
     raise ValueError(f"Expected names to hold PyTorch's for {module}.")
   return f'{names[module]}.{_ENTRIES[leaf]}'
 
 
-def _unwrapped(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Without what all names begin with, and without what has no use."""
-  for prefix in _WRAPPERS * 2:
-    if all(name.startswith(prefix) for name in state):
-      state = {name.removeprefix(prefix): x for name, x in state.items()}
-  return {name: x for name, x in state.items()
-          if not name.endswith('.num_batches_tracked')
-          and not name.startswith('normalize.')}
+def _named(state: Mapping[str, np.ndarray],
+           shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+  """Entry of the network to its name in a state dict that fits it."""
+  entries, named = _bare(shapes), {}
+  for bare, name in _bare(state).items():
+    if not (bare.endswith('.num_batches_tracked')
+            or bare.startswith('normalize.')):
+      named[entries.get(bare, bare)] = name
+  for entry, shape in shapes.items():
+    found = state[named[entry]].shape if entry in named else 'none'
+    if found != shape:
+      raise ValueError(f'Expected {entry} of shape {shape}, found {found}.')
+    if not jnp.issubdtype(state[named[entry]].dtype, jnp.floating):
+      raise ValueError(f'Expected {entry} to be of a floating type, found '
+                       f'{state[named[entry]].dtype}.')
+  for entry, name in named.items():
+    if entry not in shapes:
+      raise ValueError(f'Expected no {entry}, found {state[name].shape}.')
+  return named
+
+
+def _bare(names: Iterable[str]) -> dict[str, str]:
+  """Names without what wrappers put into them, to the names as they are."""
+  bare: dict[str, str] = {}
+  for name in names:
+    short = '.'.join(x for x in name.split('.') if x not in _WRAPPERS)
+    if short in bare:
+      raise ValueError(f'Expected one array for {short}, found {bare[short]} '
+                       f'and {name}.')
+    bare[short] = name
+  return bare

@@ -128,6 +128,106 @@ def test_kernels_are_turned_and_types_are_ours():
   assert torch_shapes(model, names)['1.0.weight'] == (8, 4, 5, 5)
 
 
+@pytest.mark.parametrize('wrap', [
+    lambda name: name.replace('0.', 'module.0.', 1),  # Within DataParallel.
+    lambda name: f'_orig_mod.{name}' if name < '5' else name,
+    lambda name: f'model.{name}' if 'running' in name else f'module.{name}'])
+def test_wrappers_may_be_on_some_names(wrap):
+  state, model, names = twin('resnet9')
+  wrapped = {wrap(name): x for name, x in state.items()}
+  assert wrapped.keys() != state.keys()
+  variables = models.from_torch(wrapped, model, names)
+  chex.assert_trees_all_equal(
+      variables, models.from_torch(state, model, names))
+  assert_same(models.to_torch(variables, model, names, wrapped), wrapped)
+
+
+def test_one_array_under_the_names_of_two_wrappers_is_refused():
+  state, model, names = twin('resnet9')
+  state['_orig_mod.9.weight'] = state['9.weight']
+  with pytest.raises(ValueError, match='Expected one array for 9.weight, found '
+                     '9.weight and _orig_mod.9.weight'):
+    models.from_torch(state, model, names)
+
+
+def assert_same(got, want):
+  """Equal names in equal order, types, shapes and bits."""
+  assert list(got) == list(want)
+  for name, x in want.items():
+    assert got[name].dtype == x.dtype and got[name].shape == x.shape, name
+    assert got[name].tobytes() == x.tobytes(), name
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float16, jnp.bfloat16])
+@pytest.mark.parametrize('name', TWINS)
+def test_weights_come_back_bit_by_bit(tmp_path, name, dtype):
+  state, model, names = twin(name)
+  state = {k: x.astype(dtype) if x.dtype == np.float32 else x
+           for k, x in state.items()}
+  variables = models.from_torch(state, model, names)
+  assert {x.dtype for x in jax.tree.leaves(variables)} == {
+      np.dtype(np.float32)}
+  path = tmp_path / 'x.safetensors'
+  models.write_safetensors(
+      path, models.to_torch(variables, model, names, state))
+  again = models.read_safetensors(path)
+  assert_same({k: again[k] for k in state}, state)
+  assert any(k.endswith('num_batches_tracked') for k in again)
+  assert [p.name for p in tmp_path.iterdir()] == ['x.safetensors']
+
+
+@pytest.mark.parametrize('module', [
+    *TWINS.values(), models.AirBench(3, (4, 5, 6))], ids=[*TWINS, 'airbench'])
+def test_weights_of_our_own_go_out_and_come_back(module):
+  model = models.from_linen(module, (32, 32, 3))
+  names = module.torch_names()
+  variables = model.init(jax.random.key(1))
+  state = models.to_torch(variables, model, names)
+  assert {k: x.shape for k, x in state.items()} == torch_shapes(model, names)
+  assert all(x.flags.c_contiguous for x in state.values())
+  chex.assert_trees_all_equal(models.from_torch(state, model, names), variables)
+
+
+def test_what_does_not_go_out_is_named():
+  state, model, names = twin('resnet9')
+  variables = models.from_torch(state, model, names)
+
+  def refused(message, variables, like=None):
+    with pytest.raises(ValueError, match=message):
+      models.to_torch(variables, model, names, like)
+
+  stacked = jax.tree.map(lambda x: jnp.stack([x, x]), variables)
+  refused(r'one network, with 9.weight of shape \(5, 8\) .* \(2, 8, 5\) in',
+          stacked)
+  refused('hold .*running_mean, found none', variables._replace(stats={}))
+  large = jax.tree.map(lambda x: x * 1e7, variables)
+  half = {k: x.astype(np.float16) for k, x in state.items()}
+  refused('to fit into float16, found values up to', large, half)
+  refused('Expected 9.weight of shape', variables, {
+      k: x for k, x in state.items() if k != '9.weight'})
+  whole = {**state, '9.weight': np.zeros(state['9.weight'].shape, np.int8)}
+  refused('9.weight to be of a floating type, found int8', variables, whole)
+
+
+def test_an_unwritable_place_and_a_text_are_named(tmp_path):
+  path = tmp_path / 'nowhere' / 'x.safetensors'
+  with pytest.raises(OSError, match=f'Cannot write {path}'):
+    models.write_safetensors(path, {'a': np.ones(2)})
+  with pytest.raises(ValueError, match='Expected a to hold numbers, found <U1'):
+    models.write_safetensors(tmp_path / 'x', {'a': np.array('b')})
+  with pytest.raises(OSError, match=f'Cannot read {path}'):
+    models.read_safetensors(path)
+  assert not list(tmp_path.iterdir())
+
+
+def test_arrays_are_written_row_by_row_whatever_their_strides(tmp_path):
+  x = np.arange(24.0).reshape(2, 3, 4).transpose(2, 0, 1)[::2]
+  models.write_safetensors(tmp_path / 'x', {'x': x, 'n': np.array(3)})
+  got = models.read_safetensors(tmp_path / 'x')
+  np.testing.assert_array_equal(got['x'], x)
+  assert got['n'].shape == () and got['n'] == 3
+
+
 def write(path: pathlib.Path, header, data: bytes) -> pathlib.Path:
   text = header if isinstance(header, bytes) else json.dumps(header).encode()
   path.write_bytes(len(text).to_bytes(8, 'little') + text + data)
