@@ -200,11 +200,11 @@ def test_a_probe_looks_after_every_epoch(linear, toy):
   model, _ = linear
   variables = Variables({'w': jnp.zeros((64, 3)), 'b': jnp.zeros(3)}, {})
   got, info = training.descent(
-      epochs=3, probe=lambda v: {'norm': trees.l1_norm(v.params)},
+      epochs=3, probe=lambda v: {'norm': optax.tree.norm(v.params, 1)},
       **settings(model))(jax.random.key(0), variables, toy, SPLIT)
   assert info.probes['norm'].shape == (3,) and info.loss.shape == (9,)
   np.testing.assert_allclose(
-      info.probes['norm'][-1], trees.l1_norm(got.params), rtol=1e-6)
+      info.probes['norm'][-1], optax.tree.norm(got.params, 1), rtol=1e-6)
   assert len(set(info.probes['norm'].tolist())) == 3
 
 

@@ -1,4 +1,4 @@
-"""Arithmetic on trees."""
+"""Rows of trees."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import trees
-
-TREE = {'a': np.array([[1.0, -2.0], [3.0, -4.0]]), 'b': (np.array(-0.5),)}
-
-
-def test_size_and_norm_are_over_all_leaves():
-  assert trees.size(TREE) == 5 and trees.size({}) == 0
-  assert trees.l1_norm(TREE) == 10.5
 
 
 def stack(parts):

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import _checks, objectives, plans, training, trees
+from rum_jax import _checks, objectives, plans, training
 from rum_jax.types import (
     Array, Augment, Batch, Key, Model, Objective, PyTree, Unlearner, Variables)
 
@@ -78,7 +78,7 @@ def penalised(objective: Objective, alpha: float, epochs: int | None = None
                    ) -> tuple[Array, PyTree]:
     loss, stats = objective(params, stats, batch, key)
     done = batch.epoch / epochs if epochs else batch.progress
-    return loss + alpha * (1 - done) * trees.l1_norm(params), stats
+    return loss + alpha * (1 - done) * optax.tree.norm(params, 1), stats
 
   return with_penalty
 
@@ -87,4 +87,4 @@ def sparsity(variables: Variables, threshold: float) -> Array:
   """Share of the parameters whose absolute value is below `threshold`."""
   leaves = jax.tree.leaves(variables.params)
   small = sum((jnp.abs(x) < threshold).sum() for x in leaves)
-  return small / trees.size(variables.params)
+  return small / optax.tree.size(variables.params)

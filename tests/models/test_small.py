@@ -7,6 +7,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from rum_jax import models, trees
@@ -97,8 +98,8 @@ def test_the_size_of_a_network_by_hand():
       lambda x: np.zeros(x.shape), jax.eval_shape(
           model.init, jax.random.key(0)))
   want = 9 * 2 * 4 + 2 * 4 + 9 * 4 * 5 + 2 * 5 + 5 * 3 + 3
-  assert trees.size(variables.params) == want
-  assert trees.size(variables.stats) == 2 * 4 + 2 * 5
+  assert optax.tree.size(variables.params) == want
+  assert optax.tree.size(variables.stats) == 2 * 4 + 2 * 5
 
 
 def test_models_of_many_seeds_are_those_of_each(float64, cnn, toy):
