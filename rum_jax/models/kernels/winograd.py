@@ -21,7 +21,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax.models.kernels.layout import interleaved, separately
+from rum_jax.models.kernels.layout import in_blocks, interleaved, separately
 from rum_jax.models.kernels.patches import Margins, transposed
 from rum_jax.types import Array
 
@@ -157,14 +157,20 @@ def _backward(margins: Margins, saved, cotangent: Array):
   kinds = [a.dtype for a in saved]
   x, kernel, cotangent = map(_exact, (*saved, cotangent))
   starts, counts = [low for low, _ in margins], _counts(cotangent.shape[1:3])
-  points = _points(x, _INPUT, starts, counts)
-  slopes = _points(cotangent, _OUTPUT.T, (0, 0), counts)
-  products = [p @ s.mT for p, s in zip(points, slopes, strict=True)]
+
+  def some(images: tuple[Array, Array], weights: Array):
+    x, cotangent = images
+    points = _points(x, _INPUT, starts, counts)
+    slopes = _points(cotangent, _OUTPUT.T, (0, 0), counts)
+    products = [p @ s.mT for p, s in zip(points, slopes, strict=True)]
+    dx = _image([w @ s for w, s in zip(weights, slopes, strict=True)],
+                _INPUT.T, [*counts, x.shape[3]],
+                [(low, low + n) for low, n in zip(starts, x.shape[1:3])])
+    return dx, jnp.stack(products)
+
+  dx, products = in_blocks(some, (x, cotangent), _weights(kernel))
   dkernel = (jnp.asarray(_BOTH_AXES.T, x.dtype)
-             @ jnp.stack(products).reshape(len(_BOTH_AXES), -1))
-  dx = _image([w @ s for w, s in zip(_weights(kernel), slopes, strict=True)],
-              _INPUT.T, [*counts, x.shape[3]],
-              [(low, low + n) for low, n in zip(starts, x.shape[1:3])])
+             @ products.reshape(len(_BOTH_AXES), -1))
   return dx.astype(kinds[0]), dkernel.reshape(kernel.shape).astype(kinds[1])
 
 
@@ -183,11 +189,14 @@ def multiply(x: Array, kernel: Array, margins: Margins) -> Array:
   kind, x, kernel = x.dtype, _exact(x), _exact(kernel)
   sizes = [n + sum(margin) - _TAPS + 1
            for n, margin in zip(x.shape[1:3], margins)]
-  points = _points(x, _INPUT, [low for low, _ in margins], _counts(sizes))
-  products = [w @ p for w, p in zip(
-      _weights(transposed(kernel)), points, strict=True)]
-  return _image(products, _OUTPUT, [*_counts(sizes), x.shape[3]],
-                [(0, size) for size in sizes]).astype(kind)
+
+  def some(x: Array, weights: Array) -> tuple[Array, tuple[()]]:
+    points = _points(x, _INPUT, [low for low, _ in margins], _counts(sizes))
+    products = [w @ p for w, p in zip(weights, points, strict=True)]
+    return _image(products, _OUTPUT, [*_counts(sizes), x.shape[3]],
+                  [(0, size) for size in sizes]), ()
+
+  return in_blocks(some, x, _weights(transposed(kernel)))[0].astype(kind)
 
 
 multiply.defvjp(_forward, _backward)
