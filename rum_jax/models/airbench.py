@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flax import linen as nn
-import jax
 import jax.numpy as jnp
 
 from rum_jax.models import kernels, layers
@@ -45,7 +44,7 @@ class Group(nn.Module):
       x = kernels.max_pool(x) if i == 1 else x
       x = layers.BatchNorm(0.6, 1e-12, fixed_scale=True, name=f'norm{i}')(
           x, train=train, mask=mask)
-      x = jax.nn.gelu(x, approximate=False)
+      x = kernels.gelu(x)
     return x
 
 
@@ -68,7 +67,7 @@ class AirBench(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Outputs:
-    x = jax.nn.gelu(Whitening(name='whiten')(x), approximate=False)
+    x = kernels.gelu(Whitening(name='whiten')(x))
     for i, width in enumerate(self.widths, 1):
       x = Group(width, name=f'group{i}')(x, train=train, mask=mask)
     features = x.max(axis=(1, 2))

@@ -5,6 +5,7 @@ The networks reach them through this package alone.
 
 from __future__ import annotations
 
+from rum_jax.models.kernels.activation import gelu
 from rum_jax.models.kernels.convolution import patch_convolution
 from rum_jax.models.kernels.normalization import moments
 from rum_jax.models.kernels.normalization import normalised
@@ -16,7 +17,7 @@ from rum_jax.models.kernels.xla import grouped_convolution
 from rum_jax.models.kernels.xla import lax_convolution
 
 __all__ = [
-    'grouped_convolution', 'lax_convolution', 'max_pool', 'mean_pool',
+    'gelu', 'grouped_convolution', 'lax_convolution', 'max_pool', 'mean_pool',
     'moments', 'normalised', 'overlapping_max_pool', 'patch_convolution',
     'scaled',
 ]

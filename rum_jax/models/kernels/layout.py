@@ -36,7 +36,7 @@ def block_size(batch: int) -> int:
   The largest divisor of `batch` up to 32 of which most vectors are full, or all
   of them where it has none from 16 on.
   """
-  fitting = [n for n in range(16, 33) if batch % n == 0]
+  fitting = [n for n in range(16, min(batch, 32) + 1) if batch % n == 0]
   whole = [n for n in fitting if n % 16 == 0] or [
       n for n in fitting if n % 8 == 0]
   return max(whole or fitting, default=batch)
@@ -69,7 +69,7 @@ def in_blocks(function: Callable[..., tuple[Array, PyTree]], x: PyTree,
     return (whole, jax.tree.map(jnp.add, totals, more)), None
 
   y, totals = jax.eval_shape(part, jnp.int32(0))
-  empty = (jnp.zeros((*y.shape[:-1], batch), y.dtype),
+  empty = (lax.empty((*y.shape[:-1], batch), y.dtype),
            jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), totals))
   return lax.scan(step, empty, jnp.arange(batch // size))[0]
 
