@@ -35,10 +35,14 @@ EACH = flags.DEFINE_integer(
     'each', 2, 'Models in a file.', lower_bound=1)
 
 _PUBLISHED = {'validation': 0.0, 'examples': 0, 'corrupt': 0.0,
-              'held_out': 'test'}
-_TRAINING = ('precision', 'epochs', 'batch_size', 'augment', 'learning_rate',
-             'milestones', 'schedule', 'momentum', 'nesterov', 'bias_rate',
-             'weight_decay')
+              'held_out': 'test', 'augment': False, 'milestones': ''}
+# The names and values in an identity never change: shards are made over months.
+_TRAINING = {'precision': 'precision', 'epochs': 'epochs',
+             'batch_size': 'batch_size', 'learning_rate': 'peak_learning_rate',
+             'momentum': 'momentum', 'bias_rate': 'norm_bias_rate',
+             'weight_decay': 'weight_decay'}
+_SCHEDULES = {'cosine': 'cosine to 0', 'triangle': 'linear, 0.2 to 1 at 23 %, '
+              'then to 0.07'}
 
 
 def identity_of(recipe: recipes.Recipe, data: Data) -> dict[str, Any]:
@@ -51,13 +55,21 @@ def identity_of(recipe: recipes.Recipe, data: Data) -> dict[str, Any]:
   for name, value in _PUBLISHED.items():
     found = getattr(recipe, name)
     if found != value:
-      raise ValueError(f'Expected {name}={found} to be {value}: shards are of '
-                       'all published examples.')
+      raise ValueError(f'Expected {name}={found} to be {value or "empty"}: '
+                       'shards are of all published examples, each seen as it '
+                       'is, at a rate without milestones.')
+  if recipe.network in recipes.OF_ANY_WIDTH and not recipe.widths:
+    raise ValueError(f'Expected widths of network={recipe.network}, which are '
+                     'part of what a shard is, found none.')
   parts = [Dataset(*(np.asarray(x)[rows] for x in source.dataset))
            for rows in (source.train, source.test)]
   return shards.identity(
-      *parts, {'name': recipe.network, **recipe.channels},
-      {name: getattr(recipe, name) for name in _TRAINING},
+      *parts, {'name': recipe.network, **recipe.channels,
+               'input': 'normalised by channel moments of the training images'},
+      {'loss': 'cross-entropy', 'augmentation': 'none', 'optimiser':
+       "SGD with Nesterov's momentum" if recipe.nesterov else
+       'SGD with momentum', 'schedule': _SCHEDULES[recipe.schedule],
+       **{name: getattr(recipe, field) for field, name in _TRAINING.items()}},
       {'rule': 'fold_in(key(seed), number), split, permutation',
        'share': recipe.subset, 'seed': recipe.first_seed})
 

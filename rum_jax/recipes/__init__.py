@@ -51,7 +51,7 @@ NETWORKS = {
     'resnet9': models.ResNet9, 'resnet18': models.resnet18,
     'resnet50': models.resnet50,
     'vgg16': models.vgg16}
-_OF_ANY_WIDTH = ('airbench', 'cnn', 'mlp', 'resnet9')
+OF_ANY_WIDTH = ('airbench', 'cnn', 'mlp', 'resnet9')
 BATCH_NORM = ('update', 'freeze', 'recalibrate')
 
 
@@ -168,7 +168,7 @@ class Recipe:
   def _check_widths(self) -> None:
     if not self.widths:
       return
-    one_of('network', self.network, _OF_ANY_WIDTH)
+    one_of('network', self.network, OF_ANY_WIDTH)
     if not all(x.isdecimal() and int(x) for x in self.widths.split(',')):
       raise ValueError(f'Expected widths={self.widths} to be whole numbers of '
                        'at least 1, by commas.')
