@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -22,25 +23,29 @@ from rum_jax.datasets.sources import Source
 from rum_jax.types import Dataset
 
 
-def remembered(folder: pathlib.Path, decode: Callable[[], Source]) -> Source:
+def remembered(folder: pathlib.Path, decode: Callable[[], Source], *,
+               place: pathlib.Path | None = None, variant: str = '') -> Source:
   """What `decode` returns, or what it returned for the same files before.
 
-  It is kept as `<folder>.decoded`, written beside its place and renamed into
-  it. Where that cannot be written, nothing is kept.
+  It is kept in a file, written beside its place and renamed into it. Where that
+  cannot be written, nothing is kept.
 
   Args:
     folder: with all the files that the result depends on.
     decode: called without arguments where nothing is kept.
+    place: of that file, outside the folder; by default `<folder>.decoded`.
+    variant: what else the result depends on, such as a size of images.
 
   Raises:
     ValueError: if what is kept was truncated or altered; the message names it.
   """
-  place = folder.with_name(f'{folder.name}.decoded')
-  identity = fingerprint(folder)
+  place = place or folder.with_name(f'{folder.name}.decoded')
+  identity = fingerprint(folder) + variant
   source = _read(place, identity)
   if source is None:
     source = decode()
-    if fingerprint(folder) == identity:  # No file changed in the meantime.
+    # Not if a file changed in the meantime.
+    if fingerprint(folder) + variant == identity:
       _write(place, identity, source)
   return source
 
@@ -62,8 +67,9 @@ def fingerprint(folder: pathlib.Path) -> str:
 
 def _digest(source: Source) -> str:
   """SHA-256 of a source: names, shapes, types and contents."""
+  said = filter(None, (source.notes, source.files))
   sha = hashlib.sha256(
-      repr((source.name, source.classes, source.num_train)).encode())
+      repr((source.name, source.classes, source.num_train, *said)).encode())
   for x in (*source.dataset, source.row):
     sha.update(f'{x.shape}{x.dtype.str}'.encode())
     sha.update(np.ascontiguousarray(x))
@@ -83,7 +89,8 @@ def _read(place: pathlib.Path, identity: str) -> Source | None:
         return None
       label, row, image = (np.load(file, allow_pickle=False) for _ in range(3))
       source = Source(Dataset(image, label), header['num_train'], row,
-                      tuple(header['classes']), header['name'])
+                      tuple(header['classes']), header['name'],
+                      *(tuple(header.get(x, ())) for x in ('notes', 'files')))
       whole = _digest(source) == header['sha256'] and not file.read(1)
     except Exception as error:  # Altered bytes raise almost anything.
       raise ValueError(_damage(place)) from error
@@ -101,10 +108,11 @@ def _write(place: pathlib.Path, identity: str, source: Source) -> None:
   """Keeps a source, all of it or nothing."""
   header = json.dumps({
       'fingerprint': identity, 'sha256': _digest(source), 'name': source.name,
-      'num_train': source.num_train, 'classes': source.classes})
+      'num_train': source.num_train, 'classes': source.classes,
+      'notes': source.notes, 'files': source.files})
   partial = place.with_name(f'.{place.name}.{secrets.token_hex(8)}.partial')
   with contextlib.suppress(OSError):
-    for left in place.parent.glob(f'.{place.name}.*.partial'):
+    for left in place.parent.glob(f'.{glob.escape(place.name)}.*.partial'):
       left.unlink()  # Of a process that was killed.
     try:
       with partial.open('wb') as file:
