@@ -36,7 +36,7 @@ class Copies(NamedTuple):
 def pixel_ids(image: np.ndarray) -> np.ndarray:
   """`[N]` int64: equal where images are equal, byte for byte.
 
-  A number is the position of the first image with the same pixels. Images are
+  Numbers count from 0 in the order in which images are first met. Images are
   compared by 128 bits of BLAKE2b.
 
   Args:
@@ -45,14 +45,7 @@ def pixel_ids(image: np.ndarray) -> np.ndarray:
   References:
     Aumasson et al., BLAKE2: simpler, smaller, fast as MD5, 2013.
   """
-  image = np.ascontiguousarray(image)
-  flat = image.reshape(len(image), -1).view(np.uint8)
-  seen: dict[bytes, int] = {}
-  ids = np.empty(len(flat), np.int64)
-  for i, pixels in enumerate(flat):
-    digest = hashlib.blake2b(pixels, digest_size=16).digest()
-    ids[i] = seen.setdefault(digest, i)
-  return ids
+  return _ids(image, np.arange(len(image)), {})
 
 
 def exact_copies(rows: Any, source: Source, whole: Source | None = None
@@ -166,18 +159,27 @@ def _held_out(source: Source, whole: Source | None, known: list[str]
   return found
 
 
+def _ids(image: np.ndarray, where: np.ndarray, seen: dict[bytes, int]
+         ) -> np.ndarray:
+  """Numbers of the images at these places; digests are added to `seen`."""
+  flat = np.ascontiguousarray(image).reshape(len(image), -1)
+  ids = np.empty(len(where), np.int64)
+  for i, x in enumerate(where.tolist()):
+    digest = hashlib.blake2b(flat[x], digest_size=16).digest()
+    ids[i] = seen.setdefault(digest, len(seen))
+  return ids
+
+
 def _compared(source: Source, place: np.ndarray,
               parts: list[tuple[str, Source, np.ndarray]]
               ) -> tuple[Copies, ...]:
   """Rows of `source` at these places beside the rows of each part."""
-  ids = pixel_ids(np.concatenate([
-      x.dataset.image[where]
-      for x, where in ((source, place), *(part[1:] for part in parts))]))
-  mine, found, start = ids[:len(place)], [], len(place)
+  seen: dict[bytes, int] = {}
+  mine, found = _ids(source.dataset.image, place, seen), []
   label = source.dataset.label[place]
   pairs = set(zip(mine.tolist(), label.tolist()))
   for part, other, where in parts:
-    theirs, start = ids[start:start + len(where)], start + len(where)
+    theirs = _ids(other.dataset.image, where, seen)
     copied = np.isin(theirs, mine)
     labels = other.dataset.label[where][copied].tolist()
     found.append(Copies(

@@ -14,7 +14,7 @@ import numpy as np
 
 from rum_jax.datasets.errors import DataError, listed
 
-_COLUMNS = ('row', 'rows', 'index', 'file', 'files', 'filename', 'name')
+_COLUMNS = ('row', 'rows', 'file', 'files', 'filename')
 _NUMBER = re.compile(r'[+-]?\d+')
 
 
@@ -65,10 +65,10 @@ def named(names: Sequence[str], files: Sequence[str]) -> np.ndarray:
 
   A name is as in `files` (`train/cat/1.png`), without the folder of the
   training part (`cat/1.png`), or the last part alone if only one file is
-  called so.
+  called so. Backslashes are read as slashes.
 
   Args:
-    names: F of them; `\\` is read as `/`.
+    names: F of them.
     files: of the whole training part, by row.
 
   Raises:
@@ -139,12 +139,11 @@ def _read_csv(text: str) -> list[Any]:
 def _read_text(text: str) -> list[Any]:
   found: list[Any] = []
   for line in text.splitlines():
-    line = line.split('#', 1)[0].strip()
-    parts = [x for x in re.split(r'[\s,;]+', line) if x]
+    parts = [x for x in re.split(r'[\s,;]+', line.split('#', 1)[0]) if x]
     if all(map(_NUMBER.fullmatch, parts)):
       found += map(int, parts)
-    else:
-      found.append(_number(line))
+    else:  # A name of a file; it may hold blanks and more.
+      found.append(line.strip())
   return found
 
 

@@ -1,4 +1,4 @@
-"""Which rows to forget: read, checked and said.
+"""Rows of a data set, as it was published, and where they stand now.
 
 A row is always the published one: where an example stands in the training part
 as it was published, before validation was set apart or a sample was drawn
@@ -8,90 +8,12 @@ arrays that algorithms take are indexed by positions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rum_jax.datasets import row_files
 from rum_jax.datasets.errors import DataError, listed
 from rum_jax.datasets.sources import Source
-
-GROUPS = ('low', 'medium', 'high')
-
-
-def read_rows(spec: Any, source: Source, *, name: str = 'rows') -> np.ndarray:
-  """Reads the rows to forget, and refuses those that cannot be forgotten.
-
-  A specification is one of
-
-  * `class=3` or `class=cat`: all training examples of a class, by its name or
-    its number (by the name alone where names are numbers);
-  * the path of a file with whole numbers, or with names of files in an image
-    folder: `.json` (a list), `.csv` (one column, or one named `row` or `file`),
-    `.npy` (`[F]`), any other as text (one in a line; `#` begins a comment);
-  * a list or an array `[F]` of whole numbers or of names.
-
-  Args:
-    spec: the specification.
-    source: the data set, as it will be trained on.
-    name: of the argument, for messages.
-
-  Returns:
-    `[F]` int64 published rows, in the order given.
-
-  Raises:
-    OSError: if a file cannot be read.
-    DataError: if it holds no such list, or a mask, or a row is there twice, is
-      not in the training part, or none or all examples are named; it names the
-      value.
-  """
-  text = isinstance(spec, (str, os.PathLike))
-  place = f'{name}={os.fspath(spec)}' if text else name
-  try:
-    if isinstance(spec, str) and spec.startswith('class='):
-      rows = _of_class(spec.removeprefix('class='), source)
-    else:
-      values = row_files.read(spec) if text else spec
-      rows = _as_rows(values, source)
-    positions(rows, source)
-  except DataError as error:
-    raise DataError(f'{place}: {error}', name, error.value) from error
-  return rows
-
-
-def read_groups(path: str | os.PathLike[str], source: Source, *,
-                name: str = 'groups') -> tuple[np.ndarray, ...]:
-  """Reads `{"low": rows, "medium": rows, "high": rows}`, published rows.
-
-  Args:
-    path: of the JSON file; rows are whole numbers, or names of files in an
-      image folder.
-    source: the data set, as it will be trained on.
-    name: of the argument, for messages.
-
-  Returns:
-    Three arrays of int64 published rows, in the order of `GROUPS`.
-
-  Raises:
-    OSError: if the file cannot be read.
-    DataError: if it is not such an object, a group cannot be forgotten as
-      `read_rows` says, or two of them share a row; it names the value.
-  """
-  place = f'{name}={os.fspath(path)}'
-  found = row_files.read_json(path)
-  if not isinstance(found, dict) or sorted(found) != sorted(GROUPS):
-    keys = sorted(found) if isinstance(found, dict) else type(found).__name__
-    raise DataError(f'Expected {place} to be a JSON object that lists rows as '
-                    f'{", ".join(GROUPS)}, found {keys}.', name, keys)
-  groups = tuple(read_rows(found[x], source, name=f'{place}, {x}')
-                 for x in GROUPS)
-  try:
-    positions(np.concatenate(groups), source)
-  except DataError as error:
-    raise DataError(f'{place}: {error}', name, error.value) from error
-  return groups
 
 
 def positions(rows: Any, source: Source) -> np.ndarray:
@@ -109,7 +31,7 @@ def positions(rows: Any, source: Source) -> np.ndarray:
       is not there at all, is there twice, or none or all examples are named; it
       names the row and the part.
   """
-  rows = _whole(rows, source)
+  rows = whole_numbers(rows, source)
   if not len(rows):
     raise DataError('The list of rows to forget is empty.', 'rows', 0)
   values, counts = np.unique(rows, return_counts=True)
@@ -151,14 +73,14 @@ class Description(NamedTuple):
   whole: tuple[str, ...]
 
   def __str__(self) -> str:
-    first = listed(self.first if self.count == len(self.first)
-                   else (*self.first, ''), len(self.first))
+    more = ' …' * (self.count > len(self.first))
+    first = ', '.join(map(str, self.first)) + more
     inside = ', '.join(f'{name} {part:,} of {all_:,}'
                        for name, part, all_ in self.classes)
     text = (f'{self.count:,} of {self.of:,} training examples; rows {first}; '
             f'classes: {inside}')
     if self.files:
-      text += f'; files: {listed(self.files, 3)}'
+      text += f'; files: {", ".join(self.files)}{more}'
     return f'{text}.'
 
 
@@ -186,49 +108,23 @@ def describe_rows(rows: Any, source: Source) -> Description:
             for k in np.flatnonzero((named == every) & (every > 0))))
 
 
-def _of_class(name: str, source: Source) -> np.ndarray:
-  """Published rows of the training examples of a class."""
-  classes = source.classes
-  numbers = any(x.isdecimal() for x in classes)
-  if name in classes:
-    k = classes.index(name)
-  elif name.isdecimal() and not numbers and int(name) < len(classes):
-    k = int(name)
-  else:
-    raise DataError(
-        f'There is no class {name}: the {len(classes)} classes are '
-        f'{listed(classes, 10)}.', 'class', name)
-  label = source.dataset.label[:source.num_train]
-  rows = source.row[:source.num_train][label == k].astype(np.int64)
-  if not len(rows):
-    raise DataError(f'No training example is of class {name}.', 'class', name)
-  return rows
+def whole_numbers(values: Any, source: Source) -> np.ndarray:
+  """A list of rows as `[F]` int64, not compared with the rows that there are.
 
+  Args:
+    values: a list or an array of whole numbers.
+    source: the data set; a mask is known by its sizes.
 
-def _as_rows(values: Any, source: Source) -> np.ndarray:
-  """Whole numbers as they are, names of files as rows."""
-  values = values if isinstance(values, np.ndarray) else list(values)
-  names = [isinstance(x, str) for x in values]
-  if not any(names):
-    return _whole(values, source)
-  if not all(names):
-    other = next(x for x in values if not isinstance(x, str))
-    raise DataError('Expected whole numbers or names of files, found both: '
-                    f'{next(x for x in values if isinstance(x, str))!r} and '
-                    f'{other!r}.', 'rows', other)
-  if not source.files:
-    raise DataError(
-        f'Expected whole numbers, found {str(values[0])!r}: images of '
-        f'{source.name} have no files of their own.', 'rows', str(values[0]))
-  return row_files.named(list(map(str, values)), source.files)
-
-
-def _whole(values: Any, source: Source) -> np.ndarray:
-  """`[F]` int64, whatever list of whole numbers came in."""
+  Raises:
+    DataError: if it is a mask or no list of whole numbers, or a row is negative
+      or beyond any data set; it names the value.
+  """
   if not isinstance(values, np.ndarray):
-    values = list(values) if isinstance(values, Sequence) else values
-    for x in values if isinstance(values, list) else ():
-      if not isinstance(x, (int, np.integer)):
+    values = as_list(values)
+    masked = bool(values) and all(isinstance(x, bool) for x in values)
+    for x in values:
+      if not isinstance(x, (int, np.integer)) or (
+          isinstance(x, bool) and not masked):
         raise DataError(f'Expected whole numbers, found {x!r}.', 'rows', x)
   rows = np.asarray(values)
   if rows.ndim != 1:
@@ -238,20 +134,36 @@ def _whole(values: Any, source: Source) -> np.ndarray:
     return np.zeros(0, np.int64)
   sizes = (source.num_train, len(source.dataset.label),
            source.num_train + sum(len(x) for _, x in source.apart))
+  first = rows[:1].tolist()[0]
   if rows.dtype == bool or (
       len(rows) > 2 and len(rows) in sizes and rows.dtype.kind in 'uif'
       and np.isin(rows, (0, 1)).all()):
     raise DataError(
         f'Expected a list of rows, found a mask of {len(rows):,} values of '
         f'which {int(rows.sum()):,} are true: give np.flatnonzero(mask).',
-        'rows', rows[:1].tolist()[0])
+        'rows', first)
   if rows.dtype.kind not in 'ui':
-    raise DataError(f'Expected whole numbers, found {rows[:1].tolist()[0]!r} '
-                    f'of type {rows.dtype}.', 'rows', rows[:1].tolist()[0])
+    raise DataError(f'Expected whole numbers, found {first!r} of type '
+                    f'{rows.dtype}.', 'rows', first)
   wrong = rows[(rows < 0) | (rows >= 2**31)]
   if len(wrong):
     raise _absence(wrong, source)
   return rows.astype(np.int64)
+
+
+def as_list(values: Any) -> list[Any]:
+  """A list of what can be iterated over.
+
+  Raises:
+    DataError: if it cannot, or is a word.
+  """
+  if hasattr(values, '__array__'):
+    values = np.asarray(values)
+    return values.tolist() if values.ndim else [values]
+  if isinstance(values, (str, bytes, dict)) or not hasattr(values, '__iter__'):
+    raise DataError(f'Expected a list of rows, found {values!r}.', 'rows',
+                    values)
+  return list(values)
 
 
 def _absence(absent: np.ndarray, source: Source) -> DataError:
