@@ -79,13 +79,19 @@ def read_groups(path: str | os.PathLike[str], source: Source, *,
     keys = sorted(found) if isinstance(found, dict) else type(found).__name__
     raise DataError(f'Expected {place} to be a JSON object that lists rows as '
                     f'{", ".join(GROUPS)}, found {keys}.', name, keys)
-  groups = tuple(read_rows(found[x], source, name=f'{place}, {x}')
-                 for x in GROUPS)
+  groups = []
+  for group in GROUPS:
+    try:
+      groups.append(_as_rows(found[group], source))
+      positions(groups[-1], source)
+    except DataError as error:
+      raise DataError(f'{place}, {group}: {error}', name, error.value
+                      ) from error
   try:
     positions(np.concatenate(groups), source)
   except DataError as error:
     raise DataError(f'{place}: {error}', name, error.value) from error
-  return groups
+  return tuple(groups)
 
 
 def _of_class(name: str, source: Source) -> np.ndarray:

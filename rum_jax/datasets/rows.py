@@ -170,7 +170,9 @@ def _absence(absent: np.ndarray, source: Source) -> DataError:
   """Why the first of these rows is not in the training part."""
   row, train = int(absent[0]), source.row[:source.num_train]
   for part, rows in source.apart:
+    absent = absent[~np.isin(absent, rows)] if row not in rows else absent
     if row in rows:
+      absent = absent[np.isin(absent, rows)]
       where = ('was left out when the sample of '
                f'{source.num_train:,} training examples was drawn'
                if part == 'sample' else f'is in the {part} part')
