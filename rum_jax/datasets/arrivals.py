@@ -159,8 +159,9 @@ def labels(name: str, value: Any) -> Labels:
     raise DataError(f'Expected {name} to hold whole numbers or words, found '
                     f'values of type {label.dtype}.', name, str(label.dtype))
   check_values(name, label, np.isfinite(label), 'finite labels')
-  check_values(name, label, (label >= 0) & (label % 1 == 0),
-               'labels to be whole numbers of at least 0')
+  check_values(name, label,
+               (label >= 0) & (label == np.floor(label)) & (label < 2**53),
+               'labels to be whole numbers of at least 0 and below 2**53')
   if label.dtype.kind == 'f' and width is None:
     notes.append(f'{name} holds floats: they were read as whole numbers.')
   return Labels(label.astype(np.int64), width, tuple(notes))

@@ -25,6 +25,7 @@ class _Layout(NamedTuple):
   """Names of files, and how many bytes of labels precede each image."""
 
   name: str
+  archive: str
   folder: str
   train: tuple[str, ...]
   test: tuple[str, ...]
@@ -38,11 +39,11 @@ class _Layout(NamedTuple):
 
 
 _LAYOUTS = (
-    _Layout('cifar10', 'cifar-10-batches-bin',
+    _Layout('cifar10', 'cifar-10-binary.tar.gz', 'cifar-10-batches-bin',
             tuple(f'data_batch_{i}.bin' for i in range(1, 6)),
             ('test_batch.bin',), 'batches.meta.txt', 1, 10),
-    _Layout('cifar100', 'cifar-100-binary', ('train.bin',), ('test.bin',),
-            'fine_label_names.txt', 2, 100))
+    _Layout('cifar100', 'cifar-100-binary.tar.gz', 'cifar-100-binary',
+            ('train.bin',), ('test.bin',), 'fine_label_names.txt', 2, 100))
 _PARTS = {x for layout in _LAYOUTS for x in layout.parts}
 _READ = _PARTS | {layout.meta for layout in _LAYOUTS}
 _OTHER_FILES = {'data_batch_1', 'batches.meta', 'data_batch_1.mat', 'train.mat'}
@@ -60,6 +61,19 @@ def is_cifar(path: str | os.PathLike[str]) -> bool:
   names = _names(path)
   folders = {layout.folder for layout in _LAYOUTS}
   return bool(names & (_PARTS | folders)) or _is_other({path.name, *names})
+
+
+def archive_of(name: str, data_dir: str | os.PathLike[str]
+               ) -> pathlib.Path | None:
+  """The published archive of a data set, or its folder, if it lies there.
+
+  Args:
+    name: `cifar10` or `cifar100`; others have none.
+    data_dir: where to look.
+  """
+  places = [pathlib.Path(data_dir, x) for layout in _LAYOUTS
+            if layout.name == name for x in (layout.folder, layout.archive)]
+  return next((x for x in places if x.exists()), None)
 
 
 def from_cifar(path: str | os.PathLike[str]) -> Source:
@@ -190,5 +204,4 @@ def _names(path: pathlib.Path) -> set[str]:
 
 def _is_other(names: set[str]) -> bool:
   return bool(names & _OTHER_FILES) or any(
-      x.startswith('cifar-10') and y in x
-      for x in names for y in _OTHER_FOLDERS)
+      x.startswith('cifar-10') and x.endswith(_OTHER_FOLDERS) for x in names)

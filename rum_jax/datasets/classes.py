@@ -28,9 +28,10 @@ class Classes(NamedTuple):
 def fitted(name: str, labels: Labels, class_names: Any = ()) -> Classes:
   """The classes that training labels mean.
 
-  Whole numbers from 0 are the classes themselves. Words, and whole numbers that
-  do not start at 0, become classes in sorted order, which is said; words that
-  are numbers are sorted as numbers.
+  Whole numbers from 0 are the classes themselves. Words, whole numbers that do
+  not start at 0, and those that would mean more classes than examples become
+  classes in sorted order, which is said; words that are numbers are sorted as
+  numbers.
 
   Args:
     name: of the array of labels, for messages and notes.
@@ -126,12 +127,15 @@ def _of_words(name: str, values: np.ndarray, names: tuple[str, ...]) -> Classes:
 def _of_numbers(name: str, labels: Labels, names: tuple[str, ...]) -> Classes:
   values, known = labels.values, np.unique(labels.values)
   count = labels.width or len(names) or int(known[-1]) + 1
-  starts = known[0] == 0 or labels.width or (names and known[-1] < len(names))
-  if not starts and len(known) == (len(names) or len(known)):
+  plain = labels.width or (count > known[-1] if names else
+                           known[0] == 0 and count <= len(values))
+  if not plain and len(known) == (len(names) or len(known)):
     names = names or tuple(map(str, known.tolist()))
+    what = (f'starts at {known[0]}, not at 0' if known[0] else
+            f'has numbers up to {known[-1]} on {len(values)} examples')
     return Classes(known, names, (
-        f'{name} starts at {known[0]}, not at 0: its labels were made '
-        f'{len(known)} classes in sorted order: {_arrows(known.tolist())}.',))
+        f'{name} {what}: its labels were made {len(known)} classes in sorted '
+        f'order: {_arrows(known.tolist())}.',))
   arrivals.check_values(
       name, values, values < count,
       f'labels to be whole numbers in [0, {count})')

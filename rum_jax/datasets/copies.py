@@ -94,7 +94,8 @@ def part_copies(source: Source) -> Copies:
   Returns:
     Training rows that have copies, and the held-out rows that are these copies.
   """
-  return _compared(source, source.train, [('test', source, source.test)])[0]
+  held_out = _held_out(source, None, []) or [('test', source, source.test)]
+  return _compared(source, source.train, held_out)[0]
 
 
 def with_copies(rows: Any, source: Source) -> np.ndarray:

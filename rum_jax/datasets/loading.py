@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from rum_jax.datasets import tfds
-from rum_jax.datasets.cifar import from_cifar, is_cifar
+from rum_jax.datasets.cifar import archive_of, from_cifar, is_cifar
 from rum_jax.datasets.digits import digits
 from rum_jax.datasets.errors import DataError
 from rum_jax.datasets.folders import from_folder
@@ -27,7 +27,8 @@ def load(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] = '.',
   """Reads a data set by its name or its path, and refuses one that is no use.
 
   A name is looked for as `<data_dir>/<name>.npz`, then as a path, then inside
-  `data_dir`; `digits` needs no file.
+  `data_dir`, where `cifar10` and `cifar100` may also be their binary archives;
+  `digits` needs no file.
 
   Args:
     data: a name or a path of one of `KINDS`.
@@ -91,6 +92,8 @@ def check_informative(source: Source) -> None:
 def _found(data: str | os.PathLike[str], data_dir: str | os.PathLike[str]
            ) -> pathlib.Path | None:
   """The path of a data set, if it is one."""
+  if not os.fspath(data):
+    raise DataError(f'Expected data to be {KINDS}, found nothing.', 'data', '')
   inside = pathlib.Path(data_dir, data)
   places = (pathlib.Path(data_dir, f'{os.fspath(data)}.npz'),
             pathlib.Path(data), inside)
@@ -118,6 +121,9 @@ def _reader(name: str, path: pathlib.Path | None,
     return (lambda: from_cifar(path)) if is_cifar(path) else None
   if name == 'tiny_imagenet':
     return lambda: tiny_imagenet(data_dir)
+  archive = archive_of(name, data_dir)
+  if archive is not None:
+    return lambda: from_cifar(archive)
   if name in tfds.NAMES:
     return lambda: tfds.from_tfds(name, data_dir)
   raise FileNotFoundError(f'There is no data={name}, neither there nor in '

@@ -60,16 +60,19 @@ def read_json(path: str | os.PathLike[str]) -> Any:
                     str(path)) from error
 
 
-def named(names: Sequence[str], files: Sequence[str]) -> np.ndarray:
+def named(names: Sequence[str], files: Sequence[str], folder: str = ''
+          ) -> np.ndarray:
   """`[F]` int64 rows of files by name.
 
   A name is as in `files` (`train/cat/1.png`), without the folder of the
   training part (`cat/1.png`), or the last part alone if only one file is
-  called so. Backslashes are read as slashes.
+  called so; or a whole path, which names the folder of the data set before
+  that (`/home/me/pets/train/cat/1.png`). Backslashes are read as slashes.
 
   Args:
     names: F of them.
     files: of the whole training part, by row.
+    folder: the name of the folder of the data set.
 
   Raises:
     DataError: naming the first that no file has, or that several have.
@@ -83,7 +86,11 @@ def named(names: Sequence[str], files: Sequence[str]) -> np.ndarray:
       rows.setdefault(x, []).append(i)
   found = []
   for name in names:
-    known = rows.get(name.strip().replace('\\', '/').removeprefix('./'), ())
+    clean = name.strip().replace('\\', '/').removeprefix('./')
+    known = rows.get(clean, [])
+    if not known:
+      rest = f'/{clean}'.rpartition(f'/{folder}/')[-1]
+      known = [i for i in rows.get(rest, []) if files[i] == rest]
     if len(known) != 1:
       what = (f'{len(known)} files are called so: '
               f'{listed([files[i] for i in known], 3)}' if known else

@@ -52,6 +52,8 @@ def read_rows(spec: Any, source: Source, *, name: str = 'rows') -> np.ndarray:
     positions(rows, source)
   except DataError as error:
     raise DataError(f'{place}: {error}', name, error.value) from error
+  except OSError as error:
+    raise OSError(f'Cannot read {place}: {error.strerror}.') from error
   return rows
 
 
@@ -74,7 +76,12 @@ def read_groups(path: str | os.PathLike[str], source: Source, *,
       `read_rows` says, or two of them share a row; it names the value.
   """
   place = f'{name}={os.fspath(path)}'
-  found = row_files.read_json(path)
+  try:
+    found = row_files.read_json(path)
+  except OSError as error:
+    raise OSError(f'Cannot read {place}: {error.strerror}.') from error
+  except DataError as error:
+    raise DataError(f'{place}: {error}', name, error.value) from error
   if not isinstance(found, dict) or sorted(found) != sorted(GROUPS):
     keys = sorted(found) if isinstance(found, dict) else type(found).__name__
     raise DataError(f'Expected {place} to be a JSON object that lists rows as '
@@ -129,4 +136,4 @@ def _as_rows(values: Any, source: Source) -> np.ndarray:
     raise DataError(
         f'Expected whole numbers, found {names[0]!r}: images of {source.name} '
         'have no files of their own.', 'rows', names[0])
-  return row_files.named(names, source.files)
+  return row_files.named(names, source.files, source.name)

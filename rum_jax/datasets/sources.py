@@ -127,6 +127,9 @@ def from_parts(x_train: Any, y_train: Any, x_test: Any, y_test: Any, name: str,
           f'Expected as many images as labels, found {len(image)} in x_{part} '
           f'and {len(labels.values)} in y_{part}.', f'y_{part}',
           len(labels.values))
+    if not len(image):
+      raise DataError(f'Expected x_{part} to hold images, found none.',
+                      f'x_{part}', 0)
     notes += [*said, *labels.notes]
     if known is None:
       known = class_numbers.fitted('y_train', labels, class_names)

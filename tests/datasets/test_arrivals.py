@@ -103,6 +103,7 @@ ANIMALS = np.array(['cat', 'dog', 'ant'])[LABEL]
     (LABEL + 1, '123', LABEL, 'starts at 1'),
     (LABEL * 10 + 5, ('5', '15', '25'), LABEL, '15 → 1'),
     (2 * LABEL, '01234', 2 * LABEL, '2 of 5 classes'),
+    (LABEL * 10**9, ('0', '1000000000', '2000000000'), LABEL, 'up to 2000000'),
     (ANIMALS, ('ant', 'cat', 'dog'), (LABEL + 1) % 3, 'ant → 0, cat → 1'),
     (ANIMALS.astype('S'), ('ant', 'cat', 'dog'), (LABEL + 1) % 3, 'ant → 0'),
     (np.array(['10', '9', '2'])[LABEL], ('2', '9', '10'), 2 - LABEL,
@@ -119,6 +120,7 @@ def test_labels_in_other_forms_are_understood_and_said(
 
 @pytest.mark.parametrize('y, value, message', [
     (LABEL - 1, -1, 'found -1 in row 0 of y_train'),
+    (LABEL * 1e300, 1e300, 'below'),
     (LABEL + 0.5, 0.5, 'found 0.5 in row 0 of y_train'),
     (np.where(LABEL, LABEL, np.nan), None, 'finite labels, found nan'),
     (np.full((12, 3), 1 / 3), [1 / 3] * 3, 'row 0. Soft labels'),
@@ -178,6 +180,13 @@ def test_numbers_that_names_reach_are_the_classes_themselves():
   source = read(y=LABEL + 1, names=list('abcde'))
   assert source.dataset.label[:3].tolist() == [1, 2, 3]
   assert source.notes == ('2 of 5 classes have no training example: a, e.',)
+
+
+def test_a_part_without_images_is_refused():
+  for part, given in (('train', {'x': IMAGE[:0], 'y': LABEL[:0]}),
+                      ('test', {'x_test': IMAGE[:0], 'y_test': LABEL[:0]})):
+    with pytest.raises(datasets.DataError, match=f'x_{part} to hold images'):
+      read(**{'x_test': IMAGE, 'y_test': LABEL, **given})
 
 
 @pytest.mark.parametrize('part', ['train', 'test'])

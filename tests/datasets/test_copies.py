@@ -142,3 +142,9 @@ def test_copies_between_training_and_test():
   assert 'training examples' in datasets.describe_copies(
       found, 'training examples')
   assert not len(datasets.part_copies(source_of([0, 1, 2])).rows)
+  held = datasets.hold_out(source_of([*range(20), *range(20)]), 0.25, 0)
+  found = datasets.part_copies(held)
+  assert found.part == 'validation'
+  assert found.copies.tolist() == [
+      x for x in sorted(held.row[held.test]) if (x + 20) % 40 in
+      held.row[held.train]]

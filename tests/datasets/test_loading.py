@@ -40,6 +40,18 @@ def test_prepared_data_by_name_and_by_path(cifar):
     np.testing.assert_array_equal(source.dataset.image, image)
 
 
+@pytest.mark.parametrize('place', ['cifar-10-batches-bin',
+                                   'cifar-10-binary.tar.gz'])
+def test_cifar_by_name_may_be_its_own_archive(tmp_path, monkeypatch, place):
+  (tmp_path / place).mkdir()
+  monkeypatch.setattr(loading, 'from_cifar', lambda path: (
+      datasets.from_arrays(np.arange(8).reshape(2, 2, 2, 1), [0, 1],
+                           path.name)))
+  assert datasets.load('cifar10', tmp_path).name == place
+  with pytest.raises(FileNotFoundError, match='cifar100'):
+    datasets.load('cifar100', tmp_path)
+
+
 def test_a_folder_by_name_with_its_settings(tmp_path):
   for name in 'ab':
     for i in range(4):
@@ -62,6 +74,8 @@ def test_settings_of_folders_are_refused_elsewhere(npz, words):
 
 
 def test_what_is_not_there_is_named_with_what_may_be_given(tmp_path):
+  with pytest.raises(datasets.DataError, match='found nothing'):
+    datasets.load('', tmp_path)
   with pytest.raises(FileNotFoundError, match='data=nowhere.*npz file.*digits'):
     datasets.load('nowhere', tmp_path)
   with pytest.raises(FileNotFoundError, match='tensorflow_datasets'):

@@ -167,6 +167,18 @@ def test_names_of_files_are_rows(tmp_path, prefix, suffix):
       41, 42]
 
 
+def test_whole_paths_are_names_if_they_name_the_folder():
+  source = with_files('train/')
+  path = '/home/me/mine/train/cat/1x.png'
+  assert datasets.read_rows([path], source).tolist() == [41]
+  assert datasets.read_rows(['mine/train/ant/3.png'], source).tolist() == [3]
+  for other in ('/home/me/mine/test/cat/1x.png', '/home/me/mine/1x.png',
+                '/home/me/other/train/cat/1x.png', '/mine/mine/test/1x.png'):
+    with pytest.raises(datasets.DataError, match='no training image') as caught:
+      datasets.read_rows([path, other], source)
+    assert caught.value.value == other
+
+
 def test_names_may_hold_blanks_and_signs(tmp_path):
   source = whole(files=('ant/my cat, 1.png', 'ant/a #2.png', *map(
       str, range(58))))
@@ -243,8 +255,10 @@ def test_arrays_of_another_kind_are_refused(tmp_path):
   assert 'np.savez' in str(refused(tmp_path / 'x.npz'))
   np.save(tmp_path / 'x.npy', np.array([{}], object), allow_pickle=True)
   assert 'allow_pickle=False' in str(refused(tmp_path / 'x.npy'))
-  with pytest.raises(FileNotFoundError, match='nowhere'):
-    datasets.read_rows(tmp_path / 'nowhere.txt', whole())
+  for read, name in ((datasets.read_rows, 'rows'),
+                     (datasets.read_groups, 'groups')):
+    with pytest.raises(OSError, match=f'Cannot read {name}=.*nowhere.txt'):
+      read(tmp_path / 'nowhere.txt', whole())
 
 
 def groups_file(tmp_path, groups):
@@ -269,6 +283,7 @@ def test_groups_are_published_rows_too(tmp_path):
     ({'low': [1], 'medium': [2], 'high': [1]}, 'Row 1 is there 2 times'),
     ({'low': [1], 'medium': [99], 'high': [3]}, 'medium: Row 99 is not there'),
     ({'low': [1], 'medium': 'class', 'high': [3]}, "medium: .* found 'class'"),
+    ({'low': [1], 'medium': [1.5], 'high': [3]}, 'medium: .* found 1.5'),
     ({'low': [1], 'medium': 7, 'high': [3]}, 'medium: .* found 7'),
     ({'low': [*range(20)], 'medium': [*range(20, 40)],
       'high': [*range(40, 60)]}, 'all 60 training')])
