@@ -143,4 +143,4 @@ def _of_numbers(name: str, labels: Labels, names: tuple[str, ...]) -> Classes:
 
 
 def _arrows(values: Any) -> str:
-  return listed([f'{x} → {k}' for k, x in enumerate(values)])
+  return listed([f'{x} → {k}' for k, x in enumerate(values)], 20)

@@ -136,12 +136,15 @@ def describe_copies(found: Copies, of: str = 'rows to forget') -> str:
            'sample': 'training examples left out of the sample'}.get(
                found.part, f'examples of the {found.part} part')
   text = (f'{len(found.rows):,} of the {of} ({listed(found.rows.tolist())}) '
-          f'have {len(found.copies):,} exact copies among the {where} '
+          f'{"has" if len(found.rows) == 1 else "have"} {len(found.copies):,} '
+          f'exact {"copy" if len(found.copies) == 1 else "copies"} among the '
+          f'{where} '
           f'({listed(found.copies.tolist())})')
   if found.other_label:
     text += f', {found.other_label:,} of them with another label'
   if found.part == 'retain':
-    text += ': that they were forgotten cannot be seen'
+    text += ('; as the copies are still trained on, it cannot be seen whether '
+             'these rows were forgotten')
   return f'{text}.'
 
 

@@ -101,8 +101,8 @@ def test_what_is_found_is_said_with_counts_and_rows():
   assert '30 exact copies' in said and '(10, 11, 12, 13, 14 …)' in said
   assert 'cannot be seen' in said
   assert datasets.describe_copies(test) == (
-      '1 of the rows to forget (3) have 1 exact copies among the examples of '
-      'the test part (1).')
+      '1 of the rows to forget (3) has 1 exact copy among the examples of the '
+      'test part (1).')
 
 
 def test_with_copies_adds_all_of_them_after_the_rows_given():
