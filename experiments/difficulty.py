@@ -16,10 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments import assembly, cli, estimation, jobs, recipes, results
-from experiments import stages
-from rum_jax import difficulty, files, partitions
-from rum_jax import plots, refinement
+from rum_jax import recipes, refinement
+from rum_jax.commands import app
+from rum_jax.entanglement import partitions
+from rum_jax.evaluation.factors import by_level
+from rum_jax.pipeline import assembly, jobs, results, stages, subset_models
+from rum_jax.reporting import figures, findings_on_factors
+from rum_jax.storage import files
+from rum_jax.types import GROUPS
 
 PARTS_SEED = 3  # Breaks ties where the partition is cut.
 
@@ -49,23 +53,23 @@ def judged(setup: stages.Setup, rows: np.ndarray,
 
 def main() -> None:
   """Runs both factors."""
-  recipes.one_of('refine_by', cli.recipe().refine_by, (recipes.MEMORIZATION,))
-  setup = cli.begin(tuned=True)
-  scores = estimation.estimate(setup).score
+  recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
+  setup = app.begin(tuned=True)
+  scores = subset_models.estimate(setup).score
   factors = {'memorization': stages.choose(setup, scores)[0],
              'entanglement': by_entanglement(setup)}
   found = {}
   for factor, groups in factors.items():
-    each = dict(zip(results.GROUPS, (
+    each = dict(zip(GROUPS, (
         judged(setup, rows, scores) for rows in groups), strict=True))
-    rows = difficulty.by_level(each)
-    said = difficulty.answer(rows, factor)
+    rows = by_level(each)
+    said = findings_on_factors.answer(rows, factor)
     found[factor] = {
         'levels': {level: x['groups']['forget'] for level, x in each.items()},
         'oracles': {level: x['oracle'] for level, x in each.items()},
         'rows': rows, 'answer': said}
     files.write_text(setup.root / f'difficulty_{factor}.svg',
-                     plots.tow_by_group({'rows': rows}, factor))
+                     figures.tow_by_group({'rows': rows}, factor))
     print(f'\nBy {factor}:', *(f'- {x}' for x in said), sep='\n')
   files.write_json(setup.root / 'difficulty.json', {
       **results.origin(setup), 'seeds': each['low']['seeds'],
@@ -75,5 +79,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe())
-  cli.run(main)
+  app.define(recipes.Recipe())
+  app.run(main)

@@ -17,8 +17,11 @@ from typing import Any
 
 from absl import flags
 
-from experiments import assembly, cli, estimation, recipes, results, stages
-from rum_jax import entangled_sets, evaluation, files, partitions
+from rum_jax import evaluation, recipes
+from rum_jax.commands import app
+from rum_jax.entanglement import measures, partitions
+from rum_jax.pipeline import assembly, results, stages, subset_models
+from rum_jax.storage import files
 
 PARTITION = flags.DEFINE_enum(
     'partition', 'distance', assembly.PARTITIONS,
@@ -43,21 +46,21 @@ def show(title: str, groups: Mapping[str, Any]) -> None:
 
 def main() -> None:
   """Runs all of it."""
-  recipes.one_of('refine_by', cli.recipe().refine_by, (recipes.MEMORIZATION,))
-  setup = cli.begin()
+  recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
+  setup = app.begin()
   n, first = setup.source.num_train, setup.recipe.first_seed
   features = stages.embedding(setup)
-  scores = estimation.estimate(setup).score
+  scores = subset_models.estimate(setup).score
   groups, retain = stages.choose(setup, scores)
   parts = [assembly.partition(PARTITION.value, PARTS.value, x,
                               setup.source.dataset.label[:n], first + s)
            for s, x in enumerate(features)]
-  found = [entangled_sets.one_seed(x, p, scores)
+  found = [measures.one_seed(x, p, scores)
            for x, p in zip(features, parts)]
-  tables = {kind: entangled_sets.summarised([sets[kind] for sets, _ in found])
+  tables = {kind: measures.summarised([sets[kind] for sets, _ in found])
             for kind in found[0][0]}
-  tables['by_memorization'] = entangled_sets.summarised([
-      [entangled_sets.measure(x, g, retain, scores) for g in groups]
+  tables['by_memorization'] = measures.summarised([
+      [measures.measure(x, g, retain, scores) for g in groups]
       for x in features])
   for kind, table in tables.items():
     show(kind.replace('_', ' '), table)
@@ -75,5 +78,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe())
-  cli.run(main)
+  app.define(recipes.Recipe())
+  app.run(main)

@@ -30,13 +30,16 @@ import pathlib
 from absl import flags
 import numpy as np
 
-from experiments import cli, estimation, proxies, recipes, stages
-from rum_jax import checkpoints, ensembles, files, influence_pairs
-from rum_jax import plots, proxy_report, scores, segments
+from rum_jax import recipes, reporting
+from rum_jax.commands import app
+from rum_jax.memorization import ensemble, influence, reliability
+from rum_jax.pipeline import proxies, segments, stages, subset_models
+from rum_jax.reporting import figures, sentences
+from rum_jax.storage import artefacts, files
 
 FIRST = flags.DEFINE_integer(
     'first_model', 0, 'The first model, a multiple of '
-    f'{estimation.SEGMENT}: machines that share the work take ranges.')
+    f'{subset_models.SEGMENT}: machines that share the work take ranges.')
 MERGE = flags.DEFINE_list(
     'merge', [], 'Workdirs of finished runs whose ranges of models follow each '
     'other: joins them instead of training.')
@@ -55,7 +58,7 @@ TARGET = flags.DEFINE_float(
 
 def merged(setup: stages.Setup, folders: list[str]) -> tuple[int, int]:
   """Copies the models of other runs; returns the first one and how many."""
-  wanted, runs = estimation.ensemble_identity(setup), {}
+  wanted, runs = subset_models.ensemble_identity(setup), {}
   if len(set(folders)) < len(folders):
     raise ValueError(f'Expected merge={",".join(folders)} to name each once.')
   for folder in folders:
@@ -73,21 +76,22 @@ def merged(setup: stages.Setup, folders: list[str]) -> tuple[int, int]:
     segments.check_same(wanted, str(setup.root), theirs, folder)
   whole = segments.union(runs)
   for folder, span in runs.items():
-    for part in segments.segments(*span, estimation.SEGMENT):
-      theirs, mine = (estimation.segment_place(pathlib.Path(x), wanted, *part)
-                      for x in (folder, setup.root))
-      checkpoints.stage(*mine, functools.partial(checkpoints.load, *theirs))
+    for part in segments.segments(*span, subset_models.SEGMENT):
+      theirs, mine = (
+          subset_models.segment_place(pathlib.Path(x), wanted, *part)
+          for x in (folder, setup.root))
+      artefacts.stage(*mine, functools.partial(artefacts.load, *theirs))
   return whole
 
 
-def write_influence(setup: stages.Setup, models: stages.Ensemble,
+def write_influence(setup: stages.Setup, models: ensemble.Ensemble,
                     score: np.ndarray) -> None:
   """Writes the pairs: rows in the run and in the published data set."""
   row, n = setup.source.row, setup.source.num_train
   test = len(setup.source.test)
   found, chance = (
-      influence_pairs.pairs(models.held_out, inside, score, test)
-      for inside in (models.inside, influence_pairs.mismatched(models.inside)))
+      influence.pairs(models.held_out, inside, score, test)
+      for inside in (models.inside, influence.mismatched(models.inside)))
   files.write_arrays(setup.root / 'influence.npz', {
       **found._asdict(), 'found_by_chance': chance.found,
       'memorization': score[found.train], 'train_row': row[found.train],
@@ -95,7 +99,7 @@ def write_influence(setup: stages.Setup, models: stages.Ensemble,
   if len(found.train):
     pair = np.stack([found.train, n + found.test], axis=1)[:12]
     data = setup.source.dataset
-    files.write_text(setup.root / 'influence.svg', plots.influence(
+    files.write_text(setup.root / 'influence.svg', figures.influence(
         data.image[pair], data.label[pair], setup.source.classes,
         found.influence[:12], found.standard_error[:12]))
   print(f'{found.found} pairs of high influence, {chance.found} among models '
@@ -104,36 +108,36 @@ def write_influence(setup: stages.Setup, models: stages.Ensemble,
 
 def main() -> None:
   first = FIRST.value
-  wanted = proxies.names_of(cli.recipe(), PROXY.value)
-  setup = cli.begin(f'from{first}_' if first else '')
+  wanted = proxies.names_of(app.recipe(), PROXY.value)
+  setup = app.begin(f'from{first}_' if first else '')
   if wanted:
-    print(*proxy_report.lines(proxies.report(setup, wanted)), sep='\n')
+    print(*reporting.proxy_table(proxies.report(setup, wanted)), sep='\n')
     return
   if setup.recipe.scores:
-    found = scores.summary(estimation.estimate(setup))
-    print(scores.sentence('memorization', found))
+    found = reliability.summary(subset_models.estimate(setup))
+    print(sentences.sentence('memorization', found))
     return
   if MERGE.value:
     first, count = merged(setup, MERGE.value)
     setup = setup._replace(
         recipe=dataclasses.replace(setup.recipe, models=count))
-  models, notes = estimation.ensemble(setup, first)
-  estimated = estimation.estimate(setup, models)
-  found = ensembles.report(models, setup.source.num_train,
-                           setup.recipe.forget // 3, TARGET.value)
+  models, notes = subset_models.ensemble(setup, first)
+  estimated = subset_models.estimate(setup, models)
+  found = reliability.report(models, setup.source.num_train,
+                             setup.recipe.forget // 3, TARGET.value)
   if COMPARE.value:
-    other = estimation.published(setup, COMPARE.value)
-    agrees = ensembles.agreement(
+    other = subset_models.published(setup, COMPARE.value)
+    agrees = reliability.agreement(
         estimated.score, other.score, setup.recipe.forget // 3)
     name = pathlib.Path(COMPARE.value).name
     found['compared'] = {'with': name, 'order': other.order, **agrees}
-    print(ensembles.agreement_line(name, agrees))
+    print(sentences.agreement_line(name, agrees))
   files.write_json(setup.root / 'memorization.json', {
       'first_model': first, 'models': setup.recipe.models,
-      'identity': estimation.ensemble_identity(setup), **found})
-  speed = ensembles.speed(notes)
+      'identity': subset_models.ensemble_identity(setup), **found})
+  speed = ensemble.speed(notes)
   files.write_json(setup.root / 'memorization_speed.json', speed)
-  print(*ensembles.lines(found), *(
+  print(*sentences.lines(found), *(
       f'{x["models_an_hour"]:,.0f} models an hour on {device}'
       for device, x in speed.items()), sep='\n')
   if INFLUENCE.value:
@@ -141,5 +145,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe())
-  cli.run(main)
+  app.define(recipes.Recipe())
+  app.run(main)

@@ -5,9 +5,10 @@
 Blocks of the pages in `PAGES` are filled from `results/`: each
 `<!-- results:NAME -->` from `NAME.json`, the `results.json` of a run;
 `<!-- difficulty:NAME -->` and the like from `difficulty_NAME.json`; and
-`<!-- speed -->` from what `experiments.benchmark --json=results/speed_….json`
-wrote. `<!-- methods -->` is of the docstrings of the algorithms, `<!-- variants
--->` of what the report says of them. A test holds all of them to it.
+`<!-- speed -->` from what `experiments.bench.benchmark
+--json=results/speed_….json` wrote. `<!-- methods -->` is of the docstrings of
+the algorithms, `<!-- variants -->` of what the report says of them. A test
+holds all of them to it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import json
 import pathlib
 import re
 
-from experiments import cli, recipes
-from rum_jax import algorithms, markdown, rows
+from rum_jax import algorithms, recipes
+from rum_jax.commands import app
+from rum_jax.reporting import markdown, vocabulary
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ('README.md', 'results/README.md', 'rum_jax/measured/README.md')
-_RUM, _FLAGS = 'python -m experiments.rum', '--flagfile=experiments/flags'
+PAGES = ('README.md', 'results/README.md',
+         'rum_jax/memorization/measured/README.md')
+_RUM, _FLAGS = 'python -m experiments.rum', '--flagfile=rum_jax/recipes'
 COMMANDS = {
     'digits_mlp': 'make rum',
     'digits_cnn': f'{_RUM} {_FLAGS}/digits_cnn.flags',
@@ -39,7 +42,7 @@ OTHERS = {
                 'after the same without --proxy'),
     'memorization': (markdown.memorization,
                      'python -m experiments.memorize '
-                     '--flagfile=experiments/flags/{name}.flags')}
+                     '--flagfile=rum_jax/recipes/{name}.flags')}
 
 
 def filled(text: str) -> str:
@@ -65,7 +68,7 @@ def variants() -> str:
   """A line for each variant, as the report explains it."""
   lines = ['| variant | what it is |', '| --- | --- |']
   for name in ('vanilla', 'matched', 'shuffle', 'RUM^F', 'RUM'):
-    lines.append(f'| {name} | {rows.MEANINGS[name].rstrip(".")} |')
+    lines.append(f'| {name} | {vocabulary.MEANINGS[name].rstrip(".")} |')
   return '\n'.join(lines)
 
 
@@ -95,5 +98,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe())
-  cli.run(main)
+  app.define(recipes.Recipe())
+  app.run(main)

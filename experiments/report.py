@@ -14,8 +14,10 @@ import zipfile
 
 import numpy as np
 
-from experiments import cli, recipes
-from rum_jax import files, plots, reports, rows
+from rum_jax import recipes, reporting
+from rum_jax.commands import app
+from rum_jax.reporting import figures, vocabulary
+from rum_jax.storage import files
 
 _RESULTS = ('recipe', 'environment', 'data_hash', 'seeds', 'examples',
             'corrupted', 'groups', 'oracle', 'rows', 'differences')
@@ -37,16 +39,16 @@ def write(root: pathlib.Path) -> None:
   arrays = _read_figures(root / 'figures.npz')
   score, group = arrays['score'], arrays['group']
   pictures = {
-      'tow_by_method': plots.tow_by_method(results),
-      'memorization_histogram': plots.memorization_histogram(
-          score, group, rows.measure(results)),
-      'examples': plots.examples(
+      'tow_by_method': figures.tow_by_method(results),
+      'memorization_histogram': figures.memorization_histogram(
+          score, group, vocabulary.measure(results)),
+      'examples': figures.examples(
           arrays['image'], arrays['label'], arrays['true_label'],
           arrays['classes'].tolist(), score[arrays['shown']]),
-      'tow_by_group': plots.tow_by_group(results),
-      'embedding': plots.embedding(arrays['plane'], group),
-      'cost': plots.cost(results)}
-  files.write_text(root / 'report.html', reports.page(results, pictures))
+      'tow_by_group': figures.tow_by_group(results),
+      'embedding': figures.embedding(arrays['plane'], group),
+      'cost': figures.cost(results)}
+  files.write_text(root / 'report.html', reporting.page(results, pictures))
 
 
 def _read_results(path: pathlib.Path) -> dict[str, Any]:
@@ -77,13 +79,13 @@ def _read_figures(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-  if not cli.FLAGS.workdir:
+  if not app.FLAGS.workdir:
     raise ValueError('Expected --workdir, the folder of a finished run.')
-  root = pathlib.Path(cli.FLAGS.workdir)
+  root = pathlib.Path(app.FLAGS.workdir)
   write(root)
   print(f'Wrote {root}/report.html.')
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe())
-  cli.run(main)
+  app.define(recipes.Recipe())
+  app.run(main)

@@ -1,7 +1,7 @@
 """The main job: from raw images to the paper's table, in one command.
 
   python -m experiments.rum
-  python -m experiments.rum --flagfile=experiments/flags/digits_cnn.flags
+  python -m experiments.rum --flagfile=rum_jax/recipes/digits_cnn.flags
 
 Trains originals, estimates memorization (with `--refine_by=confidence`, or
 another proxy, the proxy instead), picks a forget set of low, medium and high
@@ -15,14 +15,17 @@ import sys
 
 import numpy as np
 
-from experiments import cli, jobs, proxies, recipes, report, results, stages
-from experiments.progress import Progress
-from rum_jax import checkpoints, entanglement, files, hosts, refinement
-from rum_jax import reports
+from experiments import report
+from rum_jax import entanglement, recipes, refinement, reporting
+from rum_jax.commands import app
+from rum_jax.pipeline import jobs, proxies, results, stages
+from rum_jax.pipeline.progress import Progress
+from rum_jax.storage import artefacts, files, hosts
+from rum_jax.types import GROUPS
 
 
 def unlearn_all(setup: stages.Setup, todo: list[jobs.Job],
-                start: checkpoints.Artefact) -> list[checkpoints.Artefact]:
+                start: artefacts.Artefact) -> list[artefacts.Artefact]:
   """Runs all jobs; a diverged run is named and the rest go on."""
   jobs.compile_ahead(setup, todo, start)
   progress, done = Progress('unlearning', len(todo)), []
@@ -57,13 +60,13 @@ def write_figures(setup: stages.Setup, scores: np.ndarray,
 
 def main() -> None:
   """Runs all stages."""
-  setup = cli.begin(tuned=True)
+  setup = app.begin(tuned=True)
   scores = proxies.difficulty(setup)
   groups, retain = stages.choose(setup, scores)
   models = stages.references(setup, retain)
   todo = jobs.jobs_of(setup, groups)
   done = unlearn_all(setup, todo, models.original)
-  named = dict(zip(results.GROUPS, groups))
+  named = dict(zip(GROUPS, groups))
   found = results.judged(
       setup, named, retain, models, list(zip(todo, done)), scores)
   stood = results.stands(setup.root, found)
@@ -72,12 +75,12 @@ def main() -> None:
     write_figures(setup, scores, models.original.arrays['features'][0], groups)
     report.write(setup.root)
     results.mark(setup.root)
-  print(reports.table(found))
+  print(reporting.table(found))
   estimated = setup.recipe.refine_by == recipes.MEMORIZATION
   print(f'\n{"Found" if stood else "Wrote"} {setup.root}/results.json, '
         f'{"memorization" if estimated else "figures"}.npz and report.html.')
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe())
-  cli.run(main)
+  app.define(recipes.Recipe())
+  app.run(main)

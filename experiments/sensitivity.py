@@ -22,11 +22,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import assembly, cli, recipes, results, stages
 from experiments.difficulty import judged, PARTS_SEED
-from rum_jax import difficulty, entanglement, files, partitions, plots
-from rum_jax import sensitivity
-from rum_jax.types import Array, Variables
+from rum_jax import entanglement, recipes
+from rum_jax.commands import app
+from rum_jax.entanglement import partitions
+from rum_jax.evaluation import factors
+from rum_jax.pipeline import assembly, results, stages
+from rum_jax.reporting import figures, findings_on_factors
+from rum_jax.storage import files
+from rum_jax.types import Array, GROUPS, Variables
 
 OTHERS = flags.DEFINE_list(
     'others', ['cnn'], 'Other networks whose embeddings are tried.')
@@ -77,7 +81,7 @@ def variations(setup: stages.Setup, x: Array) -> Iterator[Variation]:
   for network in OTHERS.value:
     y = stages.embedding(stages.prepare(
         dataclasses.replace(setup.recipe, network=network), setup.root,
-        cli.FLAGS.data_dir, cli.chunk()))
+        app.FLAGS.data_dir, app.chunk()))
     yield Variation('network', network, y, cut(y[0]))
   for kind in ('class', 'neighbours', 'random'):
     yield Variation('procedure', kind, x, cut(x[0], kind))
@@ -99,8 +103,8 @@ def check(recipe: recipes.Recipe) -> None:
 
 def main() -> None:
   """Tries all of them."""
-  check(cli.recipe())
-  setup = cli.begin(tuned=True)
+  check(app.recipe())
+  setup = app.begin(tuned=True)
   n, size = setup.source.num_train, setup.recipe.forget // 3
   if n < 6 * size:
     raise ValueError(f'Expected forget={setup.recipe.forget} to be at most '
@@ -110,24 +114,24 @@ def main() -> None:
   for way in variations(setup, features):
     chosen = partitions.by_measured_score(way.features, way.parts)
     reference = reference or chosen.groups
-    rows = difficulty.by_level(dict(zip(results.GROUPS, (
+    rows = factors.by_level(dict(zip(GROUPS, (
         judged(setup, rows, None) for rows in chosen.groups))))
     es = [np.asarray(entanglement.entanglement_scores(features, g[None]))[:, 0]
           for g in chosen.groups]
-    found.append(sensitivity.entry(
-        way.axis, way.value, sensitivity.compared(chosen.groups, reference, n),
+    found.append(factors.entry(
+        way.axis, way.value, factors.compared(chosen.groups, reference, n),
         es, rows, chosen=way.features is features,
         control=way.value == 'random'))
-    print(f'Done: {sensitivity.label(found[-1])}.', flush=True)
-  said = sensitivity.paragraph(found)
+    print(f'Done: {findings_on_factors.label(found[-1])}.', flush=True)
+  said = findings_on_factors.paragraph(found)
   print('', *(f'- {x}' for x in said), sep='\n')
   files.write_text(setup.root / 'sensitivity.svg',
-                   plots.sensitivity_of_entanglement(found))
+                   figures.sensitivity_of_entanglement(found))
   files.write_json(setup.root / 'sensitivity.json', {
       **results.origin(setup), 'variations': found})
   print(f'\nWrote {setup.root}/sensitivity.json and sensitivity.svg.')
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe())
-  cli.run(main)
+  app.define(recipes.Recipe())
+  app.run(main)

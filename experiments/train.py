@@ -5,13 +5,16 @@ Run it as `python -m experiments.train --seeds=8`.
 
 from __future__ import annotations
 
-from experiments import cli, recipes, stages
-from rum_jax import evaluation, metrics
-from rum_jax.rows import counted, interval, shown
+from rum_jax import evaluation, recipes
+from rum_jax.commands import app
+from rum_jax.evaluation import metrics
+from rum_jax.evaluation.statistics import interval
+from rum_jax.pipeline import stages
+from rum_jax.reporting.vocabulary import counted, shown
 
 
 def main() -> None:
-  setup = cli.begin(forgets=False)
+  setup = app.begin(forgets=False)
   artefact = stages.originals(setup)
   label = setup.source.dataset.label
   for name, rows in (('training', setup.source.train),
@@ -23,5 +26,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe())
-  cli.run(main)
+  app.define(recipes.Recipe())
+  app.run(main)

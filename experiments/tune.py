@@ -8,7 +8,7 @@ the one with the highest mean ToW over the tuning seeds wins; full RUM is the
 best of all choices of a main algorithm (or none) for low, medium and high,
 each with the setting that RUM^F found. The judge is a validation part of the
 training examples: the test set is never seen. Writes `--settings`, by default
-`experiments/tuned/<dataset>_<network>.json`; methods that are not searched keep
+`rum_jax/recipes/<dataset>_<network>.json`; methods that are not searched keep
 what they had there.
 """
 
@@ -25,11 +25,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import assembly, cli, jobs, proxies, recipes, results
-from experiments import stages
-from experiments.progress import Progress
-from rum_jax import evaluation, files, metrics, refinement, search
-from rum_jax.checkpoints import Artefact
+from rum_jax import evaluation, recipes, refinement, search
+from rum_jax.commands import app
+from rum_jax.evaluation import metrics
+from rum_jax.pipeline import assembly, jobs, proxies, results, stages
+from rum_jax.pipeline.progress import Progress
+from rum_jax.storage import files
+from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Array, Variables
 
 BUDGET = flags.DEFINE_integer(
@@ -121,7 +123,7 @@ def search_rum(setup: stages.Setup, groups: refinement.Groups,
 
 def main() -> None:
   """Searches, and writes what it found."""
-  setup = cli.begin('tune_')
+  setup = app.begin('tune_')
   recipe = setup.recipe
   groups, retain = stages.choose(setup, proxies.difficulty(setup))
   models = stages.references(setup, retain)
@@ -155,6 +157,6 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe(
+  app.define(recipes.Recipe(
       held_out='validation', seeds=4, first_seed=1000, methods='all'))
-  cli.run(main)
+  app.run(main)

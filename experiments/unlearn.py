@@ -20,8 +20,10 @@ from typing import Any
 from absl import flags
 import numpy as np
 
-from experiments import assembly, cli, jobs, recipes, results, stages
-from rum_jax import files, refinement, reports
+from rum_jax import recipes, refinement, reporting
+from rum_jax.commands import app
+from rum_jax.pipeline import assembly, inputs, jobs, results, stages
+from rum_jax.storage import files
 
 METHOD = flags.DEFINE_string(
     'method', 'salun', 'Name of an algorithm, or package.module:factory.')
@@ -40,7 +42,7 @@ def parse_setting(recipe: recipes.Recipe, method: str, text: str
     if ':' in method:
       return {}
     chosen = dataclasses.replace(recipe, methods=method)
-    return cli.settings(chosen)['methods'][method]['vanilla']
+    return app.settings(chosen)['methods'][method]['vanilla']
   pairs = [part.partition('=') for part in text.split(',')]
   try:
     return {name: json.loads(value) for name, _, value in pairs}
@@ -52,13 +54,13 @@ def parse_setting(recipe: recipes.Recipe, method: str, text: str
 def main() -> None:
   """Trains, retrains, unlearns, judges."""
   for name, mine in (('methods', 'method'), ('groups', 'rows')):
-    if cli.FLAGS[name].present:
-      raise ValueError(f'Expected no {name}={cli.FLAGS[name].value}: here it '
+    if app.FLAGS[name].present:
+      raise ValueError(f'Expected no {name}={app.FLAGS[name].value}: here it '
                        f'is --{mine}.')
   assembly.factory(METHOD.value)
-  setting = parse_setting(cli.recipe(), METHOD.value, SETTING.value)
-  rows = refinement.load_rows(ROWS.value) if ROWS.value else None
-  setup = cli.begin(f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
+  setting = parse_setting(app.recipe(), METHOD.value, SETTING.value)
+  rows = inputs.load_rows(ROWS.value) if ROWS.value else None
+  setup = app.begin(f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
   if rows is None:
     rows = setup.corrupted
     if not len(rows):
@@ -71,7 +73,7 @@ def main() -> None:
     retain = refinement.stages(groups, setup.source.num_train)[0].retain
   except ValueError as error:
     raise ValueError(f'rows={ROWS.value}: {error}') from error
-  refinement.check_retain(
+  inputs.check_retain(
       setup.source.num_train, setup.recipe.batch_size, len(rows),
       f'{len(rows)} rows to forget')
   if setting and not SETTING.value:
@@ -87,11 +89,11 @@ def main() -> None:
   kept = f'results-{folder.name}.json'
   for name in ('results.json', kept):
     files.write_json(setup.root / name, found)
-  print(reports.table(found))
+  print(reporting.table(found))
   print(f'\nWrote {setup.root}/results.json, also as {kept}; the models are in '
         f'{folder}/tree.')
 
 
 if __name__ == '__main__':
-  cli.define(recipes.Recipe())
-  cli.run(main)
+  app.define(recipes.Recipe())
+  app.run(main)

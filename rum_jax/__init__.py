@@ -1,5 +1,10 @@
-"""Machine unlearning by refinement, memorization and entanglement, in JAX."""
+"""Machine unlearning by refinement, memorization and entanglement, in JAX.
 
+The packages and modules below, such as `rum_jax.memorization`, are imported
+when they are first used.
+"""
+
+from rum_jax import _lazy
 from rum_jax.algorithms import *  # noqa: F403
 from rum_jax.algorithms import __all__ as _algorithms
 from rum_jax.parallel import data_parallel
@@ -19,3 +24,15 @@ __all__ = [
     *_algorithms, 'Dataset', 'Info', 'Model', 'Outputs', 'Split', 'Variables',
     'data_parallel', 'over_seeds', 'sequential', 'sgd',
 ]
+
+# Packages, then modules.
+_LAZY = (
+    'algorithms', 'commands', 'datasets', 'entanglement', 'evaluation',
+    'memorization', 'models', 'pipeline', 'recipes', 'reporting', 'search',
+    'storage',
+    'batch_norm', 'edits', 'gradients', 'labels', 'losses', 'objectives',
+    'optimizers', 'parallel', 'plans', 'refinement', 'resumable', 'rum',
+    'seeds', 'subspaces', 'testing', 'training', 'trees', 'types',
+)
+
+__getattr__, __dir__ = _lazy.submodules(__name__, _LAZY)

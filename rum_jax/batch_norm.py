@@ -19,7 +19,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import arguments, plans, training, trees
+from rum_jax import _checks, plans, training, trees
 from rum_jax.types import (
     Array, Dataset, Info, Key, Model, Outputs, Plan, PyTree, Split, Unlearner,
     Variables)
@@ -47,7 +47,7 @@ def frozen(model: Model) -> Model:
     outputs, _ = model.apply(variables, images, train=False, mask=mask)
     return outputs, variables.stats
 
-  return Model(model.init, apply)
+  return model._replace(apply=apply)
 
 
 def recalibrated(unlearner: Unlearner, model: Model, batch_size: int = 256
@@ -67,8 +67,8 @@ def recalibrated(unlearner: Unlearner, model: Model, batch_size: int = 256
     TypeError: if `unlearner` cannot be called.
     ValueError: if `batch_size` is not a whole number of at least 1.
   """
-  arguments.check_callable('unlearner', unlearner)
-  arguments.check_count('batch_size', batch_size, 1)
+  _checks.check_callable('unlearner', unlearner)
+  _checks.check_count('batch_size', batch_size, 1)
 
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Any
               ) -> tuple[Variables, Info]:
@@ -88,6 +88,7 @@ def moments(key: Key, model: Model, variables: Variables, dataset: Dataset,
   A network updates its running moments by `m ← m + rate · (batch − m)`. From
   zeros that gives `rate · batch`, and the difference between starting at ones
   and at zeros is `1 − rate`; so no network needs to tell what its rate is.
+  Statistics whose rate is 0 are no moments, and stay as they are.
 
   Args:
     key: of the batches.
@@ -102,25 +103,33 @@ def moments(key: Key, model: Model, variables: Variables, dataset: Dataset,
   """
   if not jax.tree.leaves(variables.stats):
     return variables.stats
-  arguments.check_run(variables, dataset, split)
+  _checks.check_run(variables, dataset, split)
   dataset = jax.tree.map(jnp.asarray, dataset)
   plan = plans.over_retain(batch_size)(key, split)
 
-  def updated(value: float, row: Plan) -> PyTree:
-    start = jax.tree.map(lambda x: jnp.full_like(x, value), variables.stats)
+  def updated(start: PyTree, row: Plan) -> PyTree:
     batch = training.gather(dataset, row, jnp.zeros(()), jnp.zeros((), int))
     return model.apply(
         Variables(variables.params, start), batch.image, train=True,
         mask=batch.weight)[1]
 
+  first = trees.take(plan, 0)
+  zeros = jax.tree.map(jnp.zeros_like, variables.stats)
+  ones = jax.tree.map(jnp.ones_like, variables.stats)
+  rate = jax.tree.map(lambda one, zero: 1 - (one - zero),
+                      updated(ones, first), updated(zeros, first))
+
+  def where_moving(moving: PyTree, other: PyTree) -> PyTree:
+    return jax.tree.map(
+        lambda r, x, y: jnp.where(r == 0, y, x), rate, moving, other)
+
+  start = where_moving(zeros, variables.stats)
+
   def add(total: PyTree, row: Plan):
-    new = updated(0, row)
+    new = updated(start, row)
     share = row.weight.sum() / plan.weight.sum()
     return jax.tree.map(lambda t, x: t + share * x, total, new), None
 
-  zeros = jax.tree.map(jnp.zeros_like, variables.stats)
   total, _ = lax.scan(add, zeros, plan)
-  first = trees.take(plan, 0)
-  rate = jax.tree.map(lambda one, zero: 1 - (one - zero),
-                      updated(1, first), updated(0, first))
-  return jax.tree.map(lambda x, r: x / jnp.where(r > 0, r, 1), total, rate)
+  mean = jax.tree.map(lambda x, r: x / jnp.where(r > 0, r, 1), total, rate)
+  return where_moving(mean, variables.stats)

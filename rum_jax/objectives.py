@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rum_jax import arguments, losses
+from rum_jax import _checks, losses
 from rum_jax.types import (
     Array, Augment, Batch, Key, Model, Objective, PyTree, Variables)
 
@@ -27,7 +27,7 @@ def supervised(
   Raises:
     TypeError: if `model` is no `Model`.
   """
-  arguments.check_model(model)
+  _checks.check_model(model)
 
   def objective(params: PyTree, stats: PyTree, batch: Batch, key: Key
                 ) -> tuple[Array, PyTree]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import arguments
+from rum_jax import _checks
 from rum_jax.types import PyTree
 
 
@@ -32,12 +34,39 @@ def sgd(
     ValueError: if a number is out of range.
   """
   if not callable(learning_rate):
-    arguments.check_range('learning_rate', learning_rate, 0)
-  arguments.check_range('momentum', momentum, 0, 1)
-  arguments.check_range('weight_decay', weight_decay, 0)
+    _checks.check_range('learning_rate', learning_rate, 0)
+  _checks.check_range('momentum', momentum, 0, 1)
+  _checks.check_range('weight_decay', weight_decay, 0)
   return optax.chain(
       optax.add_decayed_weights(weight_decay),
       optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov))
+
+
+def scale_norm_biases(factor: float) -> optax.GradientTransformation:
+  """Multiplies the gradients of batch-norm's biases.
+
+  These are the parameters named `bias` of modules that have no `kernel`. Before
+  `sgd` in a chain this gives them `factor` times the learning rate, with the
+  weight decay of all others.
+
+  Args:
+    factor: at least 0.
+
+  Returns:
+    A stateless transformation.
+
+  Raises:
+    ValueError: if `factor` is below 0.
+  """
+  _checks.check_range('factor', factor, 0)
+
+  def scaled(tree: PyTree) -> PyTree:
+    if not isinstance(tree, Mapping):
+      return tree
+    return {name: factor * x if name == 'bias' and 'kernel' not in tree
+            else scaled(x) for name, x in tree.items()}
+
+  return optax.stateless(lambda updates, params: scaled(updates))
 
 
 def gate(mask: PyTree) -> optax.GradientTransformation:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 import numpy as np
 
-from rum_jax import arguments
+from rum_jax import _checks
 from rum_jax.types import Array, Model, Outputs, PyTree, Variables
 
 SEEDS, EXAMPLES = 'seeds', 'examples'  # The axes.
@@ -25,7 +25,7 @@ def mesh(devices: Sequence[jax.Device], devices_per_run: int) -> Mesh:
   Raises:
     ValueError: if `devices_per_run` does not divide their number.
   """
-  arguments.check_count('devices_per_run', devices_per_run, 1)
+  _checks.check_count('devices_per_run', devices_per_run, 1)
   if len(devices) % devices_per_run:
     raise ValueError(f'Expected devices_per_run={devices_per_run} to divide '
                      f'the number of devices, {len(devices)}.')
@@ -89,4 +89,4 @@ def data_parallel(model: Model) -> Model:
             variables, filled(images), filled(mask))
     return jax.tree.map(lambda x: x[:size], outputs), stats
 
-  return Model(model.init, apply)
+  return model._replace(apply=apply)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from rum_jax import arguments
+from rum_jax import _checks
 from rum_jax.types import Array, Draw, Key, Plan, Split
 
 
@@ -53,7 +53,7 @@ def shuffled(key: Key, index: Array, forget: Array, batch_size: int) -> Plan:
 
 def over_retain(batch_size: int) -> Draw:
   """Visits the retain set once an epoch, in random order."""
-  arguments.check_count('batch_size', batch_size, 1)
+  _checks.check_count('batch_size', batch_size, 1)
 
   def draw(key: Key, split: Split) -> Plan:
     forget = jnp.zeros(split.retain.shape, bool)
@@ -64,7 +64,7 @@ def over_retain(batch_size: int) -> Draw:
 
 def over_forget(batch_size: int) -> Draw:
   """Visits the forget set once an epoch, in random order."""
-  arguments.check_count('batch_size', batch_size, 1)
+  _checks.check_count('batch_size', batch_size, 1)
 
   def draw(key: Key, split: Split) -> Plan:
     forget = jnp.ones(split.forget.shape, bool)
@@ -75,7 +75,7 @@ def over_forget(batch_size: int) -> Draw:
 
 def over_both(batch_size: int) -> Draw:
   """Visits forget and retain set once an epoch, mixed in random order."""
-  arguments.check_count('batch_size', batch_size, 1)
+  _checks.check_count('batch_size', batch_size, 1)
 
   def draw(key: Key, split: Split) -> Plan:
     index = jnp.concatenate([split.forget, split.retain])

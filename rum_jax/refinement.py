@@ -12,16 +12,15 @@ of the data set nor differently from run to run.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from rum_jax import arguments, files
-from rum_jax.scores import GROUPS
+from rum_jax import _checks
 from rum_jax.types import Split
 
 Groups = tuple[np.ndarray, ...]
 RetainPolicy = Callable[[Groups, int], tuple[np.ndarray, ...]]
+TIES = 3  # Seed of the rule that the main job, too, breaks ties by.
 
 
 def ranked(scores: np.ndarray, seed: int) -> np.ndarray:
@@ -70,7 +69,7 @@ def by_score(scores: np.ndarray, size: int, *, middle: float | None = 0.5,
   References:
     Zhao et al., What makes unlearning hard and what to do about it, 2024.
   """
-  arguments.check_count('size', size, 1)
+  _checks.check_count('size', size, 1)
   scores = np.asarray(scores)
   if 3 * size > len(scores):
     raise ValueError(f'Expected three groups of size={size} to fit in '
@@ -95,25 +94,6 @@ def merged(groups: Groups) -> Groups:
   return (np.sort(np.concatenate(groups)),)
 
 
-def check_retain(num_train: int, batch_size: int, forget: int, what: str
-                 ) -> None:
-  """Refuses a forget set that leaves less than one batch to retain.
-
-  Args:
-    num_train: examples in all.
-    batch_size: of training.
-    forget: examples to forget.
-    what: the forget set, for the message.
-
-  Raises:
-    ValueError: if it does.
-  """
-  if forget + batch_size > num_train:
-    raise ValueError(
-        f'Expected {what} to leave a retain set of at least one batch, '
-        f'batch_size={batch_size}, of the {num_train} training examples.')
-
-
 def stacked(refinements: Sequence[Sequence[Split]]) -> tuple[Split, ...]:
   """The stages of many seeds as one.
 
@@ -125,53 +105,6 @@ def stacked(refinements: Sequence[Sequence[Split]]) -> tuple[Split, ...]:
   """
   return tuple(Split(*map(np.stack, zip(*stage)))
                for stage in zip(*refinements))
-
-
-def load_rows(path: str) -> np.ndarray:
-  """Reads a JSON list of rows of the data set.
-
-  Raises:
-    OSError: if the file cannot be read.
-    ValueError: if it is not a list of whole numbers.
-  """
-  return files.parsed('rows', path, as_rows, 'list of rows')
-
-
-def load_groups(path: str) -> Groups:
-  """Reads `{"low": rows, "medium": rows, "high": rows}`, rows of the data set.
-
-  Raises:
-    OSError: if the file cannot be read.
-    ValueError: if it is not such a JSON object.
-  """
-  return files.parsed('groups', path, _as_groups,
-                      'object that lists rows as low, medium and high')
-
-
-def _as_groups(named: Any) -> Groups:
-  if not isinstance(named, dict):
-    raise TypeError(f'it is a {type(named).__name__}')
-  for name in GROUPS:
-    if not named.get(name):
-      raise ValueError(f'{name} is missing or empty')
-  return tuple(as_rows(named[name]) for name in GROUPS)
-
-
-def as_rows(values: Sequence[int]) -> np.ndarray:
-  """A list of rows, as JSON has it, as an array.
-
-  Raises:
-    TypeError: naming the first value that is not a whole number.
-    ValueError: naming the first value that no row can have.
-  """
-  if not isinstance(values, (list, tuple)):
-    raise TypeError(f'{values!r} is not a list')
-  for value in values:
-    if type(value) is not int:
-      raise TypeError(f'{value!r} is not a whole number')
-    if not 0 <= value < 2**31:
-      raise ValueError(f'{value} is not a row')
-  return np.asarray(values, np.int32)
 
 
 def retain_remaining(groups: Groups, num_examples: int
@@ -217,9 +150,9 @@ def stages(groups: Sequence[np.ndarray], num_examples: int,
     if not np.issubdtype(group.dtype, np.integer):
       raise ValueError(f'Expected rows as whole numbers, found {group.dtype} '
                        f'in {where}.')
-    arguments.check_within('rows', group, num_examples, f' in {where}')
+    _checks.check_within('rows', group, num_examples, f' in {where}')
   groups = tuple(g.astype(np.int32) for g in groups)
-  arguments.check_once(*groups)
+  _checks.check_once(*groups)
   retains = policy(groups, num_examples)
   if min(map(len, retains)) == 0:
     raise ValueError(f'Expected examples to retain: the forget set holds all '

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import jax
 
-from rum_jax import arguments
+from rum_jax import _checks
 from rum_jax.types import (
     Dataset, Info, Key, Split, Unlearner, Variables)
 
@@ -39,7 +39,7 @@ def sequential(*unlearners: Unlearner) -> Unlearner:
   if not unlearners:
     raise ValueError('Expected at least one unlearner, found none.')
   for i, unlearner in enumerate(unlearners):
-    arguments.check_callable(f'unlearners[{i}]', unlearner)
+    _checks.check_callable(f'unlearners[{i}]', unlearner)
 
   def unlearn(key: Key, variables: Variables, dataset: Dataset,
               split: Sequence[Split]) -> tuple[Variables, tuple[Info, ...]]:

@@ -9,7 +9,7 @@ from jax import lax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from rum_jax import arguments, parallel, trees
+from rum_jax import _checks, parallel, trees
 from rum_jax.types import PyTree
 
 
@@ -54,7 +54,7 @@ def over_seeds(
       arguments, or their leading axes differ or are empty.
   """
   if chunk is not None:
-    arguments.check_count('chunk', chunk, 1)
+    _checks.check_count('chunk', chunk, 1)
   mesh = parallel.mesh(devices or jax.devices(), devices_per_run)
   if vectorise is None:
     platform = mesh.devices.flat[0].platform

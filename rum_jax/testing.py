@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import arguments, models, optimizers
+from rum_jax import _checks, models, optimizers
 from rum_jax.types import (
     Dataset, PyTree, Split, Unlearner, Variables)
 
@@ -64,7 +64,7 @@ def check_unlearner(factory: Factory, *, from_scratch: bool = False) -> None:
     TypeError: if `factory` cannot be called.
     AssertionError: quoting the rule that is broken, the network, and by what.
   """
-  arguments.check_callable('factory', factory)
+  _checks.check_callable('factory', factory)
   cpu = jax.local_devices(backend='cpu')[0]
   for name, network in _NETWORKS:
     for precise in (False, True):

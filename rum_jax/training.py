@@ -10,7 +10,7 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import arguments, plans
+from rum_jax import _checks, plans
 from rum_jax.types import (
     Array, Batch, Dataset, Draw, Info, Key, Model, Objective, Outputs,
     Plan, PyTree, Split, Unlearner, Variables)
@@ -57,6 +57,12 @@ def gather(dataset: Dataset, plan: Plan, progress: Array, epoch: Array
       index=plan.index, forget=plan.forget,
       weight=plan.weight * plans.one_or_nan(plan.index, len(dataset.label)),
       progress=progress, epoch=epoch)
+
+
+def fresh(key: Key, model: Model, dataset: Dataset, rows: Array) -> Variables:
+  """The variables of a network that is about to train on `rows` `[n]`."""
+  dataset = jax.tree.map(jnp.asarray, dataset)
+  return model.init_from_data(model.init(key), dataset, rows)
 
 
 def start(variables: Variables, tx: optax.GradientTransformation) -> State:
@@ -200,12 +206,12 @@ def descent(
     An unlearner.
 
   Raises:
-    TypeError: if `tx` is no optimiser; when called, as `arguments.check_run`.
+    TypeError: if `tx` is no optimiser; when called, as `_checks.check_run`.
     ValueError: if `epochs` or `steps` is not a whole number of at least 0.
   """
   check_fit(tx, epochs, steps)
 
-  @arguments.checked
+  @_checks.checked
   def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
               ) -> tuple[Variables, Info]:
     return fit(key, variables, dataset, split, objective=objective, tx=tx,
@@ -217,10 +223,10 @@ def descent(
 def check_fit(tx: optax.GradientTransformation, epochs: int,
               steps: int | None) -> None:
   """Refuses what is no optimiser, and budgets that are no counts."""
-  arguments.check_optimizer(tx)
-  arguments.check_count('epochs', epochs)
+  _checks.check_optimizer(tx)
+  _checks.check_count('epochs', epochs)
   if steps is not None:
-    arguments.check_count('steps', steps)
+    _checks.check_count('steps', steps)
 
 
 def predict(model: Model, variables: Variables, image: Array,
@@ -236,10 +242,10 @@ def predict(model: Model, variables: Variables, image: Array,
   Returns:
     `Outputs(logits [N, K], features [N, D])`.
   """
-  arguments.check_count('batch_size', batch_size, 1)
+  _checks.check_count('batch_size', batch_size, 1)
   image = jnp.asarray(image)
   n = image.shape[0]
-  arguments.check_count('number of images', n, 1)
+  _checks.check_count('number of images', n, 1)
   steps = plans.num_steps(n, batch_size)
   width = plans.num_steps(n, steps)
   index = jnp.minimum(jnp.arange(steps * width), n - 1).reshape(steps, width)

@@ -16,6 +16,7 @@ import jax
 Array = jax.Array
 Key = jax.Array
 PyTree = Any
+GROUPS = ('low', 'medium', 'high')
 
 
 class Variables(NamedTuple):
@@ -23,8 +24,9 @@ class Variables(NamedTuple):
 
   Attributes:
     params: pytree of float arrays that an optimiser changes.
-    stats: pytree of float arrays that a forward pass changes (batch-norm's
-      running mean and variance); an empty dict where the network has none.
+    stats: pytree of float arrays that no gradient changes: batch-norm's running
+      mean and variance, which a forward pass moves, and what the training
+      images decide; an empty dict where the network has none.
   """
 
   params: PyTree
@@ -66,10 +68,15 @@ class Model(NamedTuple):
     apply: maps variables and images `[B, H, W, C]` (uint8) to `Outputs` and
       the new stats. With `train=True` batch-norm uses the moments of those
       examples whose `mask` `[B]` is not 0; otherwise its running moments.
+    init_from_data: `(variables, dataset, rows [n]) -> variables`: replaces what
+      the images decide that the network is about to train on, such as a
+      whitening of patches. Most networks have nothing of the kind.
   """
 
   init: Callable[[Key], Variables]
   apply: Apply
+  init_from_data: Callable[[Variables, Dataset, Array], Variables] = (
+      lambda variables, dataset, rows: variables)
 
 
 class Dataset(NamedTuple):

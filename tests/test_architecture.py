@@ -1,37 +1,50 @@
-"""Who may import whom, and how large things may grow, read from the source."""
+"""Who may import whom, read from the source."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+import graphlib
 import pathlib
 
-import pytest
+import rum_jax
 
 ROOT = pathlib.Path(__file__).parents[1]
-FLOORS = {
-    'types': 0, 'trees': 0,
-    'datasets': 1, 'models': 1, 'plans': 1, 'losses': 1, 'metrics': 1,
-    'augmentation': 1, 'checkpoints': 1, 'distances': 1, 'scores': 1,
-    'segments': 1, 'search': 1, 'hosts': 1, 'files': 1, 'relabelling': 1,
-    'objectives': 1, 'arguments': 0, 'optimizers': 1, 'parallel': 1,
-    'training': 2, 'seeds': 2, 'batch_norm': 2, 'gradients': 2, 'modules': 2,
-    'fisher': 2, 'runs': 2,
-    'algorithms': 3, 'memorization': 3, 'entanglement': 3, 'attacks': 3,
-    'audits': 3, 'reliability': 3, 'influence_pairs': 3,
-    'published_scores': 3, 'separation': 3, 'transport': 3,
-    'learning_events': 3, 'proxies': 3,
-    'rum': 4, 'refinement': 4, 'evaluation': 4, 'testing': 4, 'rows': 4,
-    'ensembles': 4, 'difficulty': 4, 'sensitivity': 4, 'proxy_report': 4,
-    'findings': 4, 'palette': 4, 'plots': 4, 'report_page': 4,
-    'report_details': 4, 'reports': 4, 'markdown': 4, 'partitions': 4,
-    'entangled_sets': 4, 'observers': 4,
-    '__init__': 5}
-# What may be imported in one place only; 'rum_jax.models' covers its files.
+# Wing to the wings that it may import. 'root' are the modules that lie in
+# rum_jax itself, all but those that have a name here; 'face' is its __init__.
+MAY_IMPORT = {
+    'root': set(),
+    'storage': {'root'},
+    'search': {'root'},
+    'datasets': {'root'},
+    'kernels': {'root'},
+    'models': {'root', 'kernels'},
+    'algorithms': {'root'},
+    'evaluation': {'root'},
+    'entanglement': {'root', 'evaluation'},
+    'memorization': {'root', 'storage', 'evaluation'},
+    'testing': {'root', 'models'},
+    'face': {'root', 'algorithms'},
+    'recipes': {'root', 'face', 'models', 'memorization'},
+    'pipeline': {'root', 'face', 'storage', 'search', 'datasets', 'models',
+                 'algorithms', 'evaluation', 'entanglement', 'memorization',
+                 'recipes'},
+    'reporting': {'root', 'evaluation', 'entanglement', 'memorization'},
+    'commands': {'root', 'face', 'storage', 'search', 'datasets', 'models',
+                 'algorithms', 'evaluation', 'entanglement', 'memorization',
+                 'recipes', 'pipeline', 'reporting'},
+    'experiments': {'root', 'face', 'storage', 'search', 'datasets', 'models',
+                    'kernels', 'algorithms', 'evaluation', 'entanglement',
+                    'memorization', 'recipes', 'pipeline', 'reporting',
+                    'commands'}}
+# What may be imported in these wings only.
 WALLS = {
-    'flax': 'rum_jax.models', 'tensorflow_datasets': 'rum_jax.datasets',
-    'sklearn.datasets': 'rum_jax.datasets', 'sklearn.svm': 'rum_jax.attacks',
-    'orbax': 'rum_jax.checkpoints', 'matplotlib': 'rum_jax.plots',
-    'absl': 'experiments', 'experiments': 'experiments'}
+    'flax': {'models'}, 'tensorflow_datasets': {'datasets'},
+    'sklearn.datasets': {'datasets'}, 'sklearn.svm': {'evaluation'},
+    'orbax': {'storage'}, 'matplotlib': {'reporting'},
+    'absl': {'commands', 'experiments'}}
+# These may read the environment and the clock, and print.
+MAY_TALK = {'pipeline', 'commands', 'experiments'}
 NEVER = ('pickle', 'cPickle', 'dill', 'cloudpickle', 'joblib', 'shelve')
 VAGUE = ('utils', 'util', 'common', 'helpers', 'base', 'core', 'misc')
 
@@ -44,95 +57,142 @@ def name_of(path: pathlib.Path) -> str:
 SOURCES = {
     name_of(path): path for package in ('rum_jax', 'experiments')
     for path in sorted((ROOT / package).rglob('*.py'))}
-LIBRARY = [name for name in SOURCES if name.split('.')[0] == 'rum_jax']
 TREES = {name: ast.parse(path.read_text()) for name, path in SOURCES.items()}
 
 
-def imports(name: str) -> set[str]:
-  """Full names of the modules, ours or not, that a module imports."""
-  found = set()
+def wing_of(name: str) -> str:
+  """The wing of a module of ours."""
+  first, *rest = name.split('.')
+  if first == 'experiments':
+    return first
+  if rest[:2] == ['models', 'kernels']:
+    return 'kernels'
+  package = SOURCES.get(f'rum_jax.{rest[0]}') if rest else None
+  if package and (package.name == '__init__.py' or rest[0] in MAY_IMPORT):
+    return rest[0]
+  return 'root' if rest else 'face'
+
+
+def imports(name: str) -> Iterator[tuple[int, str]]:
+  """Line and full name of the modules, ours or not, that a module imports."""
   for node in ast.walk(TREES[name]):
     if isinstance(node, ast.Import):
-      found |= {alias.name for alias in node.names}
+      for alias in node.names:
+        yield node.lineno, alias.name
     elif isinstance(node, ast.ImportFrom):
       assert node.level == 0, f'{name} has a relative import'
       for alias in node.names:
         whole = f'{node.module}.{alias.name}'
         ours = node.module.split('.')[0] in ('rum_jax', 'experiments')
-        found.add(whole if whole in SOURCES or not ours else node.module)
-  return found
+        yield node.lineno, (
+            whole if whole in SOURCES or not ours else node.module)
 
 
 def within(name: str, package: str) -> bool:
   return name == package or name.startswith(f'{package}.')
 
 
-def floor(name: str) -> int:
-  parts = name.split('.')
-  assert parts[0] == 'rum_jax'
-  part = parts[1] if len(parts) > 1 else '__init__'
-  assert part in FLOORS, f'{name} has no floor'
-  return FLOORS[part]
+def test_the_wings_form_a_graph_without_circles():
+  assert set().union(*MAY_IMPORT.values()) <= set(MAY_IMPORT)
+  tuple(graphlib.TopologicalSorter(MAY_IMPORT).static_order())
 
 
-@pytest.mark.parametrize('name', LIBRARY)
-def test_imports_go_down_and_never_between_siblings_of_floor_3(name):
-  for other in (x for x in imports(name) if within(x, 'rum_jax')):
-    assert floor(other) <= floor(name), f'{name} imports {other} upwards'
-    package = name in ('rum_jax', 'rum_jax.algorithms')
-    allowed = (name.endswith('.salun') and other.endswith('.random_label'))
-    if floor(name) == floor(other) == 3 and not package:
-      assert allowed, f'{name} imports its sibling {other}'
-    assert package or not within(other, 'rum_jax.checkpoints'), (
-        f'{name} imports {other}, which is for the experiments')
+def test_every_wing_is_in_the_table():
+  assert {wing_of(name) for name in SOURCES} == set(MAY_IMPORT)
 
 
-@pytest.mark.parametrize('name', SOURCES)
-def test_walls(name):
-  for other in imports(name):
-    for outside, inside in WALLS.items():
-      if within(other, outside):
-        assert within(name, inside), f'{name} imports {other}'
-    assert other.split('.')[0] not in NEVER, f'{name} imports {other}'
-    assert not within('sklearn', other), f'{name} imports all of {other}'
+def test_wings_import_what_the_table_allows():
+  wrong = []
+  for name in SOURCES:
+    wing = wing_of(name)
+    for line, other in imports(name):
+      if within(other, 'rum_jax') or within(other, 'experiments'):
+        theirs = wing_of(other)
+        if theirs != wing and theirs not in MAY_IMPORT[wing]:
+          wrong.append(f'{name}:{line} imports {other}: {wing} may not import '
+                       f'{theirs}')
+  assert not wrong, '\n'.join(wrong)
 
 
-@pytest.mark.parametrize('name', LIBRARY)
-def test_library_reads_no_environment_and_no_clock_and_prints_nothing(name):
-  assert not imports(name) & {'time', 'datetime', 'logging', 'os.environ'}
-  for node in ast.walk(TREES[name]):
-    if isinstance(node, ast.Attribute):
-      assert node.attr not in ('environ', 'getenv'), f'{name}:{node.lineno}'
-    if isinstance(node, ast.Name):
-      assert node.id not in ('print', 'input'), f'{name}:{node.lineno}'
+def test_nobody_imports_an_algorithm_past_its_package():
+  """Algorithms are siblings; SalUn alone is made of another one."""
+  wrong = []
+  for name in SOURCES:
+    for line, other in imports(name):
+      if not within(other, 'rum_jax.algorithms.' + other.split('.')[-1]):
+        continue
+      shared = other.endswith('._fisher') and within(name, 'rum_jax.algorithms')
+      salun = name.endswith('._salun') and other.endswith('._random_label')
+      if name != 'rum_jax.algorithms' and not shared and not salun:
+        wrong.append(f'{name}:{line} imports {other}')
+  assert not wrong, '\n'.join(wrong)
 
 
-@pytest.mark.parametrize('name', SOURCES)
-def test_nothing_is_unpickled(name):
-  for node in ast.walk(TREES[name]):
-    if isinstance(node, ast.keyword) and node.arg == 'allow_pickle':
-      assert ast.unparse(node.value) == 'False', f'{name}:{node.value.lineno}'
+def test_walls():
+  wrong = []
+  for name in SOURCES:
+    for line, other in imports(name):
+      for outside, wings in WALLS.items():
+        if within(other, outside) and wing_of(name) not in wings:
+          wrong.append(f'{name}:{line} imports {other}')
+      if other.split('.')[0] in NEVER:
+        wrong.append(f'{name}:{line} imports {other}')
+      if within('sklearn', other):
+        wrong.append(f'{name}:{line} imports all of {other}')
+  assert not wrong, '\n'.join(wrong)
 
 
-@pytest.mark.parametrize('name', SOURCES)
-def test_no_file_over_250_lines_and_no_function_over_40(name):
-  lines = SOURCES[name].read_text().splitlines()
-  assert len(lines) <= 250, f'{name} has {len(lines)} lines'
-  for node in ast.walk(TREES[name]):
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-      first = node.body[ast.get_docstring(node) is not None:][:1]
-      start = first[0].lineno - 1 if first else node.end_lineno
-      code = sum(bool(x.strip()) for x in lines[start:node.end_lineno])
-      assert code <= 40, f'{name}.{node.name} has {code} lines of code'
+def test_library_reads_no_environment_and_no_clock_and_prints_nothing():
+  wrong = []
+  for name in SOURCES:
+    if wing_of(name) in MAY_TALK:
+      continue
+    for line, other in imports(name):
+      if other in ('time', 'datetime', 'logging', 'os.environ'):
+        wrong.append(f'{name}:{line} imports {other}')
+    for node in ast.walk(TREES[name]):
+      said = getattr(node, 'attr', getattr(node, 'id', None))
+      kind = {ast.Attribute: ('environ', 'getenv'),
+              ast.Name: ('print', 'input')}.get(type(node), ())
+      if said in kind:
+        wrong.append(f'{name}:{node.lineno} uses {said}')
+  assert not wrong, '\n'.join(wrong)
 
 
-def test_experiments_stay_under_a_third_of_the_library():
-  size = {'rum_jax': 0, 'experiments': 0}
-  for name, path in SOURCES.items():
-    size[name.split('.')[0]] += len(path.read_text().splitlines())
-  assert 3 * size['experiments'] < size['rum_jax'], size
+def test_nothing_is_unpickled():
+  wrong = []
+  for name in SOURCES:
+    for node in ast.walk(TREES[name]):
+      if isinstance(node, ast.keyword) and node.arg == 'allow_pickle':
+        if ast.unparse(node.value) != 'False':
+          wrong.append(f'{name}:{node.value.lineno}')
+  assert not wrong, '\n'.join(wrong)
 
 
-@pytest.mark.parametrize('name', SOURCES)
-def test_names_say_what_is_inside(name):
-  assert not set(name.split('.')) & set(VAGUE)
+def test_names_say_what_is_inside():
+  wrong = [name for name in SOURCES if set(name.split('.')) & set(VAGUE)]
+  assert not wrong, '\n'.join(wrong)
+
+
+def test_every_module_can_be_reached_from_the_package():
+  wrong = []
+  for name in SOURCES:
+    parts = name.split('.')[1:]
+    if name.split('.')[0] == 'rum_jax' and not any(
+        part.startswith('_') for part in parts):
+      found = rum_jax
+      for part in parts:
+        found = getattr(found, part, None)
+      if getattr(found, '__name__', None) != name:
+        wrong.append(f'{name} is {found!r}')
+  assert not wrong, '\n'.join(wrong)
+
+
+def test_the_package_alone_loads_nothing_heavy(program):
+  loaded = program('''
+import sys, rum_jax
+rum_jax.memorization.estimate
+heavy = ('flax', 'sklearn', 'matplotlib', 'orbax', 'tensorflow_datasets')
+print(*(name for name in heavy if name in sys.modules))
+''')
+  assert loaded.split() == []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rum_jax import refinement
+from rum_jax.pipeline import inputs
 
 # Few distinct scores, as memorization has them, or all sorts of them.
 scores = st.lists(st.sampled_from([0.0, 0.0, 0.25, 0.5, 1.0]), min_size=3,
@@ -117,7 +118,7 @@ def test_merged_is_one_sorted_group():
 def test_groups_are_read_from_a_file(tmp_path):
   path = tmp_path / 'groups.json'
   path.write_text('{"high": [5, 9], "low": [1, 3, 8], "medium": [0]}')
-  low, medium, high = refinement.load_groups(str(path))
+  low, medium, high = inputs.load_groups(str(path))
   assert [g.tolist() for g in (low, medium, high)] == [[1, 3, 8], [0], [5, 9]]
   assert low.dtype == medium.dtype == high.dtype == np.int32
 
@@ -131,9 +132,9 @@ def test_a_file_without_groups_is_named(tmp_path, text):
   path = tmp_path / 'groups.json'
   path.write_text(text)
   with pytest.raises(ValueError, match=f'Expected groups={path} to be a JSON'):
-    refinement.load_groups(str(path))
+    inputs.load_groups(str(path))
   with pytest.raises(OSError, match='groups=nowhere.json: No such file'):
-    refinement.load_groups('nowhere.json')
+    inputs.load_groups('nowhere.json')
 
 
 def test_retain_policies_by_hand():
@@ -188,7 +189,7 @@ def test_stages_refuse(groups, message):
     ([-1], '-1 is not a row'), ([9999999999], '9999999999 is not a row')])
 def test_what_is_no_row_is_named(values, message):
   with pytest.raises((TypeError, ValueError), match=message):
-    refinement.as_rows(values)
+    inputs.as_rows(values)
 
 
 def test_stacked_stages_have_the_splits_of_each_seed():
@@ -204,8 +205,8 @@ def test_stacked_stages_have_the_splits_of_each_seed():
 
 
 def test_a_retain_set_holds_at_least_one_batch():
-  refinement.check_retain(100, 20, 80, 'forget=80')
+  inputs.check_retain(100, 20, 80, 'forget=80')
   with pytest.raises(ValueError, match=(
       'Expected forget=81 to leave a retain set of at least one batch, '
       'batch_size=20, of the 100 training examples.')):
-    refinement.check_retain(100, 20, 81, 'forget=81')
+    inputs.check_retain(100, 20, 81, 'forget=81')

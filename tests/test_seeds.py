@@ -29,7 +29,8 @@ assert jax.device_count() == devices * processes
 import jax.numpy as jnp
 import numpy as np
 import rum_jax
-from rum_jax import checkpoints, models
+from rum_jax import models
+from rum_jax.storage import artefacts
 rng = np.random.default_rng(0)
 data = jax.tree.map(jnp.asarray, rum_jax.Dataset(
     rng.integers(0, 256, (20, 4, 4, 1), 'uint8'), rng.integers(0, 3, 20)))
@@ -46,7 +47,7 @@ leaves = [np.asarray(x) for x in jax.tree.leaves(result)]
 assert all(len(x) == 11 and np.isfinite(x).all() for x in leaves)
 assert len({x.tobytes() for x in leaves[0]}) == 11
 assert all(map(np.array_equal, leaves, jax.tree.leaves(again)))
-print(checkpoints.array_digest(*leaves))
+print(artefacts.array_digest(*leaves))
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rum_jax.datasets._digits import digits
+from rum_jax.datasets._tiny_imagenet import tiny_imagenet
 from rum_jax.datasets.cifar import from_cifar
 from rum_jax.datasets.copies import Copies
 from rum_jax.datasets.copies import describe_copies
@@ -9,7 +11,6 @@ from rum_jax.datasets.copies import exact_copies
 from rum_jax.datasets.copies import part_copies
 from rum_jax.datasets.copies import pixel_ids
 from rum_jax.datasets.copies import with_copies
-from rum_jax.datasets.digits import digits
 from rum_jax.datasets.errors import DataError
 from rum_jax.datasets.folders import from_folder
 from rum_jax.datasets.folders import kept_at
@@ -32,7 +33,6 @@ from rum_jax.datasets.splits import leave_out
 from rum_jax.datasets.splits import sampled
 from rum_jax.datasets.tfds import NAMES as TFDS
 from rum_jax.datasets.tfds import from_tfds
-from rum_jax.datasets.tiny_imagenet import tiny_imagenet
 
 __all__ = [
     'KINDS', 'TFDS', 'Copies', 'DataError', 'Description', 'Source',

@@ -8,12 +8,12 @@ import pathlib
 import numpy as np
 
 from rum_jax.datasets import tfds
+from rum_jax.datasets._digits import digits
+from rum_jax.datasets._tiny_imagenet import tiny_imagenet
 from rum_jax.datasets.cifar import archive_of, from_cifar, is_cifar
-from rum_jax.datasets.digits import digits
 from rum_jax.datasets.errors import DataError
 from rum_jax.datasets.folders import from_folder
 from rum_jax.datasets.sources import Source, from_npz
-from rum_jax.datasets.tiny_imagenet import tiny_imagenet
 
 KINDS = ('an npz file, a folder with a folder of images for each class, the '
          'binary archive of CIFAR (.tar.gz, or its folder), digits, '

@@ -11,8 +11,7 @@ from rum_jax.datasets import row_files
 from rum_jax.datasets.errors import DataError, listed
 from rum_jax.datasets.rows import as_list, positions, whole_numbers
 from rum_jax.datasets.sources import Source
-
-GROUPS = ('low', 'medium', 'high')
+from rum_jax.types import GROUPS
 
 
 def read_rows(spec: Any, source: Source, *, name: str = 'rows') -> np.ndarray:

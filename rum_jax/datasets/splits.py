@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import arguments
+from rum_jax import _checks
 from rum_jax.datasets.errors import DataError
 from rum_jax.datasets.sources import Source
-from rum_jax.relabelling import random_labels
+from rum_jax.labels import random_labels
 from rum_jax.types import Array, Dataset, Key
 
 
@@ -92,7 +92,7 @@ def sampled(source: Source, count: int, seed: int) -> Source:
   Raises:
     ValueError: if `count` is out of range, or nothing is held out in `source`.
   """
-  arguments.check_count('count', count, 1)
+  _checks.check_count('count', count, 1)
   if count >= source.num_train:
     raise DataError(f'Expected count={count} to be fewer than the '
                     f'{source.num_train} training examples.', 'count', count)
@@ -102,7 +102,7 @@ def sampled(source: Source, count: int, seed: int) -> Source:
 def _draw(source: Source, share: float, seed: int
           ) -> tuple[np.ndarray, np.ndarray]:
   """Rows of the training examples that stay, and of a share of each class."""
-  arguments.check_range('share', share, 0, 1, open_low=True)
+  _checks.check_range('share', share, 0, 1, open_low=True)
   label = source.dataset.label[:source.num_train]
   rng = np.random.default_rng(seed)
   out = np.zeros(source.num_train, bool)
@@ -140,7 +140,7 @@ def corrupted(source: Source, share: float, seed: int
   Raises:
     ValueError: if `share` is out of range, or there is one class only.
   """
-  arguments.check_range('corrupt', share, 0, 1)
+  _checks.check_range('corrupt', share, 0, 1)
   count, classes = round(share * source.num_train), len(source.classes)
   if count and classes < 2:
     raise ValueError(f'Expected two classes to confuse, found {classes}.')

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rum_jax.models.linen import from_linen
-from rum_jax.models.linen import hidden_layers
+from rum_jax.models.adapters import from_linen
+from rum_jax.models.adapters import hidden_layers
+from rum_jax.models.airbench import AirBench
 from rum_jax.models.resnet import ResNet
 from rum_jax.models.resnet import resnet18
 from rum_jax.models.resnet import resnet50
@@ -12,10 +13,11 @@ from rum_jax.models.small import MLP
 from rum_jax.models.small import SmallCNN
 from rum_jax.models.vgg import VGG
 from rum_jax.models.vgg import vgg16
-from rum_jax.models.weights import from_torch
-from rum_jax.models.weights import read_safetensors
+from rum_jax.models.torch_weights import from_torch
+from rum_jax.models.torch_weights import read_safetensors
 
 __all__ = [
-    'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'from_linen', 'from_torch',
-    'hidden_layers', 'read_safetensors', 'resnet18', 'resnet50', 'vgg16',
+    'AirBench', 'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'from_linen',
+    'from_torch', 'hidden_layers', 'read_safetensors', 'resnet18', 'resnet50',
+    'vgg16',
 ]

@@ -16,9 +16,9 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import arguments
-from rum_jax.models import grouped, normalization
-from rum_jax.models.convolution import patch_convolution
+from rum_jax import _checks
+from rum_jax.models import kernels
+from rum_jax.models.kernels import patch_convolution
 from rum_jax.types import Array, Key
 
 
@@ -36,6 +36,15 @@ def torch_uniform(key: Key, shape: Sequence[int], dtype: Any = float) -> Array:
   bound = (math.prod(shape) // shape[-1])**-0.5
   values = jax.random.uniform(key, (math.prod(shape),), dtype, -bound, bound)
   return values.reshape(shape)
+
+
+def convolved(x: Array, kernel: Array, stride: int = 1, padded: bool = True
+              ) -> Array:
+  """Convolution of `[B, H, W, C]` with `[h, w, C, D]`: `[B, H', W', D]`."""
+  how = {'stride': stride, 'padded': padded}
+  return lax.platform_dependent(
+      x, kernel, cpu=functools.partial(patch_convolution, **how),
+      default=functools.partial(kernels.grouped_convolution, **how))
 
 
 class Conv(nn.Module):
@@ -61,8 +70,8 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    arguments.check_count('size', self.size, 1)
-    arguments.check_count('stride', self.stride, 1)
+    _checks.check_count('size', self.size, 1)
+    _checks.check_count('stride', self.stride, 1)
     if self.size % 2 == 0:
       raise ValueError(f'Expected size={self.size} to be odd.')
     if not self.padded and min(x.shape[1:3]) < self.size:
@@ -70,10 +79,7 @@ class Conv(nn.Module):
                        f'found {x.shape[1]}×{x.shape[2]}.')
     kernel = self.param('kernel', self.initializer, (
         self.size, self.size, x.shape[-1], self.features))
-    how = {'stride': self.stride, 'padded': self.padded}
-    y = lax.platform_dependent(
-        x, kernel, cpu=functools.partial(patch_convolution, **how),
-        default=functools.partial(grouped.convolution, **how))
+    y = convolved(x, kernel, self.stride, self.padded)
     if self.bias:
       y += self.param('bias', nn.initializers.zeros, (self.features,))
     return y
@@ -84,23 +90,32 @@ class BatchNorm(nn.Module):
 
   Running moments follow `m ← momentum·m + (1 − momentum)·batch`, the variance
   unbiased as PyTorch has it. A batch of nothing but padding changes nothing.
+
+  Attributes:
+    momentum: of the running moments.
+    epsilon: added to the variance.
+    fixed_scale: whether the scale, 1 at the start, lies with the moments in
+      place of being a parameter.
   """
 
   momentum: float = 0.9
   epsilon: float = 1e-5
+  fixed_scale: bool = False
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
     channels, kind = x.shape[-1:], x.dtype
     x = x.astype(jnp.promote_types(kind, jnp.float32))  # Sums need digits.
-    scale = self.param('scale', nn.initializers.ones, channels)
+    scale = (self.variable('batch_stats', 'scale', jnp.ones, channels).value
+             if self.fixed_scale else
+             self.param('scale', nn.initializers.ones, channels))
     bias = self.param('bias', nn.initializers.zeros, channels)
     mean = self.variable('batch_stats', 'mean', jnp.zeros, channels)
     var = self.variable('batch_stats', 'var', jnp.ones, channels)
     if not train:
-      return normalization.scaled(
+      return kernels.scaled(
           x, mean.value, var.value + self.epsilon, scale, bias).astype(kind)
-    y, batch_mean, batch_var, count = normalization.normalised(
+    y, batch_mean, batch_var, count = kernels.normalised(
         x, scale, bias, mask, self.epsilon)
     if not self.is_initializing():
       rate = (1 - self.momentum) * (count > 0)

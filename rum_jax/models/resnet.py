@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from flax import linen as nn
 import jax
 
-from rum_jax.models import layers, pooling
+from rum_jax.models import kernels, layers
+from rum_jax.models.layers import ConvNorm
 from rum_jax.types import Array, Outputs
 
 
@@ -32,10 +33,10 @@ class Stem(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
     size, stride = (7, 2) if self.imagenet else (3, 1)
-    x = layers.ConvNorm(self.width, size, stride, name='conv1')(
+    x = ConvNorm(self.width, size, stride, name='conv1')(
         x, train=train, mask=mask)
     x = jax.nn.relu(x)
-    return pooling.overlapping_max_pool(x) if self.imagenet else x
+    return kernels.overlapping_max_pool(x) if self.imagenet else x
 
 
 class ResidualBlock(nn.Module):
@@ -61,10 +62,10 @@ class ResidualBlock(nn.Module):
     y = x
     for i, (features, size, stride) in enumerate(convolutions, 1):
       y = jax.nn.relu(y) if i > 1 else y
-      y = layers.ConvNorm(features, size, stride, name=f'conv{i}')(
+      y = ConvNorm(features, size, stride, name=f'conv{i}')(
           y, train=train, mask=mask)
     if self.stride > 1 or x.shape[-1] != y.shape[-1]:
-      x = layers.ConvNorm(y.shape[-1], 1, self.stride, name='around')(
+      x = ConvNorm(y.shape[-1], 1, self.stride, name='around')(
           x, train=train, mask=mask)
     return jax.nn.relu(x + y)
 
@@ -98,7 +99,7 @@ class ResNet(nn.Module):
         stride = 2 if i > 1 and j == 0 else 1
         x = ResidualBlock(width, stride, self.bottleneck, name=f'layer{i}_{j}')(
             x, train=train, mask=mask)
-    features = pooling.mean_pool(x)
+    features = kernels.mean_pool(x)
     head = nn.Dense(
         self.classes, kernel_init=layers.torch_uniform, name='head')
     return Outputs(head(features), features)

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from flax import linen as nn
 import jax
 
-from rum_jax.models import layers, pooling
+from rum_jax.models import kernels, layers
+from rum_jax.models.layers import BatchNorm, Conv
 from rum_jax.types import Array, Outputs
 
 
@@ -28,10 +29,10 @@ class Unit(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
-    x = layers.Conv(self.features, self.size, self.stride, self.padded,
-                    initializer=layers.torch_uniform, name='conv')(x)
+    x = Conv(self.features, self.size, self.stride, self.padded,
+             initializer=layers.torch_uniform, name='conv')(x)
     return jax.nn.relu(
-        layers.BatchNorm(name='norm')(x, train=train, mask=mask))
+        BatchNorm(name='norm')(x, train=train, mask=mask))
 
 
 class Residual(nn.Module):
@@ -66,7 +67,7 @@ class ResNet9(nn.Module):
     x = Unit(second, size=5, stride=2, name='unit2')(x, **mode)
     x = Residual(name='residual1')(x, **mode)
     x = Unit(third, name='unit3')(x, **mode)
-    x = Residual(name='residual2')(pooling.max_pool(x), **mode)
+    x = Residual(name='residual2')(kernels.max_pool(x), **mode)
     x = Unit(fourth, padded=False, name='unit4')(x, **mode)
     features = x.max(axis=(1, 2))
     head = nn.Dense(self.classes, use_bias=False, name='head',

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from flax import linen as nn
 import jax
 
-from rum_jax.models import layers, pooling
+from rum_jax.models import kernels
+from rum_jax.models.layers import BatchNorm, Conv
 from rum_jax.types import Array, Outputs
 
 
@@ -46,10 +47,10 @@ class SmallCNN(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Outputs:
     for i, width in enumerate(self.widths):
-      x = layers.Conv(width)(x)
-      x = layers.BatchNorm()(x, train=train, mask=mask)
+      x = Conv(width)(x)
+      x = BatchNorm()(x, train=train, mask=mask)
       x = jax.nn.relu(x)
       if i + 1 < len(self.widths):
-        x = pooling.max_pool(x)
-    features = pooling.mean_pool(x)
+        x = kernels.max_pool(x)
+    features = kernels.mean_pool(x)
     return Outputs(nn.Dense(self.classes)(features), features)

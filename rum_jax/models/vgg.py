@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from flax import linen as nn
 import jax
 
-from rum_jax.models import layers, pooling
+from rum_jax.models import kernels
+from rum_jax.models.layers import ConvNorm
 from rum_jax.types import Array, Outputs
 
 
@@ -43,12 +44,12 @@ class VGG(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Outputs:
     for i, (depth, width) in enumerate(zip(self.depths, self.widths), 1):
-      x = pooling.max_pool(x) if i > 1 else x
+      x = kernels.max_pool(x) if i > 1 else x
       for j in range(1, depth + 1):
-        x = layers.ConvNorm(width, bias=self.bias, name=f'conv{i}_{j}')(
+        x = ConvNorm(width, bias=self.bias, name=f'conv{i}_{j}')(
             x, train=train, mask=mask)
         x = jax.nn.relu(x)
-    x = pooling.mean_pool(x, self.pooled)
+    x = kernels.mean_pool(x, self.pooled)
     small = nn.initializers.normal(0.01)
     for i, width in enumerate(self.hidden, 1):
       x = jax.nn.relu(nn.Dense(width, kernel_init=small, name=f'hidden{i}')(x))

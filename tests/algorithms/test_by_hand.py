@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rum_jax
-from rum_jax.algorithms.scrub import contrast
+from rum_jax.algorithms._scrub import contrast
 from rum_jax.types import Batch
 
 RATE = 0.5

@@ -21,9 +21,9 @@ import pytest
 
 import rum_jax
 from rum_jax import models, plans, training
-from rum_jax.algorithms.neggrad_plus import tug
-from rum_jax.algorithms.salun import (
-    forget_gradient, released_gradient, saliency_mask)
+from rum_jax.algorithms._neggrad_plus import tug
+from rum_jax.algorithms._salun import forget_gradient, released_gradient
+from rum_jax.algorithms._salun import saliency_mask
 from rum_jax.models import layers
 from rum_jax.types import Dataset, Model, Outputs, Split, Variables
 

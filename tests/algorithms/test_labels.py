@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax.algorithms.random_label import wrong_labels
-from rum_jax.relabelling import random_labels
+from rum_jax.algorithms._random_label import wrong_labels
+from rum_jax.labels import random_labels
 from rum_jax.types import Batch, Dataset, Model, Outputs
 
 COUNT = 6000

@@ -14,9 +14,9 @@ import pytest
 
 import rum_jax
 from rum_jax import objectives, plans, trees
-from rum_jax.algorithms.l1_sparse import penalised
-from rum_jax.algorithms.salun import released_gradient
-from rum_jax.algorithms.ssd import importance
+from rum_jax.algorithms._l1_sparse import penalised
+from rum_jax.algorithms._salun import released_gradient
+from rum_jax.algorithms._ssd import importance
 from rum_jax.types import Batch
 
 TX = rum_jax.sgd(0.1, momentum=0.9, weight_decay=0.1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rum_jax
-from rum_jax.algorithms.salun import forget_gradient, saliency_mask
+from rum_jax.algorithms._salun import forget_gradient, saliency_mask
 from rum_jax.types import Split
 
 SPLIT = Split(np.arange(7, dtype=np.int32), np.arange(7, 20, dtype=np.int32))

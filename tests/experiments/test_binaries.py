@@ -8,8 +8,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from experiments import assembly, recipes, unlearn
-from rum_jax import refinement
+from experiments import unlearn
+from rum_jax import recipes
+from rum_jax.pipeline import assembly, inputs
 
 pytestmark = pytest.mark.slow
 SMALL = ('--seeds=2', '--epochs=2', '--batch_size=128')
@@ -117,7 +118,7 @@ def test_bad_files_of_rows_are_named(tmp_path, text, message):
   if text is not None:
     path.write_text(text)
   with pytest.raises((ValueError, OSError)) as error:
-    refinement.load_rows(str(path))
+    inputs.load_rows(str(path))
   assert message in str(error.value) and str(path) in str(error.value)
 
 
@@ -165,7 +166,7 @@ def test_train_says_how_good_the_originals_are(run, workdir):
 
 def test_benchmark_prices_algorithms(run, tmp_path):
   path = tmp_path / 'speed.json'
-  process = run('benchmark', '--suite=algorithms', '--networks=mlp',
+  process = run('bench.benchmark', '--suite=algorithms', '--networks=mlp',
                 '--methods=finetune,ssd', '--repeats=1', f'--json={path}')
   assert process.returncode == 0, process.stderr
   figures = json.loads(path.read_text())['figures']

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import assembly, results
+from rum_jax.pipeline import assembly
+from rum_jax.types import GROUPS
 from tests.experiments.conftest import TINY
 
 pytestmark = pytest.mark.slow
@@ -33,13 +34,13 @@ def test_it_prints_and_writes_every_table(finished, run, tmp_path):
   tables = [k for k, v in found.items() if isinstance(v, dict) and 'low' in v]
   assert tables == ['by_entanglement', 'released', 'by_memorization']
   for kind in tables:
-    assert list(found[kind]) == list(results.GROUPS)
+    assert list(found[kind]) == list(GROUPS)
     assert kind.replace('_', ' ') in process.stdout
     for figures in found[kind].values():
       assert {len(f['values']) for f in figures.values()} == {2}
       assert min(figures['es']['values']) > 0
   low, medium, high = (
-      found['by_entanglement'][g]['es']['values'] for g in results.GROUPS)
+      found['by_entanglement'][g]['es']['values'] for g in GROUPS)
   for seed, of_seed in enumerate(found['seeds']):
     scores = sorted(of_seed['es'])
     assert len(scores) == found['parts']

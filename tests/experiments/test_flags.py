@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from experiments import estimation, proxies, recipes, stages
+from rum_jax import recipes
+from rum_jax.pipeline import proxies, stages, subset_models
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +93,7 @@ def test_name_and_value_are_said(folder, tmp_path, fields, message):
   with pytest.raises((ValueError, OSError)) as error:
     setup = stages.prepare(
         recipes.Recipe(**fields), tmp_path, str(folder), None)
-    estimation.estimate(setup)
+    subset_models.estimate(setup)
   assert message in str(error.value)
 
 

@@ -9,7 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from experiments import estimation, memorize, recipes, stages
+from experiments import memorize
+from rum_jax import recipes
+from rum_jax.pipeline import stages, subset_models
 from tests.experiments import conftest
 
 pytestmark = pytest.mark.slow
@@ -163,7 +165,7 @@ def test_runs_that_do_not_fit_are_refused(
 def test_a_range_begins_where_a_segment_does(tmp_path):
   setup = stages.prepare(recipes.Recipe(), tmp_path, 'data', None)
   with pytest.raises(ValueError, match='first_model=100 to be a multiple of'):
-    estimation.ensemble(setup, 100)
+    subset_models.ensemble(setup, 100)
 
 
 def test_scores_of_others_are_used_where_their_order_is_proven(
@@ -178,9 +180,9 @@ def test_scores_of_others_are_used_where_their_order_is_proven(
     np.savez(path, tr_mem=score, tr_labels=label[order])
     mine = setup._replace(recipe=recipes.Recipe(scores=str(path)))
     if order[0] == 0:
-      got = estimation.estimate(mine)
+      got = subset_models.estimate(mine)
       np.testing.assert_array_equal(got.score, score[setup.source.row[:1438]])
       assert 'order verified' in capsys.readouterr().out
     else:
       with pytest.raises(ValueError, match='labels differ, first in row'):
-        estimation.estimate(mine)
+        subset_models.estimate(mine)

@@ -6,8 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments import proxies, recipes, results, stages
-from rum_jax import ensembles, learning_events, refinement
+from rum_jax import recipes, refinement
+from rum_jax.memorization import learning_events
+from rum_jax.pipeline import proxies, results, stages
+from rum_jax.types import GROUPS
 
 pytestmark = pytest.mark.slow
 
@@ -65,9 +67,9 @@ def test_groups_are_those_of_a_proxy_and_take_no_models(scored, tmp_path):
   with np.load(scored[0] / 'proxies.npz', allow_pickle=False) as file:
     np.testing.assert_array_equal(score, file['confidence'])
   groups, retain = stages.choose(setup, score)
-  want = refinement.by_score(score, 5, middle=None, seed=ensembles.TIES)
+  want = refinement.by_score(score, 5, middle=None, seed=refinement.TIES)
   found = results.describe_groups(
-      setup, dict(zip(results.GROUPS, groups)), retain,
+      setup, dict(zip(GROUPS, groups)), retain,
       stages.originals(setup), score)
   for rows, about in zip(want, found.values(), strict=True):
     assert about['rows'] == rows.tolist()

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax.models import (
-    convolution, grouped, layers, normalization, patches, pooling, winograd)
+from rum_jax.models import layers
+from rum_jax.models.kernels import convolution, normalization, patches, pooling
+from rum_jax.models.kernels import winograd, xla
 
 # Double precision: sums of a few hundred terms leave 13 of 16 digits, less what
 # cancels in them.
@@ -49,7 +50,7 @@ def test_patches_convolve_as_xla_does(
       lambda a, b: convolution.patch_convolution(a, b, stride, padded),
       x, kernel)
   (_, want), grads = with_gradients(
-      lambda a, b: grouped.lax_convolution(a, b, stride, padded), x, kernel)
+      lambda a, b: xla.lax_convolution(a, b, stride, padded), x, kernel)
   rows, columns = (
       -(-(n if padded else n - size + 1) // stride) for n in (height, width))
   chex.assert_shape(got, (2, rows, columns, features))
@@ -76,7 +77,7 @@ def test_every_form_convolves_by_rows_and_whole(
   got, want = (with_gradients(lambda a, b, fn=fn: fn(a, b, stride, padded),
                               *args)
                for fn in (convolution.patch_convolution,
-                          grouped.lax_convolution))
+                          xla.lax_convolution))
   chex.assert_trees_all_close(got, want, **CLOSE)
 
 
@@ -87,7 +88,7 @@ def test_a_stride_beyond_the_kernel_leaves_inputs_without_a_gradient(
   args = normal(0, 2, 9, 9, 5), normal(1, 3, 3, 5, 2)
   got, want = (with_gradients(lambda a, b, fn=fn: fn(a, b, 4), *args)
                for fn in (convolution.patch_convolution,
-                          grouped.lax_convolution))
+                          xla.lax_convolution))
   chex.assert_trees_all_close(got, want, **CLOSE)
 
 
@@ -132,7 +133,7 @@ def test_every_form_can_be_differentiated_twice_and_mapped(
                    compiler_options=QUICKLY)(x, kernels)
 
   got, want = map(curvature, (convolution.patch_convolution,
-                              grouped.lax_convolution))
+                              xla.lax_convolution))
   chex.assert_trees_all_close(got, want, rtol=1e-9, atol=1e-5)
 
 
@@ -149,7 +150,7 @@ def test_winograd_rounds_a_few_times_as_coarsely_as_a_direct_sum(float64):
   single = [a.astype(jnp.float32) for a in double]
   got, exact = (winograd.multiply(*args, ((1, 1), (1, 1)))
                 for args in (single, double))
-  direct = grouped.lax_convolution(single[0].T.swapaxes(1, 2), single[1])
+  direct = xla.lax_convolution(single[0].T.swapaxes(1, 2), single[1])
   assert got.dtype == jnp.float32
   ours, theirs = (((out - exact)**2).mean()**0.5
                   for out in (got, direct.swapaxes(1, 2).T))
@@ -185,7 +186,7 @@ def test_xlas_convolution_is_the_sum_by_hand(float64):
   x, kernel = normal(0, 1, 4, 5, 2), normal(1, 3, 3, 2, 3)
   padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
   for stride in (1, 2):
-    got = grouped.lax_convolution(x, kernel, stride)
+    got = xla.lax_convolution(x, kernel, stride)
     for i, j in np.ndindex(*got.shape[1:3]):
       seen = padded[0, stride * i:stride * i + 3, stride * j:stride * j + 3]
       np.testing.assert_allclose(
@@ -199,7 +200,7 @@ def test_convolution_layer(float64):
   kernel = variables['params']['kernel']
   chex.assert_shape(kernel, (3, 3, 3, 4))
   np.testing.assert_allclose(
-      layer.apply(variables, x), grouped.lax_convolution(x, kernel, 2),
+      layer.apply(variables, x), xla.lax_convolution(x, kernel, 2),
       rtol=1e-11, atol=1e-12)
 
 
@@ -209,7 +210,7 @@ def test_convolution_without_padding_and_with_bias(float64):
   np.testing.assert_array_equal(
       layer.init(jax.random.key(0), x)['params']['bias'], jnp.zeros(4))
   got = layer.apply({'params': {'kernel': kernel, 'bias': bias}}, x)
-  whole = grouped.lax_convolution(x, kernel)
+  whole = xla.lax_convolution(x, kernel)
   np.testing.assert_allclose(got, whole[:, 1:-1, 1:-1] + bias, **CLOSE)
 
 
@@ -260,7 +261,7 @@ def test_convolutions_of_many_models_are_those_of_each(
           for x, axis in zip(args, axes)]
   got, want = (
       jax.vmap(functools.partial(fn, stride=stride), axes)(*args)
-      for fn in (convolution.patch_convolution, grouped.lax_convolution))
+      for fn in (convolution.patch_convolution, xla.lax_convolution))
   np.testing.assert_allclose(got, want, **CLOSE)
 
 

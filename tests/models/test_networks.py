@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax import batch_norm, models, modules
-from rum_jax.models.weights import torch_shapes
+from rum_jax import batch_norm, models, subspaces
+from rum_jax.models.torch_weights import torch_shapes
 from rum_jax.types import Variables
 
 SHAPES = json.loads(
@@ -33,14 +33,17 @@ SMALL = {
     'resnet': models.ResNet(3, (1, 2), (3, 4)),
     'bottleneck': models.ResNet(3, (1, 1), (2, 2), True, True),
     'vgg': models.VGG(3, (3, 4), (1, 2), (6, 5)),
-    'resnet9': models.ResNet9(3, (2, 3, 4, 5))}
-FEATURES = {'resnet': 4, 'bottleneck': 8, 'vgg': 5, 'resnet9': 5}
+    'resnet9': models.ResNet9(3, (2, 3, 4, 5)),
+    'airbench': models.AirBench(3, (4, 5, 6))}
+FEATURES = {'resnet': 4, 'bottleneck': 8, 'vgg': 5, 'resnet9': 5, 'airbench': 6}
+SCALES = {'resnet9': 0.2, 'airbench': 1 / 9}  # Of what the head gives.
 ORDER = {
     'resnet': ('stem', 'layer1_0', 'layer2_0', 'layer2_1', 'head'),
     'bottleneck': ('stem', 'layer1_0', 'layer2_0', 'head'),
     'vgg': ('conv1_1', 'conv2_1', 'conv2_2', 'hidden1', 'hidden2', 'head'),
     'resnet9': ('unit1', 'unit2', 'residual1', 'unit3', 'residual2', 'unit4',
-                'head')}
+                'head'),
+    'airbench': ('whiten', 'group1', 'group2', 'group3', 'head')}
 SHAPE = (12, 12, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, *SHAPE), dtype=np.uint8)
 # Single precision, a dozen layers, means of six examples.
@@ -157,13 +160,15 @@ def test_every_parameter_learns_and_every_moment_moves(cpu_pass, name):
   assert outputs.logits.shape == (6, 3)
   assert outputs.features.shape == (6, FEATURES[name])
   assert all(jnp.abs(x).max() > 1e-6 for x in jax.tree.leaves(gradient))
-  for a, b in zip(*map(jax.tree.leaves, (stats, small(name)[1].stats))):
-    assert (a != b).all()
+  before = dict(jax.tree.leaves_with_path(small(name)[1].stats))
+  for path, now in jax.tree.leaves_with_path(stats):
+    moves = path[-1].key in ('mean', 'var')
+    assert ((now != before[path]) == moves).all()
 
 
 @each
 def test_modules_in_forward_order(name):
-  assert modules.forward_order(*small(name), IMAGES) == ORDER[name]
+  assert subspaces.forward_order(*small(name), IMAGES) == ORDER[name]
 
 
 @each
@@ -175,8 +180,8 @@ def test_hidden_layers_end_with_the_logits(name):
       variables, IMAGES)
   assert all(x.ndim == 2 and len(x) == len(IMAGES) for x in layers)
   assert len(layers) >= len(ORDER[name])
-  scale = 0.2 if name == 'resnet9' else 1  # It scales what its head gives.
-  np.testing.assert_allclose(scale * layers[-1], outputs.logits, **CLOSE)
+  np.testing.assert_allclose(
+      SCALES.get(name, 1) * layers[-1], outputs.logits, **CLOSE)
 
 
 def test_a_hidden_layer_by_hand():
@@ -196,7 +201,7 @@ def test_frozen_and_held(plain, name):
 
   def pair(variables):
     still = batch_norm.frozen(model)
-    moving = modules.held(model, ORDER[name][-3:])
+    moving = subspaces.held(model, ORDER[name][-3:])
     return (still.apply(variables, IMAGES, train=True),
             model.apply(variables, IMAGES, train=False),
             moving.apply(variables, IMAGES, train=True))

@@ -1,0 +1,150 @@
+"""What every algorithm costs beside the passes over data that it must make.
+
+Three kinds of pass have a price, measured on the same network in the same run:
+forward and backward, as in training; forward only, as for a teacher; and
+forward and backward for the gradient of every single example, held in memory a
+chunk at a time. WoodFisher also pays for the inner products of those gradients.
+An algorithm's ratio is its seconds over the price of what it must do; what it
+computes again to save memory is part of that. A batch has the price of a full
+one, as in an epoch of training, whose last batch is padded too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+import numpy as np
+
+from experiments.bench import timing
+import rum_jax
+from rum_jax import gradients, plans, recipes, search, training
+from rum_jax.pipeline import assembly, stages
+from rum_jax.types import Split
+
+ROUNDS = 4  # Passes over the data that a price is measured on.
+_CHUNK = 64  # Of influence: its default.
+
+
+class Work(NamedTuple):
+  """Examples passed over, and pairs of chunks multiplied."""
+
+  train: float = 0
+  predict: float = 0
+  single: float = 0
+  pairs: float = 0
+
+
+def whole(count: int, size: int) -> int:
+  """Examples in so many batches as `count` of them need."""
+  width = min(size, max(count, 1))  # As plans lay them out.
+  return plans.num_steps(count, width) * width
+
+
+def work(method: str, setting: dict[str, Any], num_forget: int,
+         num_retain: int, size: int) -> Work:
+  """What a method must do; those that move few layers pay for whole passes."""
+  forget, retain, both = (whole(n, size) for n in (
+      num_forget, num_retain, num_forget + num_retain))
+  epochs = setting.get('epochs', 1)
+  if method == 'scrub':
+    seen = setting['msteps'] * forget + epochs * retain
+    return Work(train=seen, predict=seen)
+  if method == 'bad_teacher':
+    seen = epochs * whole(num_forget + int(0.3 * num_retain), size)
+    return Work(train=seen, predict=2 * seen)
+  if method == 'influence':
+    samples = whole(min(setting['num_samples'], num_retain), _CHUNK)
+    chunks = samples // _CHUNK
+    pairs = chunks * (chunks + 1) / 2
+    # Each of two rounds projects and combines, and multiplies by A.
+    return Work(train=both + 4 * samples, pairs=pairs,
+                single=5 * samples + pairs * _CHUNK)
+  if method == 'ssd':
+    return Work(single=both + forget)
+  return Work(train={
+      'neggrad': epochs * forget, 'neggrad_plus': 2 * epochs * retain,
+      'random_label': epochs * both, 'salun': epochs * both + forget,
+  }.get(method, epochs * retain))
+
+
+def repeated(once: Callable[[jax.Array], Any], rounds: int = ROUNDS) -> Any:
+  """Runs `once` `rounds` times in a loop from which nothing can be lifted."""
+
+  def step(total, _):
+    result = once(jnp.where(total > jnp.inf, 1, 0))
+    return total + sum(x.sum() for x in jax.tree.leaves(result)), None
+
+  return lax.scan(step, jnp.zeros(()), length=rounds)[0]
+
+
+def prices(setup: stages.Setup, rows: jax.Array) -> list[timing.Call]:
+  """Calls that do `ROUNDS` passes of each kind, and `ROUNDS` products."""
+  recipe, model, data = setup.recipe, setup.model, setup.dataset
+  key, size = jax.random.key(0), recipe.batch_size
+  variables = model.init(key)
+  tx = rum_jax.sgd(recipe.learning_rate, momentum=recipe.momentum,
+                   weight_decay=recipe.weight_decay)
+  train = rum_jax.retrain(model, tx, epochs=ROUNDS, batch_size=size)
+
+  def predict(variables, data):
+    return repeated(lambda zero: training.predict(
+        model, variables, data.image[rows + zero], size).logits)
+
+  def single(variables, data):
+    batches, _ = gradients.in_batches(rows, _CHUNK)
+
+    def totals(batch):
+      held = lax.optimization_barrier(
+          gradients.per_example(model, variables, data, batch))
+      return jax.tree.map(lambda x: x.sum(0), held)
+
+    return repeated(lambda zero: lax.map(totals, batches + zero))
+
+  def product(stack):
+    return repeated(lambda zero: gradients.inner(
+        stack, jax.tree.map(lambda x: x + zero, stack)))
+
+  stack = gradients.per_example(model, variables, data, rows[:_CHUNK])
+  split = Split(rows[:0], rows)
+  return [timing.compiled(*x)[0] for x in (
+      (lambda key, data, split: train(key, None, data, split),
+       key, data, split),
+      (predict, variables, data), (single, variables, data), (product, stack))]
+
+
+def measure(setup: stages.Setup, network: str, repeats: int
+            ) -> list[dict[str, Any]]:
+  """One row an algorithm; all of them and all prices are taken in turn."""
+  n, forget = setup.source.num_train, setup.recipe.forget
+  rows = jnp.asarray(np.random.default_rng(0).permutation(n), jnp.int32)
+  split, key = Split(rows[:forget], rows[forget:]), jax.random.key(1)
+  variables, methods = setup.model.init(key), setup.recipe.method_names
+  settings = [search.draw(*recipes.SPACES[m], 1, 0)[0] for m in methods]
+  programs = [timing.compiled(
+      assembly.build(setup.recipe, setup.model, method, setting),
+      key, variables, setup.dataset, split)
+              for method, setting in zip(methods, settings)]
+  calls, compilations = zip(*programs)
+  seconds = timing.medians([*prices(setup, rows), *calls], repeats)
+  size = setup.recipe.batch_size
+  full = whole(n, size)
+  each = np.array(seconds[:4]) / ROUNDS / [full, full, whole(n, _CHUNK), 1]
+  print(f'{network}: {1e6 * each[0]:.1f} µs an example to train on, '
+        f'{1e6 * each[1]:.1f} to predict, {1e6 * each[2]:.1f} with a gradient '
+        'of its own')
+  found = []
+  for method, setting, mine, compilation in zip(
+      methods, settings, seconds[4:], compilations):
+    must = np.dot(work(method, setting, forget, n - forget, size), each)
+    found.append({
+        'network': network, 'method': method, 'seconds': mine,
+        'compile_seconds': compilation, 'epochs': mine / (full * each[0]),
+        'of_its_passes': mine / must})
+    print('{network:4} {method:13} {seconds:8.4f} s = {epochs:6.2f} epochs of '
+          'training = {of_its_passes:5.2f} times its passes; compiled in '
+          '{compile_seconds:.1f} s'.format(**found[-1]))
+  return found

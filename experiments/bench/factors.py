@@ -1,0 +1,66 @@
+"""The two factors at the size of CIFAR, against a plain NumPy form of each.
+
+Memorization as in Feldman and Zhang's released code: correctness and membership
+as booleans `[M, N]`, multiplied and summed, which gives the scores alone. ES as
+one would write it: for each set the features of both sides, one after the
+other. Ours counts packed bits, with standard errors and both halves of the
+models, and takes all sets in one pass. Everything on one core.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.bench import timing
+from rum_jax import entanglement, memorization
+
+_MODELS, _EXAMPLES, _FEATURES, _SETS, _FORGET = 2000, 50_000, 512, 100, 3000
+
+
+def _mean_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+  return (values * where).sum(0) / np.maximum(where.sum(0), 1e-10)
+
+
+def _one_score(x: np.ndarray, rows: np.ndarray) -> float:
+  kept = np.ones(len(x), bool)
+  kept[rows] = False
+  parts = x[rows], x[kept]
+  means = [part.mean(0) for part in parts]
+  middle = np.concatenate(parts).mean(0)
+  inner = sum(((part - mean)**2).sum(1).mean()
+              for part, mean in zip(parts, means))
+  return 2 * inner / sum(((mean - middle)**2).sum() for mean in means)
+
+
+def measure(repeats: int) -> list[dict[str, Any]]:
+  """A row for each factor, both ways measured in turn."""
+  rng = np.random.default_rng(0)
+  inside = rng.random((_MODELS, _EXAMPLES), np.float32) < 0.7
+  right = rng.random((_MODELS, _EXAMPLES), np.float32) < 0.8
+  bits = memorization.pack(right), memorization.pack(inside)
+  x = rng.normal(1, 1, (_EXAMPLES, _FEATURES)).astype(np.float32)
+  sets = np.stack([rng.permutation(_EXAMPLES)[:_FORGET] for _ in range(_SETS)])
+  scores = jax.jit(entanglement.entanglement_scores)
+  found = []
+
+  def compare(factor: str, ours: timing.Call, plain: timing.Call) -> None:
+    with timing.one_core():
+      mine, other = timing.medians([ours, plain], repeats)
+    found.append({'factor': factor, 'seconds': mine, 'plain_seconds': other,
+                  'times_as_fast': other / mine})
+    print('{factor:44} {seconds:7.3f} s, NumPy {plain_seconds:7.3f} s: '
+          '{times_as_fast:5.1f} times as fast'.format(**found[-1]), flush=True)
+
+  compare(
+      f'memorization, {_EXAMPLES:,} × {_MODELS:,}',
+      lambda: (memorization.estimate(*bits, _EXAMPLES),
+               memorization.halves(*bits, _EXAMPLES)),
+      lambda: _mean_where(right, inside) - _mean_where(right, ~inside))
+  compare(
+      f'ES of {_SETS} sets, {_EXAMPLES:,} × {_FEATURES}',
+      lambda: jax.block_until_ready(scores(x, sets)),
+      lambda: [_one_score(x, rows) for rows in sets])
+  return found

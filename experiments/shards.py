@@ -1,0 +1,109 @@
+"""Trains memorization models of a published data set, a few at a time.
+
+  python -m experiments.shards --shards=DIR \
+    --flagfile=experiments/flags/cifar10_memorization.flags
+  python -m experiments.shards --first_model=64 ...  # On another machine.
+
+Every few models become a small file; `rum_jax.memorization.shards` says what it
+holds. Stopped, it goes on where it was. Files of other machines may be copied
+into the folder at any time. `--models` is the number of the last model plus 1.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+from absl import flags
+import jax
+import numpy as np
+
+from rum_jax import memorization, recipes
+from rum_jax.commands import app
+from rum_jax.memorization import shards
+from rum_jax.pipeline import fitting, stages, subset_models
+from rum_jax.pipeline.progress import Progress
+from rum_jax.storage import artefacts, hosts
+from rum_jax.types import Dataset
+
+FOLDER = flags.DEFINE_string(
+    'shards', None, 'Folder of the files.', required=True)
+FIRST = flags.DEFINE_integer(
+    'first_model', 0, 'The first model.', lower_bound=0)
+EACH = flags.DEFINE_integer(
+    'each', 2, 'Models in a file.', lower_bound=1)
+
+_PUBLISHED = {'validation': 0.0, 'examples': 0, 'corrupt': 0.0,
+              'held_out': 'test'}
+_TRAINING = ('precision', 'epochs', 'batch_size', 'augment', 'learning_rate',
+             'milestones', 'schedule', 'momentum', 'nesterov', 'bias_rate',
+             'weight_decay')
+
+
+def identity_of(setup: stages.Setup) -> dict[str, Any]:
+  """The identity of a shard of this recipe.
+
+  Raises:
+    ValueError: if the recipe does not train on all published examples.
+  """
+  recipe, source = setup.recipe, setup.source
+  for name, value in _PUBLISHED.items():
+    found = getattr(recipe, name)
+    if found != value:
+      raise ValueError(f'Expected {name}={found} to be {value}: shards are of '
+                       'all published examples.')
+  parts = [Dataset(*(np.asarray(x)[rows] for x in source.dataset))
+           for rows in (source.train, source.test)]
+  return shards.identity(
+      *parts, {'name': recipe.network, **recipe.channels},
+      {name: getattr(recipe, name) for name in _TRAINING},
+      {'rule': 'fold_in(key(seed), number), split, permutation',
+       'share': recipe.subset, 'seed': recipe.first_seed})
+
+
+def trained(setup: stages.Setup, identity: dict[str, Any], first: int,
+            count: int) -> shards.Shard:
+  """Trains models `first` to `first + count − 1`."""
+  whole = {**identity, 'first': first, 'count': count}
+  place = artefacts.place(setup.root, f'models/{first:05d}', whole)
+  place.parent.mkdir(parents=True, exist_ok=True)
+  seen, notes = subset_models.trained(setup, place, whole, first, count)
+  seen = jax.tree.map(np.asarray, seen)
+  level = np.round(seen.level * (shards.LEVELS / memorization.LEVELS))
+  return shards.Shard(
+      identity, first, *(memorization.pack(x) for x in (
+          seen.inside, seen.correct, seen.held_out)), level.astype(np.uint8),
+      {**notes, 'device': f'{jax.device_count()} × {hosts.device_name()}',
+       'fit': [float(r[i].mean()) for r, i in zip(seen.correct, seen.inside)],
+       'held_out': seen.held_out.mean(1).tolist()})
+
+
+def main() -> None:
+  setup = app.begin('shards_', forgets=False)
+  folder, identity = pathlib.Path(FOLDER.value), identity_of(setup)
+  there = set()
+  for path in sorted(folder.glob('models-*.npz')):
+    shard = shards.merged([path], identity)
+    there |= set(range(shard.first, shard.first + shard.models))
+  todo = [(first, min(EACH.value, setup.recipe.models - first))
+          for first in range(FIRST.value, setup.recipe.models, EACH.value)]
+  todo = [(first, count) for first, count in todo
+          if not there & set(range(first, first + count))]
+  print(f'{len(there)} models are in {folder}; {sum(c for _, c in todo)} are '
+        'to be trained.', flush=True)
+  progress = Progress('memorization models', len(todo)) if todo else None
+  for first, count in todo:
+    shard = trained(setup, identity, first, count)
+    path = shards.write(folder, shard)
+    whole = {**identity, 'first': first, 'count': count}
+    fitting.forget_states(
+        artefacts.place(setup.root, f'models/{first:05d}', whole))
+    progress.step(f'{path.name}: right about '
+                  f'{np.mean(shard.notes["fit"]):.2%} of their subsets and '
+                  f'{np.mean(shard.notes["held_out"]):.2%} held out, '
+                  f'{shard.notes["seconds"]:.0f} s')
+
+
+if __name__ == '__main__':
+  app.define(recipes.Recipe(corrupt=0.0))
+  app.run(main)

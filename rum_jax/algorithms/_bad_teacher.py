@@ -1,0 +1,101 @@
+"""Learn from a good teacher what to keep and from a bad one what to forget.
+
+`temperature² · KL(teacher ‖ student)` over the forget set and a random share of
+the retain set, mixed. The good teacher, for the retain set, is the network at
+the start; the bad one, for the forget set, a network that has learnt nothing.
+Both are frozen and in evaluation mode.
+
+The released code leaves `temperature²` out, and its mean runs over the K
+classes as well as over the examples, which divides the loss by K.
+
+References:
+  Chundawat et al., Can bad teaching induce forgetting? Unlearning in deep
+  networks using an incompetent teacher, 2023.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rum_jax import _checks, losses, plans, training
+from rum_jax.types import (
+    Array, Augment, Batch, Dataset, Info, Key, Model, Objective, PyTree, Split,
+    Unlearner, Variables)
+
+
+def bad_teacher(
+    model: Model,
+    tx: optax.GradientTransformation,
+    *,
+    temperature: float = 1.0,
+    retain_share: float = 0.3,
+    released: bool = False,
+    epochs: int = 1,
+    batch_size: int = 256,
+    steps: int | None = None,
+    augment: Augment | None = None,
+) -> Unlearner:
+  """`KL(good ‖ student)` on retain, `KL(bad ‖ student)` on forget.
+
+  Args:
+    model: the network.
+    tx: the optimiser; the paper: Adam, learning rate 1e-4.
+    temperature: of both teachers and the student, above 0.
+    retain_share: share of the retain set that is looked at, in `[0, 1]`, drawn
+      once; it decides a shape, so it cannot be traced.
+    released: whether to scale the loss as the released code does.
+    epochs: passes over both sets.
+    batch_size: examples a step.
+    steps: if given, the length of the run in steps instead of epochs.
+    augment: `(key, images) -> images`; teachers and student see the same.
+
+  Returns:
+    An unlearner.
+
+  Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `_checks.check_run`.
+    ValueError: if a hyper-parameter is out of range.
+  """
+  _checks.check_model(model)
+  _checks.check_range('temperature', temperature, 0, open_low=True)
+  _checks.check_range('retain_share', retain_share, 0, 1)
+  training.check_fit(tx, epochs, steps)
+  draw = plans.over_both(batch_size)
+
+  @_checks.checked
+  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+              ) -> tuple[Variables, Info]:
+    key_bad, key_share, key_fit = jax.random.split(key, 3)
+    count = int(retain_share * split.retain.shape[0])
+    some = jax.random.permutation(key_share, split.retain)[:count]
+    return training.fit(
+        key_fit, variables, dataset, split._replace(retain=some),
+        objective=taught(model, variables, model.init(key_bad), temperature,
+                         released, augment),
+        tx=tx, draw=draw, epochs=epochs, steps=steps)
+
+  return unlearn
+
+
+def taught(model: Model, good: Variables, bad: Variables, temperature: float,
+           released: bool = False, augment: Augment | None = None) -> Objective:
+  """Distillation from `bad` where the row is to be forgotten, else `good`."""
+
+  def objective(params: PyTree, stats: PyTree, batch: Batch, key: Key
+                ) -> tuple[Array, PyTree]:
+    images = augment(key, batch.image) if augment else batch.image
+    student, stats = model.apply(
+        Variables(params, stats), images, train=True, mask=batch.weight)
+    teachers = [model.apply(v, images, train=False)[0].logits
+                for v in (bad, good)]
+    target = jnp.where(batch.forget[:, None], *teachers)
+    kl = losses.distillation(student.logits, target, temperature)
+    loss = losses.weighted_mean(kl, batch.weight)
+    if released:
+      loss = loss / (student.logits.shape[-1] * temperature**2)
+    return loss, stats
+
+  return objective

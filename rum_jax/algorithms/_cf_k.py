@@ -1,0 +1,72 @@
+"""Catastrophically forget in the last k layers: fine-tune them alone.
+
+`CE(retain)` over the parameters of the last `k` top-level modules; every other
+parameter, and every other module's batch-norm moments, stay bit-identical.
+Which modules are last is read off the forward pass (`rum_jax.subspaces`), not
+off their names. Nothing is computed backward below the first module that moves.
+
+SCRUB's released code, where this baseline is found, fine-tunes the last block
+of a ResNet without the classifier after it, and lets all running moments
+follow.
+
+References:
+  Goel et al., Towards adversarial evaluations for inexact machine unlearning,
+  2022.
+"""
+
+from __future__ import annotations
+
+import optax
+
+from rum_jax import _checks, objectives, plans, subspaces, training
+from rum_jax.types import (
+    Augment, Dataset, Info, Key, Model, Split, Unlearner, Variables)
+
+
+def cf_k(
+    model: Model,
+    tx: optax.GradientTransformation,
+    *,
+    k: int = 1,
+    epochs: int = 10,
+    batch_size: int = 256,
+    steps: int | None = None,
+    augment: Augment | None = None,
+) -> Unlearner:
+  """`CE(retain)` over the last `k` top-level modules.
+
+  Args:
+    model: the network; its parameters are a dict of modules.
+    tx: the optimiser; SCRUB's comparison: SGD, learning rate 0.01.
+    k: number of modules that move, counted from the logits; 1 is the last
+      linear layer.
+    epochs: passes over the retain set.
+    batch_size: examples a step.
+    steps: if given, the length of the run in steps instead of epochs.
+    augment: `(key, images) -> images`.
+
+  Returns:
+    An unlearner.
+
+  Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `_checks.check_run`.
+    ValueError: if a hyper-parameter is out of range or, when called, if the
+      network has fewer than `k` modules.
+  """
+  _checks.check_model(model)
+  _checks.check_count('k', k, 1)
+  training.check_fit(tx, epochs, steps)
+  draw = plans.over_retain(batch_size)
+
+  @_checks.checked
+  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+              ) -> tuple[Variables, Info]:
+    names = subspaces.last(model, variables, dataset.image[:1], k)
+    return training.fit(
+        key, variables, dataset, split,
+        objective=objectives.supervised(subspaces.held(model, names), augment),
+        tx=subspaces.gated(tx, variables.params, names), draw=draw,
+        epochs=epochs, steps=steps)
+
+  return unlearn

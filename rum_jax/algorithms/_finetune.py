@@ -1,0 +1,47 @@
+"""Fine-tune on the retain set and hope that the rest is forgotten.
+
+The released code keeps the learning rate constant (its milestones lie beyond
+the run); so does any recipe of ours that says so.
+
+References:
+  Golatkar, Achille and Soatto, Eternal sunshine of the spotless net, 2020.
+"""
+
+from __future__ import annotations
+
+import optax
+
+from rum_jax import objectives, plans, training
+from rum_jax.types import Augment, Model, Unlearner
+
+
+def finetune(
+    model: Model,
+    tx: optax.GradientTransformation,
+    *,
+    epochs: int = 10,
+    batch_size: int = 256,
+    steps: int | None = None,
+    augment: Augment | None = None,
+) -> Unlearner:
+  """`CE(retain)` from the original variables.
+
+  Args:
+    model: the network.
+    tx: the optimiser; the paper: SGD, learning rate 0.01.
+    epochs: passes over the retain set.
+    batch_size: examples a step.
+    steps: if given, the length of the run in steps instead of epochs.
+    augment: `(key, images) -> images`.
+
+  Returns:
+    An unlearner.
+
+  Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `_checks.check_run`.
+    ValueError: if `epochs`, `steps` or `batch_size` is out of range.
+  """
+  return training.descent(
+      objectives.supervised(model, augment), tx, plans.over_retain(batch_size),
+      epochs=epochs, steps=steps)

@@ -1,0 +1,90 @@
+r"""Fine-tune on the retain set under an L1 penalty that fades out.
+
+`CE(retain) + alpha · (1 − progress) · ‖theta‖₁`: sparser networks forget more
+easily.
+
+The released code lowers the penalty once an epoch, `alpha · (1 − e / E)`; here
+it falls every step, and the two agree at the first step of each epoch. So the
+last epoch of the released code still has a penalty of `alpha / E`, ours next to
+none.
+
+References:
+  Jia et al., Model sparsity can simplify machine unlearning, 2023.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rum_jax import _checks, objectives, plans, training, trees
+from rum_jax.types import (
+    Array, Augment, Batch, Key, Model, Objective, PyTree, Unlearner, Variables)
+
+
+def l1_sparse(
+    model: Model,
+    tx: optax.GradientTransformation,
+    *,
+    alpha: float = 5e-4,
+    released: bool = False,
+    epochs: int = 10,
+    batch_size: int = 256,
+    steps: int | None = None,
+    augment: Augment | None = None,
+    threshold: float = 1e-3,
+) -> Unlearner:
+  """`CE(retain) + alpha · (1 − progress) · ‖theta‖₁`.
+
+  Args:
+    model: the network.
+    tx: the optimiser; the paper: SGD, learning rate 0.01.
+    alpha: weight of the penalty at the first step, at least 0.
+    released: whether the penalty falls once an epoch, as in the released code;
+      then the budget must be in epochs.
+    epochs: passes over the retain set.
+    batch_size: examples a step.
+    steps: if given, the length of the run in steps instead of epochs.
+    augment: `(key, images) -> images`.
+    threshold: parameters smaller than this count as zero in what is reported.
+
+  Returns:
+    An unlearner; `info.probes['sparsity']` `[E]` is the share of parameters
+    below `threshold` after each epoch.
+
+  Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `_checks.check_run`.
+    ValueError: if a hyper-parameter is out of range.
+  """
+  _checks.check_range('alpha', alpha, 0)
+  _checks.check_range('threshold', threshold, 0)
+  if released and steps is not None:
+    raise ValueError(f'Expected steps={steps} to be None, since the released '
+                     'penalty is counted in epochs.')
+  return training.descent(
+      penalised(objectives.supervised(model, augment), alpha,
+                epochs if released else None), tx,
+      plans.over_retain(batch_size), epochs=epochs, steps=steps,
+      probe=lambda variables: {'sparsity': sparsity(variables, threshold)})
+
+
+def penalised(objective: Objective, alpha: float, epochs: int | None = None
+              ) -> Objective:
+  """Adds an L1 penalty that fades each step or, given `epochs`, each epoch."""
+
+  def with_penalty(params: PyTree, stats: PyTree, batch: Batch, key: Key
+                   ) -> tuple[Array, PyTree]:
+    loss, stats = objective(params, stats, batch, key)
+    done = batch.epoch / epochs if epochs else batch.progress
+    return loss + alpha * (1 - done) * trees.l1_norm(params), stats
+
+  return with_penalty
+
+
+def sparsity(variables: Variables, threshold: float) -> Array:
+  """Share of the parameters whose absolute value is below `threshold`."""
+  leaves = jax.tree.leaves(variables.params)
+  small = sum((jnp.abs(x) < threshold).sum() for x in leaves)
+  return small / trees.size(variables.params)

@@ -1,0 +1,60 @@
+"""Train from scratch on the retain set: the oracle, and plain training too.
+
+With a split that retains everything this trains the original model; with a
+random subset it trains one of the models that estimate memorization.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import optax
+
+from rum_jax import objectives, plans, training
+from rum_jax.types import (
+    Augment, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+
+
+def retrain(
+    model: Model,
+    tx: optax.GradientTransformation,
+    *,
+    epochs: int = 30,
+    batch_size: int = 256,
+    steps: int | None = None,
+    augment: Augment | None = None,
+    probe: Callable[[Variables], PyTree] | None = None,
+) -> Unlearner:
+  """Cross-entropy on the retain set from a fresh initialisation.
+
+  Args:
+    model: the network.
+    tx: the optimiser of the original training; the paper: SGD, momentum 0.9,
+      learning rate 0.1 with cosine decay, weight decay 5e-4.
+    epochs: passes over the retain set.
+    batch_size: examples a step.
+    steps: if given, the length of the run in steps instead of epochs.
+    augment: `(key, images) -> images`.
+    probe: called with the variables after each epoch.
+
+  Returns:
+    An unlearner that does not look at the variables it is given.
+
+  Raises:
+    TypeError: if `model` or `tx` is of another type; when called, as
+      `_checks.check_run`.
+    ValueError: if `epochs`, `steps` or `batch_size` is out of range.
+  """
+  train = training.descent(
+      objectives.supervised(model, augment), tx, plans.over_retain(batch_size),
+      epochs=epochs, steps=steps, probe=probe)
+
+  def unlearn(key: Key, variables: Variables | None, dataset: Dataset,
+              split: Split) -> tuple[Variables, Info]:
+    del variables
+    key_init, key_train = jax.random.split(key)
+    return train(key_train, training.fresh(
+        key_init, model, dataset, split.retain), dataset, split)
+
+  return unlearn

@@ -1,0 +1,215 @@
+"""What all binaries share: flags, one-line errors, devices, the workdir."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import fcntl
+import os
+import pathlib
+import shlex
+import sys
+import typing
+import warnings
+
+from absl import app
+from absl import flags
+from absl import logging
+import jax
+
+from rum_jax import recipes
+from rum_jax.pipeline import stages
+from rum_jax.pipeline.programs import Programs
+from rum_jax.storage import artefacts, hosts
+
+FLAGS = flags.FLAGS
+_DEFINE = {'str': flags.DEFINE_string, 'int': flags.DEFINE_integer,
+           'float': flags.DEFINE_float, 'bool': flags.DEFINE_bool}
+
+_PATIENCE = 30  # Seconds until a process is given up by the others.
+
+
+def define(default: recipes.Recipe) -> None:
+  """Defines a flag for every field of the recipe, and those of speed."""
+  for field in dataclasses.fields(default):
+    _DEFINE[field.type](field.name, getattr(default, field.name),
+                        field.metadata['help'])
+  flags.DEFINE_string(
+      'chunk', 'auto', 'Runs at a time on a GPU or TPU, or auto for as many as '
+      'fit in its memory; speed only.')
+  flags.DEFINE_integer(
+      'devices_per_run', 1, 'Devices that share the batches of a run, in all '
+      'stages: where there are fewer runs than devices, or activations do not '
+      'fit in one; speed, and the rounding of sums.', lower_bound=1)
+  flags.DEFINE_string(
+      'workdir', None, 'Where to write; default runs/<recipe>-<hash>.')
+  flags.DEFINE_string('data_dir', 'data', 'Where data sets lie.')
+  flags.DEFINE_string(
+      'coordinator', '', 'HOST:PORT of the first of several processes that do '
+      'this job together in one workdir, or auto where SLURM, MPI, Kubernetes '
+      'or a TPU slice says; empty for a process alone.')
+  flags.DEFINE_integer('processes', None, 'How many they are, if not auto.')
+  flags.DEFINE_integer('process', None, 'Number of this one, the first is 0.')
+  flags.DEFINE_bool('traceback', False, 'Show where an error came from.')
+  flags.DEFINE_string(
+      'compilation_cache', os.path.expanduser('~/.cache/rum_jax'),
+      'Where compiled programs are kept; empty for nowhere.')
+  _help_of_all(sys.argv[0])
+
+
+def _help_of_all(main_module: str) -> None:
+  """Lists the flags of this module under `--help` of the binary."""
+  for flag in FLAGS.get_flags_for_module(__name__):
+    FLAGS.register_key_flag_for_module(main_module, flag)
+
+
+def recipe() -> recipes.Recipe:
+  """The recipe that the flags give."""
+  names = [field.name for field in dataclasses.fields(recipes.Recipe)]
+  return recipes.Recipe(**{name: FLAGS[name].value for name in names})
+
+
+def run(main: Callable[[], None]) -> typing.NoReturn:
+  """Parses the flags and runs `main`; an error is one line and exit code 1."""
+
+  def parse(argv: Sequence[str]) -> Sequence[str]:
+    try:
+      rest = FLAGS(argv)
+    except flags.Error as error:
+      _fail(2, str(error))
+    if len(rest) > 1:
+      _fail(2, f'Expected flags only, found {rest[1]!r}.')
+    return rest
+
+  def guarded(argv: Sequence[str]) -> None:
+    del argv
+    logging.set_verbosity(logging.WARNING)
+    warnings.showwarning = lambda message, *_, **__: print(
+        f'Warning: {message}', file=sys.stderr)
+    warnings.filterwarnings('ignore', category=DeprecationWarning)
+    try:
+      start_devices()
+      main()
+    except (ValueError, OSError) as error:
+      if FLAGS.traceback:
+        raise
+      _fail(1, str(error))
+    except KeyboardInterrupt:
+      _fail(130, 'Interrupted; run the same command again to go on.')
+
+  app.run(guarded, flags_parser=parse)
+
+
+def _fail(code: int, message: str) -> typing.NoReturn:
+  print(f'Error: {" ".join(message.split())}', file=sys.stderr, flush=True)
+  if jax.distributed.is_initialized():
+    os._exit(code)  # Not to wait for the others, who notice that we are gone.
+  sys.exit(code)
+
+
+def start_devices() -> None:
+  """One CPU device a core, single-threaded each; the compilation cache on.
+
+  Small networks hardly use a second core, so runs are spread over them; with
+  one thread each (but for large products, whose bits do not depend on it),
+  results do not depend on the number of cores.
+  """
+  chunk()  # Refuses a bad one before anything starts.
+  extra = '--xla_cpu_multi_thread_eigen=false'
+  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {extra}'
+  jax.config.update('jax_num_cpu_devices', _cores())
+  if FLAGS.compilation_cache:
+    jax.config.update('jax_compilation_cache_dir', FLAGS.compilation_cache)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+  numbered = FLAGS.coordinator not in ('', 'auto')
+  if {FLAGS.processes is None, FLAGS.process is None} != {not numbered}:
+    raise ValueError(f'Expected coordinator={FLAGS.coordinator} to come with '
+                     f'{"" if numbered else "neither "}processes '
+                     f'{"and" if numbered else "nor"} process.')
+  if FLAGS.coordinator:
+    join(numbered)
+
+
+def join(numbered: bool) -> None:
+  """Makes one machine of several processes; the first of them prints."""
+  known = FLAGS.coordinator, FLAGS.processes, FLAGS.process
+  try:
+    jax.distributed.initialize(
+        *(known if numbered else ()), heartbeat_timeout_seconds=_PATIENCE,
+        shutdown_timeout_seconds=_PATIENCE)
+  except (ValueError, RuntimeError) as error:
+    raise ValueError(
+        f'Cannot join coordinator={FLAGS.coordinator}: {error}') from error
+  if not hosts.first():
+    sys.stdout = open(os.devnull, 'w')
+
+
+def _cores() -> int:
+  """Cores that this process may use, where the system tells."""
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def chunk() -> int | None:
+  """The runs at a time that the flag gives, `None` for auto."""
+  if FLAGS.chunk == 'auto':
+    return None
+  if not FLAGS.chunk.isdecimal() or not int(FLAGS.chunk):
+    raise ValueError(f'Expected chunk={FLAGS.chunk} to be auto or a whole '
+                     'number of at least 1.')
+  return int(FLAGS.chunk)
+
+
+def _claim(root: pathlib.Path) -> None:
+  try:
+    root.mkdir(parents=True, exist_ok=True)
+    handle = os.open(root / '.lock', os.O_CREAT | os.O_RDWR)
+  except OSError as error:
+    raise OSError(
+        f'Cannot write to workdir={root}: {error.strerror}.') from error
+  try:
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Till we die.
+  except OSError:
+    raise OSError(f'Another run is using workdir={root}.') from None
+
+
+def settings(recipe: recipes.Recipe) -> dict[str, typing.Any]:
+  """`recipes.tuned`; the command that its error names has our `--data_dir`."""
+  data = FLAGS.data_dir
+  return recipes.tuned(
+      recipe, f' --data_dir={shlex.quote(data)}' if data != 'data' else '')
+
+
+def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
+          ) -> stages.Setup:
+  """Claims the workdir that the flags give and loads their recipe's data.
+
+  Args:
+    prefix: of the default workdir's name, `runs/<prefix><recipe>-<hash>`.
+    forgets: whether the recipe's forget set is used.
+    tuned: whether its methods must have tuned settings.
+
+  Raises:
+    OSError: if the workdir cannot be written, or another run is in it.
+  """
+  default = recipe()
+  root = pathlib.Path(FLAGS.workdir or artefacts.place(
+      pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
+      dataclasses.asdict(default)))
+  setup = stages.prepare(
+      default, root, FLAGS.data_dir,
+      Programs(chunk(), FLAGS.devices_per_run), forgets)
+  if tuned:  # Fails now, not after an hour of training.
+    settings(default)
+  if hosts.first():
+    _claim(root)
+  hosts.wait(f'{root} is claimed')
+  if not root.exists():
+    raise OSError(f'Process {jax.process_index()} does not see workdir={root}: '
+                  'all processes must share one.')
+  source = setup.source
+  print(f'{source.name}: {source.num_train} training and {len(source.test)} '
+        f'{default.held_out} examples, {len(setup.corrupted)} training labels '
+        f'made wrong. Writing to {root}.', flush=True)
+  return setup

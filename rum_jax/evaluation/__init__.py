@@ -1,0 +1,39 @@
+"""How close unlearned models are to retrained ones: metrics, attacks, rows."""
+
+from __future__ import annotations
+
+from rum_jax.evaluation import factors, judge, membership, metrics, results
+from rum_jax.evaluation import statistics
+from rum_jax.evaluation.judge import Behaviour
+from rum_jax.evaluation.judge import behaviour
+from rum_jax.evaluation.judge import compare
+from rum_jax.evaluation.judge import diverged
+from rum_jax.evaluation.judge import finite
+from rum_jax.evaluation.judge import Subsets
+from rum_jax.evaluation.membership import balanced
+from rum_jax.evaluation.membership import svc_attack
+from rum_jax.evaluation.membership import threshold_attack
+from rum_jax.evaluation.membership import true_confidence
+from rum_jax.evaluation.metrics import accuracy
+from rum_jax.evaluation.metrics import grouped_tug_of_war
+from rum_jax.evaluation.metrics import tug_of_war
+from rum_jax.evaluation.results import best
+from rum_jax.evaluation.results import differences
+from rum_jax.evaluation.results import FIGURES
+from rum_jax.evaluation.results import of_oracle
+from rum_jax.evaluation.results import references
+from rum_jax.evaluation.results import row
+from rum_jax.evaluation.statistics import confidence_interval
+from rum_jax.evaluation.statistics import Interval
+from rum_jax.evaluation.statistics import paired
+from rum_jax.evaluation.statistics import rank_correlation
+from rum_jax.evaluation.statistics import summary
+
+__all__ = [
+    'Behaviour', 'FIGURES', 'Interval', 'Subsets', 'accuracy', 'balanced',
+    'behaviour', 'best', 'compare', 'confidence_interval', 'differences',
+    'diverged', 'factors', 'finite', 'grouped_tug_of_war', 'judge',
+    'membership', 'metrics', 'of_oracle', 'paired', 'rank_correlation',
+    'references', 'results', 'row', 'statistics', 'summary', 'svc_attack',
+    'threshold_attack', 'true_confidence', 'tug_of_war',
+]

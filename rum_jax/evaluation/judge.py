@@ -1,0 +1,129 @@
+"""What models do, and how far that is from what retrained models do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from rum_jax.evaluation import membership, metrics
+from rum_jax.types import Array
+
+
+class Subsets(NamedTuple):
+  """Whom the figures are about, as rows of all examples.
+
+  Attributes:
+    groups: G arrays of rows, together the forget set.
+    retain: `[R]` rows.
+    test: `[n]` rows that no model trained on.
+  """
+
+  groups: tuple[np.ndarray, ...]
+  retain: np.ndarray
+  test: np.ndarray
+
+  @property
+  def forget(self) -> np.ndarray:
+    return np.concatenate(self.groups)
+
+
+class Behaviour(NamedTuple):
+  """What S models do; every figure in `[0, 1]`, NaN where a run diverged.
+
+  Attributes:
+    forget: `[S]` accuracy on the forget set.
+    groups: `[S, G]` accuracy on each of its groups.
+    retain: `[S]` accuracy on the retain set.
+    test: `[S]` accuracy on the test set.
+    mia: `[S]` share of the forget set that the attack takes for non-members.
+  """
+
+  forget: np.ndarray
+  groups: np.ndarray
+  retain: np.ndarray
+  test: np.ndarray
+  mia: np.ndarray
+
+
+def behaviour(logits: Array, labels: Array, subsets: Subsets,
+              seed: int = 0) -> Behaviour:
+  """Accuracies and the SVC attack of S models.
+
+  Args:
+    logits: `[S, N, K]` in evaluation mode.
+    labels: `[N]` that the models were trained on.
+    subsets: whom to look at.
+    seed: of the attack's draw of members.
+
+  Returns:
+    The figures of each model.
+  """
+  confidence = np.asarray(membership.true_confidence(logits, labels))
+
+  def accuracy(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(metrics.accuracy(logits, labels, rows), np.float64)
+
+  mia = [membership.svc_attack(
+      c[subsets.retain], c[subsets.test], c[subsets.forget], seed=seed)
+         for c in confidence]
+  return Behaviour(
+      forget=accuracy(subsets.forget),
+      groups=np.stack([accuracy(g) for g in subsets.groups], axis=-1),
+      retain=accuracy(subsets.retain), test=accuracy(subsets.test),
+      mia=np.asarray(mia))
+
+
+def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
+  """The paper's figures, one a seed.
+
+  Args:
+    unlearned: S models.
+    oracle: S retrained models, paired with them.
+
+  Returns:
+    `tow`, `tow_by_group`, `tow_mia`, `mia_gap`, `forget_accuracy`,
+    `retain_accuracy`, `test_accuracy`, each `[S]`, and `group_accuracy`
+    `[S, G]`.
+  """
+  gaps = Behaviour(*(u - o for u, o in zip(unlearned, oracle)))
+  war = lambda forget: metrics.tug_of_war(forget, gaps.retain, gaps.test)
+  by_group = metrics.grouped_tug_of_war(
+      jnp.asarray(gaps.groups), gaps.retain, gaps.test)
+  return {
+      'tow': np.asarray(war(gaps.forget)),
+      'tow_by_group': np.asarray(by_group),
+      'tow_mia': np.asarray(war(gaps.mia)),
+      'mia_gap': np.abs(gaps.mia),
+      'forget_accuracy': unlearned.forget,
+      'retain_accuracy': unlearned.retain,
+      'test_accuracy': unlearned.test,
+      'group_accuracy': unlearned.groups,
+  }
+
+
+def finite(logits: np.ndarray) -> np.ndarray:
+  """`[S, N, K]` to `[S]`: whether a model says anything at all."""
+  return np.isfinite(logits).all(axis=(1, 2))
+
+
+def diverged(losses: Sequence[np.ndarray], sound: np.ndarray
+             ) -> list[tuple[int, int]]:
+  """Run and first stage of every run that is not finite.
+
+  A loss is taken before its step, and some methods have none: what the models
+  say in the end tells of the last stage.
+
+  Args:
+    losses: of each stage, `[S, T]`.
+    sound: `[S]`, whether the outputs of the last stage's models are.
+
+  Returns:
+    `(run, stage)`, both from 0.
+  """
+  broken = np.stack([~np.isfinite(x).all(axis=1) for x in losses], axis=1)
+  broken[:, -1] |= ~sound
+  return [(int(s), int(broken[s].argmax()))
+          for s in np.flatnonzero(broken.any(axis=1))]

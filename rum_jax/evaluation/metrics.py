@@ -1,0 +1,77 @@
+"""Accuracies and what the paper makes of them: Tug-of-War and its variants."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from rum_jax import _checks
+from rum_jax.types import Array
+
+
+@jax.jit
+def accuracy(logits: Array, labels: Array, index: Array) -> Array:
+  """Share of the examples in `index` whose largest logit is the label's.
+
+  Args:
+    logits: `[..., N, K]`; leading axes such as seeds are kept.
+    labels: `[N]` int32.
+    index: `[n]` int32 rows.
+
+  Returns:
+    `[...]` in `[0, 1]`; NaN where a run diverged, since NaN logits have no
+    largest one.
+
+  Raises:
+    TypeError: if `index` is no array of whole numbers.
+    ValueError: if there is not one label for each example.
+  """
+  _checks.check_whole('index', index, 'np.flatnonzero of a mask')
+  if logits.shape[-2:-1] != labels.shape:
+    raise ValueError('Expected a label for each of the logits [..., N, K], '
+                     f'found shapes {logits.shape} and {labels.shape}.')
+  rows = jnp.take(logits, index, axis=-2)
+  hit = rows.argmax(axis=-1) == jnp.take(labels, index)
+  finite = jnp.isfinite(rows).all(axis=(-2, -1))
+  return jnp.where(finite, hit.mean(axis=-1), jnp.nan)
+
+
+def tug_of_war(forget_gap: Array, retain_gap: Array, test_gap: Array) -> Array:
+  """ToW: `(1 − |Δforget|)(1 − |Δretain|)(1 − |Δtest|)`.
+
+  Each gap is the difference, unlearned minus retrained, of a figure in
+  `[0, 1]`. With accuracies this is ToW; with the attack's score as the forget
+  term it is ToW-MIA.
+
+  Args:
+    forget_gap: `[...]` in `[-1, 1]`.
+    retain_gap: likewise.
+    test_gap: likewise.
+
+  Returns:
+    `[...]` in `[0, 1]`; 1 is indistinguishable from retraining.
+
+  References:
+    Zhao et al., What makes unlearning hard and what to do about it, 2024.
+  """
+  gaps = jnp.stack(jnp.broadcast_arrays(forget_gap, retain_gap, test_gap))
+  return (1 - jnp.abs(gaps)).prod(axis=0)
+
+
+def grouped_tug_of_war(group_gaps: Array, retain_gap: Array, test_gap: Array
+                       ) -> Array:
+  """ToW whose forget term is the mean over groups of `1 − |gap|`.
+
+  Pooled forget accuracy can be hit with the wrong examples: too low on one
+  group and too high on another cancel. Here they do not.
+
+  Args:
+    group_gaps: `[..., G]` gaps of forget accuracy, one a group.
+    retain_gap: `[...]`.
+    test_gap: `[...]`.
+
+  Returns:
+    `[...]` in `[0, 1]`; never above `tug_of_war` of groups of equal size.
+  """
+  mean_gap = jnp.abs(group_gaps).mean(axis=-1)
+  return tug_of_war(mean_gap, retain_gap, test_gap)

@@ -1,0 +1,247 @@
+"""Memorization: how much worse a label is predicted when its example is absent.
+
+`mem(i) = P[f(xᵢ) = yᵢ | i in training] − P[f(xᵢ) = yᵢ | i absent]`, estimated
+from many models, each trained on a random subset of the data. The estimand is
+that of training on the subset's share of the data, not on all of it.
+
+Beside it stands the same difference of the mean *softmax probability* of the
+label: another estimand, close to the first, and of lower variance, since a
+probability says more of a model than whether it was right. Name the one used.
+
+References:
+  Feldman and Zhang, What neural networks memorize and why, 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rum_jax import _checks, training
+from rum_jax.types import Array, Dataset, Key, Model, Variables
+
+LEVELS = 4095  # Squares of 256 such probabilities add up within uint32.
+_BYTE = 255
+
+
+class Seen(NamedTuple):
+  """What one model trained on a subset says.
+
+  Attributes:
+    correct: `[N]` bool, whether it is right about each training example.
+    inside: `[N]` bool, whether it trained on it.
+    level: `[N]` uint16, the label's probability in steps of `1 / LEVELS`.
+    held_out: `[n]` bool, whether it is right about each of the others.
+  """
+
+  correct: Array
+  inside: Array
+  level: Array
+  held_out: Array
+
+
+class Sums(NamedTuple):
+  """Values of models added up, in whole numbers: exact in any order.
+
+  Attributes:
+    models: `[..., 2, N]` models that did not (0) and that did (1) train on
+      each example.
+    first: `[..., 2, N]` sum of their values.
+    second: `[..., 2, N]` sum of the squares.
+  """
+
+  models: np.ndarray
+  first: np.ndarray
+  second: np.ndarray
+
+
+def random_subset(key: Key, num_examples: int, fraction: float) -> Array:
+  """The training subset of one model: `[round(fraction · N)]` int32 rows.
+
+  Args:
+    key: consumed; one key a model, so that models can be added later.
+    num_examples: N.
+    fraction: share of the examples, in `(0, 1)`.
+
+  Returns:
+    Sorted rows, no two equal.
+
+  Raises:
+    ValueError: if the subset is empty or everything.
+  """
+  _checks.check_range('fraction', fraction, 0, 1)
+  size = round(fraction * num_examples)
+  if not 0 < size < num_examples:
+    raise ValueError(
+        f'Expected fraction={fraction} of num_examples={num_examples} to be '
+        f'more than none and fewer than all, found {size}.')
+  chosen = jax.random.permutation(key, num_examples)[:size]
+  return jnp.sort(chosen).astype(jnp.int32)
+
+
+def membership(subset: Array, num_examples: int) -> Array:
+  """`[n]` rows to `[N]` bool: who is in the subset."""
+  return jnp.zeros((num_examples,), bool).at[subset].set(True)
+
+
+def seen(model: Model, num_train: int, variables: Variables, subset: Array,
+         dataset: Dataset) -> Seen:
+  """What a model that trained on a subset says.
+
+  Args:
+    model: the network.
+    num_train: N; the first N examples train, the other n are held out.
+    variables: of the trained model.
+    subset: `[m]` rows that it trained on.
+    dataset: all N + n examples.
+  """
+  logits = training.predict(model, variables, dataset.image).logits
+  # The largest of NaN is class 0: a model that diverged is right about nobody.
+  fine = jnp.isfinite(logits).all(-1)
+  right = fine & (logits.argmax(-1) == dataset.label)
+  p = jax.nn.softmax(logits[:num_train])
+  p = p[jnp.arange(num_train), dataset.label[:num_train]]
+  p = jnp.where(fine[:num_train], p, 0)
+  return Seen(right[:num_train], membership(subset, num_train),
+              jnp.round(p * LEVELS).astype(jnp.uint16), right[num_train:])
+
+
+def pack(bits: np.ndarray) -> np.ndarray:
+  """`[M, N]` bool to `[M, ceil(N / 8)]` uint8."""
+  return np.packbits(np.asarray(bits), axis=-1)
+
+
+def unpack(packed: np.ndarray, num_examples: int) -> np.ndarray:
+  """The inverse of `pack`."""
+  return np.unpackbits(packed, axis=-1, count=num_examples).astype(bool)
+
+
+def tally(correct: np.ndarray, inside: np.ndarray, num_examples: int,
+          block: int = 64) -> Sums:
+  """Adds packed bits up; arguments as those of `estimate`."""
+  _checks.check_range('block', block, 1, _BYTE)
+  width = -(-num_examples // 8)
+  if correct.shape != inside.shape or correct.shape[1] != width:
+    raise ValueError(
+        f'Expected bits of shape [M, {width}] for num_examples={num_examples}, '
+        f'found correct {correct.shape} and inside {inside.shape}.')
+  counts = np.zeros((3, num_examples), np.int64)
+  for first in range(0, len(correct), block):
+    right, member = (x[first:first + block] for x in (correct, inside))
+    for total, bits in zip(counts, (member, right & member, right)):
+      total += np.unpackbits(bits, axis=1, count=num_examples).sum(
+          0, dtype=np.uint8)  # Up to 255 ones fit: several times int64's speed.
+  members, right_in, right = counts
+  value = np.stack([right - right_in, right_in])
+  return Sums(np.stack([len(correct) - members, members]), value, value)
+
+
+def add_up(level: np.ndarray, inside: np.ndarray) -> Sums:
+  """Adds the probabilities of up to 256 models up.
+
+  Args:
+    level: `[M, N]` whole numbers in `[0, LEVELS]`.
+    inside: `[M, N]` bool.
+
+  Returns:
+    Sums of uint32, which files can hold in place of the `[M, N]` probabilities.
+
+  Raises:
+    ValueError: if there are more than 256 models.
+  """
+  _checks.check_range('models', len(level), 0, 256)
+  level, inside = np.asarray(level, np.uint32), np.asarray(inside)
+  sides = [(~inside).astype(np.uint32), inside.astype(np.uint32)]
+  return Sums(*(
+      np.stack([(x * side).sum(0, dtype=np.uint32) for side in sides])
+      for x in (np.ones_like(level), level, level * level)))
+
+
+def join(parts: Sequence[Sums]) -> Sums:
+  """The sums of all models from those of some and of others, in int64."""
+  total = [np.zeros(x.shape, np.int64) for x in parts[0]]
+  for part in parts:
+    for x, y in zip(total, part):
+      x += y
+  return Sums(*total)
+
+
+def from_sums(sums: Sums, unit: int = 1) -> Memorization:
+  """Scores and their standard errors from sums.
+
+  Args:
+    sums: arrays `[2, N]`.
+    unit: the value that counts as 1: 1 for bits, `LEVELS` for probabilities.
+
+  Returns:
+    Scores, and their standard errors `√(s²/n + t²/m)`, with the unbiased
+    variances s² over the n models in and t² over the m models out.
+  """
+  n, first, second = (np.asarray(x, np.int64) for x in sums)
+  with np.errstate(divide='ignore', invalid='ignore'):
+    mean = first / n / unit
+    spread = (n * second - first * first) / (n * n * (n - 1)) / unit**2
+  variance = np.where(n > 1, spread, np.nan)
+  return Memorization(
+      score=mean[1] - mean[0], standard_error=np.sqrt(variance.sum(0)),
+      models_in=n[1], models_out=n[0])
+
+
+def estimate(correct: np.ndarray, inside: np.ndarray, num_examples: int,
+             block: int = 64) -> Memorization:
+  """Feldman and Zhang's estimator from packed bits.
+
+  Args:
+    correct: `[M, ceil(N / 8)]` uint8 from `pack`: whether each model is right.
+    inside: likewise: whether each model trained on the example.
+    num_examples: N.
+    block: models unpacked at a time, so that memory does not grow with M; at
+      most 255.
+
+  Returns:
+    Scores, and their standard errors
+    `√(p(1−p)/(n−1) + q(1−q)/(m−1))` with p of the n models in, q of m out.
+
+  Raises:
+    ValueError: if the shapes of the bits differ or do not fit N.
+  """
+  return from_sums(tally(correct, inside, num_examples, block))
+
+
+def halves(correct: np.ndarray, inside: np.ndarray, num_examples: int
+           ) -> tuple[Memorization, Memorization]:
+  """Two estimates that share no model: of the even and of the odd ones."""
+  even, odd = (estimate(correct[i::2], inside[i::2], num_examples)
+               for i in (0, 1))
+  return even, odd
+
+
+def estimate_probability(sums: Sums) -> Memorization:
+  """The difference of mean softmax probabilities.
+
+  Args:
+    sums: of `add_up`, `[..., 2, N]`; leading axes are added up.
+  """
+  whole = (x.reshape(-1, *x.shape[-2:]).sum(0) for x in sums)
+  return from_sums(Sums(*whole), LEVELS)
+
+
+class Memorization(NamedTuple):
+  """Scores of all examples in original order.
+
+  Attributes:
+    score: `[N]` in `[-1, 1]`; NaN where an example was never in or never out.
+    standard_error: `[N]` of the score; NaN where fewer than two models were in
+      or out.
+    models_in: `[N]` number of models that trained on the example.
+    models_out: `[N]` number of models that did not.
+  """
+
+  score: np.ndarray
+  standard_error: np.ndarray
+  models_in: np.ndarray
+  models_out: np.ndarray

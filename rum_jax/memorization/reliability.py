@@ -1,0 +1,284 @@
+"""Reliability: how far the scores and groups of one estimate are those of all.
+
+Two estimates that share no model are compared. Ranks agree long before groups
+do: the medium group, a narrow band around 0.5, is what takes many models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy  # Its parts are imported when they are first used.
+
+from rum_jax import evaluation, refinement, trees
+from rum_jax.memorization import ensemble, estimator
+from rum_jax.memorization.ensemble import Ensemble
+from rum_jax.memorization.estimator import Memorization
+from rum_jax.types import GROUPS
+
+Choose = Callable[[np.ndarray, int, int], Sequence[np.ndarray]]
+
+
+class Reliability(NamedTuple):
+  """How well the two halves of M models agree.
+
+  Attributes:
+    models: M, both halves together.
+    spearman: rank correlation of the halves.
+    corrected: that of two estimates with M models each, by Spearman-Brown.
+    low: share of the low group that both halves choose, with M/2 models each.
+    medium: likewise of the medium group.
+    high: likewise of the high group.
+  """
+
+  models: int
+  spearman: float
+  corrected: float
+  low: float
+  medium: float
+  high: float
+
+
+class Recommendation(NamedTuple):
+  """How many models two runs need for their medium groups to overlap enough.
+
+  Attributes:
+    models: in each run; NaN where the curve does not say.
+    lowest: end of the range that the true number may lie in.
+    highest: the other end.
+    measured: whether the target was reached, not extrapolated to.
+  """
+
+  models: float
+  lowest: float
+  highest: float
+  measured: bool
+
+
+def spearman_brown(correlation: float) -> float:
+  """Reliability of all models from the correlation of their two halves.
+
+  References:
+    Spearman, Correlation calculated from faulty data, 1910; Brown, Some
+    experimental results in the correlation of mental abilities, 1910.
+  """
+  if correlation == -1:
+    return -math.inf
+  return 2 * correlation / (1 + correlation)
+
+
+def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose,
+             choose_second: Choose | None = None
+             ) -> tuple[float, float, float]:
+  """Share of the low, medium and high groups that two estimates both choose.
+
+  Args:
+    first: `[N]` scores of one estimate.
+    second: `[N]` scores of the other.
+    size: of each group.
+    choose: `(scores, size, *, seed)` to the three groups, ties broken by seed:
+      `refinement.by_score`. Each estimate has a seed of its own, so that what
+      ties decide counts as chance.
+    choose_second: likewise for `second`, where it is chosen in another way.
+
+  Returns:
+    Shares, over the examples that both have a score for; NaN where three groups
+    do not fit in them.
+  """
+  both = np.isfinite(first) & np.isfinite(second)
+  if 3 * size > both.sum():
+    return (math.nan,) * 3
+  chosen = zip(choose(first[both], size, seed=0),
+               (choose_second or choose)(second[both], size, seed=1))
+  low, medium, high = (len(np.intersect1d(a, b)) / size for a, b in chosen)
+  return low, medium, high
+
+
+def split_half(first: np.ndarray, second: np.ndarray, models: int, size: int,
+               choose: Choose) -> Reliability:
+  """Compares the scores `[N]` of the two halves of the models."""
+  r = evaluation.rank_correlation(first, second)
+  return Reliability(models, r, spearman_brown(r),
+                     *overlaps(first, second, size, choose))
+
+
+def prefixes(models: int, start: int = 50) -> list[int]:
+  """The M of a convergence curve: `start`, doubled while it lasts, and all."""
+  counts = []
+  while start < models:
+    counts.append(start)
+    start *= 2
+  return [*counts, models]
+
+
+def convergence(halves: Callable[[int], tuple[np.ndarray, np.ndarray]],
+                models: int, size: int, choose: Choose) -> list[Reliability]:
+  """Reliability of the first 50, 100, 200 … models and of all of them.
+
+  Args:
+    halves: M to the scores `[N]` of the two halves of the first M models.
+    models: all of them.
+    size: of each group.
+    choose: as for `overlaps`.
+  """
+  return [split_half(*halves(m), m, size, choose) for m in prefixes(models)]
+
+
+def band_overlap(width: np.ndarray) -> np.ndarray:
+  """Share of a narrow band that two noisy estimates both put into it.
+
+  Examples lie evenly about the band and each estimate errs normally, so the
+  two differ by a normal d, and `E[max(0, 1 − |d| / band)]` of those that the
+  first puts into the band are put there by the second.
+
+  Args:
+    width: of the band, in standard deviations of the difference; it grows as
+      the root of the number of models.
+
+  Returns:
+    The share: `2Φ(w) − 1 − 2(φ(0) − φ(w)) / w`.
+  """
+  gap = scipy.stats.norm.pdf(0) - scipy.stats.norm.pdf(width)
+  return 2 * scipy.stats.norm.cdf(width) - 1 - 2 * gap / width
+
+
+def recommend(curve: Sequence[Reliability], target: float, size: int
+              ) -> Recommendation:
+  """How many models two runs need to share `target` of their medium groups.
+
+  A point of the curve with M models measures two runs of M/2. The smallest of
+  these M/2 from which on the target is reached is the answer, between it and
+  the one before it. Where none is, `band_overlap(c √(M/2))` is fitted and
+  extrapolated: the mean of `log c` over the points, weighted by their binomial
+  errors. The 95 % range takes the scatter of the points or the error of the
+  best one, whichever is larger, as that of the mean, since the points share
+  models. It does not cover scores that are uneven about 0.5 at a scale finer
+  than the curve has seen.
+
+  Args:
+    curve: M ascending.
+    target: share in `(0, 1)`.
+    size: of the group.
+
+  Raises:
+    ValueError: if `target` is not in `(0, 1)`.
+  """
+  if not 0 < target < 1:
+    raise ValueError(f'Expected target={target} in (0, 1).')
+  points = [(p.models // 2, p.medium) for p in curve
+            if math.isfinite(p.medium)]
+  failing = [i for i, (_, share) in enumerate(points) if share < target]
+  after = failing[-1] + 1 if failing else 0
+  if after < len(points):
+    enough = points[after][0]
+    return Recommendation(
+        enough, points[after - 1][0] if after else 0, enough, True)
+  if not points:
+    return Recommendation(math.nan, 0, math.inf, False)
+  rate, error = _fit(points, size)
+  wanted, last = 2 * (math.log(_width(target)) - rate), points[-1][0]
+  models, lowest, highest = (
+      max(last, math.ceil(math.exp(wanted + 2 * t * error)))
+      for t in (0, -1.96, 1.96))
+  return Recommendation(models, lowest, highest, False)
+
+
+def sentence(found: Recommendation, target: float) -> str:
+  """What a recommendation says, in words."""
+  aim = f'For two runs to share {target:.0%} of their medium groups, '
+  if found.measured:
+    return (f'{aim}{found.models} models in each are enough, as measured '
+            f'(and {found.lowest} are not).' if found.lowest else
+            f'{aim}{found.models} models in each are enough, as measured.')
+  if math.isnan(found.models):
+    return f'{aim}more models are needed than can be told from these.'
+  return (f'{aim}about {found.models} models in each may be needed '
+          f'({found.lowest} to {found.highest}), extrapolated.')
+
+
+def _width(overlap: float) -> float:
+  """The inverse of `band_overlap`."""
+  return math.exp(scipy.optimize.brentq(
+      lambda x: band_overlap(math.exp(x)) - overlap, -20, 20))
+
+
+def _fit(points: Sequence[tuple[int, float]], size: int) -> tuple[float, float]:
+  """`log c` and its standard error."""
+  rates, errors = [], []
+  for models, overlap in points:
+    # Half an example more and half less, for shares of 0 and 1.
+    share = (overlap * size + 0.5) / (size + 1)
+    width = _width(share)
+    gap = scipy.stats.norm.pdf(0) - scipy.stats.norm.pdf(width)
+    rates.append(math.log(width / math.sqrt(models)))
+    errors.append(math.sqrt(share * (1 - share) / size) * width / (2 * gap))
+  mean = np.average(rates, weights=1 / np.square(errors))
+  scatter = np.std(rates, ddof=1) if len(rates) > 1 else 0.0
+  return float(mean), float(max(scatter, min(errors)))
+
+
+def report(models: Ensemble, num_examples: int, size: int, target: float
+           ) -> dict[str, Any]:
+  """How far the estimates can be relied on, as JSON values.
+
+  Args:
+    models: the ensemble.
+    num_examples: N.
+    size: of the low, the medium and the high group.
+    target: share of the medium group that two runs should agree on.
+  """
+  def halves(m: int) -> list[np.ndarray]:
+    return [half.score for half in estimator.halves(
+        models.correct[:m], models.inside[:m], num_examples)]
+
+  count = len(models.correct)
+  curve = convergence(halves, count, size, refinement.by_score)
+  other = [estimator.estimate_probability(trees.take(models.sums, i)).score
+           for i in (0, 1)]
+  agreements = {
+      'correctness': curve[-1],
+      'probability': split_half(
+          *other, count, size, refinement.by_score)}
+  advice = recommend(curve, target, size)
+  return {
+      **{name: {**summary(x), 'split_half': agreements[name]._asdict()}
+         for name, x in ensemble.estimates(models, num_examples).items()},
+      'fit': ensemble.fit(models), 'group_size': size,
+      'convergence': [x._asdict() for x in curve],
+      'recommendation': {
+          **advice._asdict(), 'target': target, 'group': 'medium',
+          'sentence': sentence(advice, target)}}
+
+
+def agreement(score: np.ndarray, other: np.ndarray, size: int
+              ) -> dict[str, float]:
+  """How far an estimate agrees with scores of others, as JSON values.
+
+  Args:
+    score: `[N]`; NaN where an example has none.
+    other: `[N]` of the same examples.
+    size: of the low, the medium and the high group.
+
+  Returns:
+    `spearman`, and for each group the share of the one that is in the other;
+    random groups share `size / N`, which is `chance`.
+  """
+  shared = overlaps(score, other, size, refinement.by_score)
+  return {'spearman': evaluation.rank_correlation(score, other),
+          **dict(zip(GROUPS, shared)), 'chance': size / len(score)}
+
+
+def summary(scores: Memorization) -> dict[str, Any]:
+  """Quantiles and mean standard error, over the examples that have a score."""
+  known = np.isfinite(scores.score)
+  quantiles = (0.05, 0.25, 0.5, 0.75, 0.95)
+  found = (np.quantile(scores.score[known], quantiles) if known.any()
+           else np.full(len(quantiles), np.nan))
+  error = scores.standard_error[np.isfinite(scores.standard_error)]
+  return {
+      'quantiles': {str(q): float(v) for q, v in zip(quantiles, found)},
+      'mean_standard_error': float(error.mean()) if len(error) else np.nan,
+      'examples': len(known), 'without_score': int((~known).sum())}

@@ -1,0 +1,220 @@
+"""Memorization models of one data set, kept in small files that any run merges.
+
+A shard holds what a few models, numbered one after the other, say of every
+example. What decides their answers is the shard's identity: the number of this
+format, the hash of the published data, the network, the training settings and
+the rule that draws a model's subset. The version of this package and the names
+of its modules are not part of it. So shards that were made on other days and on
+other machines, some of them GPUs, belong together.
+
+A shard is an `.npz` file of these arrays, for `m` models, N training and n
+held-out examples in their published order:
+
+| name | shape and type | holds |
+|---|---|---|
+| `identity` | `[]` string | the identity, as JSON |
+| `first` | `[]` int64 | number of the first model |
+| `inside` | `[m, ⌈N / 8⌉]` uint8 | packed bits: who trained on whom |
+| `correct` | `[m, ⌈N / 8⌉]` uint8 | packed bits: who is right about whom |
+| `held_out` | `[m, ⌈n / 8⌉]` uint8 | the same, of the held-out examples |
+| `level` | `[m, N]` uint8 | the label's probability, in steps of 1 / 31 |
+| `notes` | `[]` string | seconds and device, as JSON |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+import hashlib
+import json
+import pathlib
+from typing import Any, NamedTuple
+import zipfile
+import zlib
+
+import numpy as np
+
+from rum_jax.storage import files
+from rum_jax.types import Dataset
+
+FORMAT = 1
+LEVELS = 31  # A probability takes five bits, or less once compressed.
+_BITS = ('inside', 'correct', 'held_out')
+
+
+class Shard(NamedTuple):
+  """What models `first` to `first + m − 1` say.
+
+  Attributes:
+    identity: what decides their answers, as JSON values.
+    first: number of the first model.
+    inside: `[m, ⌈N / 8⌉]` packed bits, who trained on whom.
+    correct: `[m, ⌈N / 8⌉]` packed bits, who is right about whom.
+    held_out: `[m, ⌈n / 8⌉]` packed bits of the held-out examples.
+    level: `[m, N]` uint8, the label's probability in steps of `1 / LEVELS`.
+    notes: seconds, device and the like, as JSON values.
+  """
+
+  identity: dict[str, Any]
+  first: int
+  inside: np.ndarray
+  correct: np.ndarray
+  held_out: np.ndarray
+  level: np.ndarray
+  notes: dict[str, Any]
+
+  @property
+  def models(self) -> int:
+    return len(self.inside)
+
+
+def published_hash(dataset: Dataset) -> str:
+  """SHA-256 of images and labels, whatever type the labels are kept in.
+
+  Args:
+    dataset: all examples of a published part, in their published order.
+  """
+  sha = hashlib.sha256()
+  sha.update(np.ascontiguousarray(dataset.image, np.uint8).tobytes())
+  sha.update(np.ascontiguousarray(dataset.label, '<i4').tobytes())
+  return sha.hexdigest()
+
+
+def identity(train: Dataset, held_out: Dataset, network: Mapping[str, Any],
+             training: Mapping[str, Any], subset: Mapping[str, Any]
+             ) -> dict[str, Any]:
+  """What decides the answers of a model of a given number.
+
+  Args:
+    train: the published training examples.
+    held_out: the published test examples.
+    network: its name and settings, as JSON values.
+    training: optimiser, schedule and precision, as JSON values.
+    subset: the rule that draws the subset of each model, as JSON values.
+  """
+  parts = {'format': FORMAT,
+           'data': {'train': published_hash(train),
+                    'held_out': published_hash(held_out),
+                    'examples': [len(train.label), len(held_out.label)]},
+           'network': dict(network), 'training': dict(training),
+           'subset': dict(subset)}
+  return json.loads(json.dumps(parts))  # As a reader finds it.
+
+
+def path_of(folder: pathlib.Path, first: int, models: int) -> pathlib.Path:
+  """Where models `first` to `first + models − 1` lie."""
+  return folder / f'models-{first:05d}-{first + models - 1:05d}.npz'
+
+
+def write(folder: pathlib.Path, shard: Shard) -> pathlib.Path:
+  """Writes a shard, all of it or nothing; returns its path.
+
+  Raises:
+    OSError: if it cannot be written.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  path = path_of(folder, shard.first, shard.models)
+  arrays = {name: getattr(shard, name) for name in (*_BITS, 'level')}
+  files.write_arrays(path, {
+      'identity': np.str_(json.dumps(shard.identity)),
+      'notes': np.str_(json.dumps(shard.notes)),
+      'first': np.int64(shard.first), **arrays})
+  return path
+
+
+def read(path: pathlib.Path) -> Shard:
+  """Reads a shard.
+
+  Raises:
+    OSError: if the file cannot be read.
+    ValueError: naming the file and the fault, if it is no shard, not all of
+      one, or of another format.
+  """
+  try:
+    with np.load(path, allow_pickle=False) as data:
+      shard = Shard(json.loads(str(data['identity'])), int(data['first']),
+                    *(data[name] for name in (*_BITS, 'level')),
+                    json.loads(str(data['notes'])))
+    _check(shard)
+  except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile,
+          zlib.error) as error:
+    raise ValueError(f'{path} is not a whole shard of memorization models: '
+                     f'{error}') from error
+  return shard
+
+
+def _check(shard: Shard) -> None:
+  found = shard.identity.get('format')
+  if found != FORMAT:
+    raise ValueError(f'Expected format={FORMAT}, found {found}.')
+  n, held_out = shard.identity['data']['examples']
+  m = len(shard.level)
+  for name, width in (('inside', -(-n // 8)), ('correct', -(-n // 8)),
+                      ('held_out', -(-held_out // 8)), ('level', n)):
+    x = getattr(shard, name)
+    if x.shape != (m, width) or x.dtype != np.uint8 or not m:
+      raise ValueError(f'Expected {name} of shape ({m}, {width}) and type '
+                       f'uint8, found {x.shape} and {x.dtype}.')
+  if shard.first < 0 or shard.level.max() > LEVELS:
+    raise ValueError(f'Expected first={shard.first} of at least 0, and levels '
+                     f'up to {LEVELS}, found {shard.level.max()}.')
+
+
+def merged(paths: Iterable[pathlib.Path],
+           wanted: Mapping[str, Any] | None = None) -> Shard:
+  """All models of several files as one shard, in ascending order.
+
+  Args:
+    paths: of the files, in any order.
+    wanted: the identity that all must have; by default that of the first.
+
+  Returns:
+    The models; `notes` holds those of every file under `parts`.
+
+  Raises:
+    ValueError: naming the files and the value, if there is none, if one is
+      damaged or of another identity, or if their ranges overlap or leave a gap.
+  """
+  paths = sorted(map(pathlib.Path, paths))
+  if not paths:
+    raise ValueError('Expected shards to merge, found none.')
+  found = sorted(((read(path), path) for path in paths),
+                 key=lambda pair: pair[0].first)
+  wanted = dict(wanted or found[0][0].identity)
+  for shard, path in found:
+    name = different(wanted, shard.identity)
+    if name:
+      raise ValueError(
+          f'Expected {path} to be of {name}={_value(wanted, name)}, found '
+          f'{_value(shard.identity, name)}: these models do not belong to the '
+          'others.')
+  for (one, here), (other, there) in zip(found, found[1:]):
+    end = one.first + one.models
+    if other.first != end:
+      fault = ('are there twice' if other.first < end else
+               'are missing between them')
+      low, high = sorted((other.first, end))
+      raise ValueError(f'Expected {here} and {there} to follow each other: '
+                       f'models {low} to {high - 1} {fault}.')
+  arrays = (np.concatenate([getattr(shard, name) for shard, _ in found])
+            for name in (*_BITS, 'level'))
+  parts = [{'models': shard.models, **shard.notes} for shard, _ in found]
+  return Shard(wanted, found[0][0].first, *arrays, {'parts': parts})
+
+
+def different(one: Mapping[str, Any], other: Mapping[str, Any],
+              above: str = '') -> str:
+  """Dotted name of the first value that differs, '' where none does."""
+  for name in [*one, *(x for x in other if x not in one)]:
+    a, b = one.get(name), other.get(name)
+    if a == b:
+      continue
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+      return different(a, b, f'{above}{name}.')
+    return f'{above}{name}'
+  return ''
+
+
+def _value(tree: Mapping[str, Any], name: str) -> Any:
+  for part in name.split('.'):
+    tree = tree.get(part, 'nothing') if isinstance(tree, Mapping) else tree
+  return tree

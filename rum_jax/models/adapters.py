@@ -1,0 +1,207 @@
+"""The seam between Flax Linen and the rest: a module becomes a `Model`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import functools
+import inspect
+from typing import Any
+import warnings
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from rum_jax import _checks
+from rum_jax.models.layers import BatchNorm
+from rum_jax.types import (
+    Array, Dataset, Key, Model, Outputs, PyTree, Variables)
+
+_ENOUGH = 5000  # Images from which a module computes its statistics.
+
+
+def from_linen(
+    module: nn.Module,
+    image_shape: Sequence[int],
+    *,
+    mean: Sequence[float] = (0.0,),
+    std: Sequence[float] = (1.0,),
+    precision: jnp.dtype | None = None,
+) -> Model:
+  """Adapts a Linen module to `Model`.
+
+  Args:
+    module: called as `module(images, train=..., mask=...)` with float images
+      `[B, H, W, C]`; returns `Outputs`.
+    image_shape: `(H, W, C)`.
+    mean: of every channel, in units of the full range; images arrive as
+      uint8, are divided by 255, then normalised inside the model.
+    std: likewise.
+    precision: of products and activations, such as `jnp.bfloat16`. Parameters
+      and batch-norm keep theirs; logits and features are widened to it, with
+      the digits that the last product left them. By default nothing changes.
+
+  Returns:
+    The pure functions. A module with a method `from_images(images) -> dict` has
+    these entries of its statistics computed from (up to 5,000 of) the images
+    that it is about to train on.
+
+  Raises:
+    ValueError: if `image_shape` does not have three entries, an `std` is not
+      positive, or there is neither one value nor one a channel; when
+      initialised or called, if images, logits or features have another shape.
+    TypeError: if it is no module, or takes other arguments; when initialised
+      or called, if it returns anything else.
+
+  Warns:
+    UserWarning: when called for training, of a batch-norm that is not given the
+      mask, and so counts padding as examples.
+  """
+  normalise = _normaliser(image_shape, mean, std)
+  _check_call(module)
+
+  def init(key: Key) -> Variables:
+    blank = jnp.zeros((1, *image_shape), jnp.uint8)
+    outputs, tree = module.init_with_output(
+        key, normalise(blank), train=False, mask=None)
+    _check_outputs(module, outputs, 1)
+    return Variables(tree['params'], tree.get('batch_stats', {}))
+
+  def apply(variables: Variables, images: Array, *, train: bool,
+            mask: Array | None = None) -> tuple[Outputs, PyTree]:
+    if images.shape[1:] != tuple(image_shape):
+      raise ValueError(f'Expected images of shape {tuple(image_shape)}, found '
+                       f'{images.shape[1:]}.')
+    params, x = variables.params, normalise(images)
+    kind = jax.tree.leaves(params)[0].dtype
+    if precision is not None:
+      params, x = _lowered(params, precision), x.astype(precision)
+    tree = {'params': params, 'batch_stats': variables.stats}
+    run = functools.partial(module.apply, tree, x, train=train, mask=mask)
+    with (nn.intercept_methods(_warn_of_padding)
+          if train and mask is not None else contextlib.nullcontext()):
+      outputs, new = run(mutable=['batch_stats']) if train else (run(), {})
+    _check_outputs(module, outputs, len(images))
+    return (Outputs(*(x.astype(kind) for x in outputs)),
+            new.get('batch_stats', variables.stats))
+
+  return Model(jax.jit(init), apply, _init_from_data(module, normalise))
+
+
+def _init_from_data(module: nn.Module, normalise: Callable[[Array], Array]
+                    ) -> Callable[[Variables, Dataset, Array], Variables]:
+  """What the module's `from_images`, if it has one, makes of the first rows."""
+
+  def replaced(variables: Variables, dataset: Dataset, rows: Array
+               ) -> Variables:
+    if not hasattr(module, 'from_images'):
+      return variables
+    new = module.from_images(normalise(dataset.image[rows[:_ENOUGH]]))
+    return variables._replace(stats={**variables.stats, **new})
+
+  return replaced
+
+
+def _check_call(module: nn.Module) -> None:
+  """Refuses a module that cannot be called as `Model.apply` calls it."""
+  if not isinstance(module, nn.Module):
+    raise TypeError('Expected module to be a Flax module such as MLP(10), '
+                    f'found {_checks.described(module)}.')
+  taken = inspect.signature(module.__call__)
+  try:
+    taken.bind(None, train=False, mask=None)
+  except TypeError as error:
+    raise TypeError(f'Expected {type(module).__name__} to take (images, *, '
+                    f'train, mask), found {taken}.') from error
+
+
+def _check_outputs(module: nn.Module, outputs: Any, count: int) -> None:
+  if not isinstance(outputs, Outputs):
+    raise TypeError(f'Expected {type(module).__name__} to return Outputs('
+                    f'logits, features), found {_checks.described(outputs)}.')
+  for (name, x), letter in zip(outputs._asdict().items(), 'KD'):
+    if getattr(x, 'ndim', None) != 2 or len(x) != count:
+      raise ValueError(f'Expected {type(module).__name__} to return {name} '
+                       f'[{count}, {letter}], found {_checks.described(x)}.')
+
+
+def _warn_of_padding(call: Callable[..., Any], args: Any, kwargs: Any,
+                     context: nn.module.InterceptorContext) -> Any:
+  """Looks at batch-norm, ours and Flax's, while training with a mask."""
+  module, moves = context.module, False
+  if isinstance(module, BatchNorm):
+    moves = kwargs.get('train', False)
+  elif isinstance(module, nn.BatchNorm):
+    still = args[1] if args[1:] else kwargs.get('use_running_average')
+    moves = not (module.use_running_average if still is None else still)
+  if (moves and context.method_name == '__call__'
+      and kwargs.get('mask') is None):
+    warnings.warn(
+        f'{"/".join(module.path)} was not given the mask, so it counts padding '
+        'as examples; rum_jax.models.layers.BatchNorm takes it as it is.',
+        stacklevel=1)
+  return call(*args, **kwargs)
+
+
+def _lowered(params: PyTree, precision: jnp.dtype) -> PyTree:
+  """Casts all parameters to `precision` except those of batch-norm."""
+  if not isinstance(params, Mapping):
+    return params.astype(precision)
+  return params if set(params) <= {'scale', 'bias'} else {
+      name: _lowered(x, precision) for name, x in params.items()}
+
+
+def hidden_layers(
+    module: nn.Module,
+    image_shape: Sequence[int],
+    *,
+    mean: Sequence[float] = (0.0,),
+    std: Sequence[float] = (1.0,),
+) -> Callable[[Variables, Array], list[Array]]:
+  """What the layers of a network say of images, not only the last ones.
+
+  Args:
+    module: as for `from_linen`, and so the others.
+    image_shape: `(H, W, C)`.
+    mean: of every channel.
+    std: likewise.
+
+  Returns:
+    `(variables, images)` to `[B, D]` of each of the module's own layers in the
+    order in which they are first called, while not training and in full
+    precision; feature maps are averaged over their pixels.
+  """
+  normalise = _normaliser(image_shape, mean, std)
+
+  def look(variables: Variables, images: Array) -> list[Array]:
+    tree = {'params': variables.params, 'batch_stats': variables.stats}
+    _, state = module.apply(
+        tree, normalise(images), train=False, mask=None,
+        capture_intermediates=lambda _, method: method == '__call__')
+    seen = [x['__call__'] if isinstance(x, dict) else x
+            for name, x in state['intermediates'].items() if name != '__call__']
+    first = [jax.tree.leaves(x)[0] for x in seen]
+    return [x.mean(range(1, x.ndim - 1)) for x in first]
+
+  return look
+
+
+def _normaliser(image_shape: Sequence[int], mean: Sequence[float],
+                std: Sequence[float]) -> Callable[[Array], Array]:
+  """uint8 images to what a module takes; refuses what does not fit them."""
+  if not (isinstance(image_shape, Sequence) and len(image_shape) == 3):
+    raise ValueError(f'Expected image_shape={image_shape} to be (height, '
+                     'width, channels).')
+  for name, value in (('mean', mean), ('std', std)):
+    if len(value) not in (1, image_shape[-1]):
+      raise ValueError(f'Expected {name}={tuple(value)} to hold 1 or '
+                       f'{image_shape[-1]} values, one a channel.')
+  centre, spread = jnp.asarray(mean), jnp.asarray(std)
+  if not (spread > 0).all():
+    raise ValueError(f'Expected std={tuple(std)} to be positive.')
+
+  def normalise(images: Array) -> Array:
+    return (images.astype(float) / 255 - centre) / spread
+
+  return normalise

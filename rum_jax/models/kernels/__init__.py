@@ -1,0 +1,22 @@
+"""Convolution, normalization and pooling that are fast on a CPU.
+
+The networks reach them through this package alone.
+"""
+
+from __future__ import annotations
+
+from rum_jax.models.kernels.convolution import patch_convolution
+from rum_jax.models.kernels.normalization import moments
+from rum_jax.models.kernels.normalization import normalised
+from rum_jax.models.kernels.normalization import scaled
+from rum_jax.models.kernels.pooling import max_pool
+from rum_jax.models.kernels.pooling import mean_pool
+from rum_jax.models.kernels.pooling import overlapping_max_pool
+from rum_jax.models.kernels.xla import grouped_convolution
+from rum_jax.models.kernels.xla import lax_convolution
+
+__all__ = [
+    'grouped_convolution', 'lax_convolution', 'max_pool', 'mean_pool',
+    'moments', 'normalised', 'overlapping_max_pool', 'patch_convolution',
+    'scaled',
+]

@@ -1,0 +1,106 @@
+"""Convolution with the batch as the minor axis, in many forms.
+
+XLA's CPU convolution is slow, and more so in what autodiff or `vmap` makes of
+it. Here a CPU multiplies matrices, laid out as `[C, H, W, B]`: however few the
+channels, every sum, copy and product then runs along whole vectors.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rum_jax.models.kernels import patches, winograd
+from rum_jax.models.kernels.layout import separately, turned
+from rum_jax.models.kernels.patches import Margins
+from rum_jax.types import Array
+
+_FEW = 36  # Terms of a sum that are fewer than a product is worth.
+
+
+def patch_convolution(x: Array, kernel: Array, stride: int = 1,
+                      padded: bool = True) -> Array:
+  """Convolution in the form that suits its shape on a CPU.
+
+  One fused sum where it has few terms; products of matrices elsewhere: of
+  points, of the whole image, of Winograd's tiles, also for 5×5 with stride 2,
+  or of patches. Arguments and results are those of `xla.lax_convolution`.
+  """
+  pixels, taps = x.shape[1] * x.shape[2], kernel.shape[0] * kernel.shape[1]
+  margins = patches.margins_of(kernel, padded)
+  if taps == 1:
+    return turned(_multiply_points(turned(x), kernel, stride))
+  if pixels < taps:
+    return turned(_multiply_whole(turned(x), kernel, stride, margins))
+  if taps * kernel.shape[2] <= _FEW:
+    return turned(_sum_taps(turned(x), kernel, stride, margins))
+  if kernel.shape[:2] == (3, 3) and stride == 1:
+    return turned(winograd.multiply(turned(x), kernel, margins))
+  if kernel.shape[:2] == (5, 5) and stride == 2:
+    return turned(_multiply_by_depth(turned(x), kernel, margins))
+  return turned(patches.multiply(turned(x), kernel, stride, margins))
+
+
+def _multiply_points(x: Array, kernel: Array, stride: int) -> Array:
+  """1×1: nothing to copy, unless pixels are left out."""
+  if stride > 1:
+    x = separately(lambda x: x[:, ::stride, ::stride], x)
+  out = patches.transposed(kernel[0, 0]) @ x.reshape(len(x), -1)
+  return out.reshape(len(out), *x.shape[1:])
+
+
+def _multiply_whole(x: Array, kernel: Array, stride: int, margins: Margins
+                    ) -> Array:
+  """As a full matrix, cheaper where there are fewer pixels than taps."""
+  height, width, channels, features = kernel.shape
+  rows, columns, batch = x.shape[1:]
+  down = _hits(rows, height, stride, margins[0])
+  right = _hits(columns, width, stride, margins[1])
+  # One constant for both axes: as three factors this took a sixth of a step.
+  pairs = np.einsum('hpi,wqj->hwpqij', down, right)
+  matrix = jnp.einsum(
+      'tpq,tcf->cpfq', pairs.reshape(height * width, rows * columns, -1),
+      kernel.reshape(-1, channels, features))
+  weights = patches.transposed(matrix.reshape(channels * rows * columns, -1))
+  out = weights @ x.reshape(-1, batch)
+  return out.reshape(features, down.shape[2], right.shape[2], batch)
+
+
+# To turn space to depth again costs less than to keep what it gives.
+@functools.partial(jax.checkpoint, static_argnums=2)
+def _multiply_by_depth(x: Array, kernel: Array, margins: Margins) -> Array:
+  """5×5 with stride 2 as 3×3 on images with space turned to depth."""
+  image = separately(lambda x: jnp.moveaxis(
+      _space_to_depth(jnp.moveaxis(x, 0, 2)), 2, 0), x)
+  halves = tuple((low // 2, high // 2) for low, high in margins)
+  return winograd.multiply(image, _space_to_depth(kernel), halves)
+
+
+def _space_to_depth(x: Array) -> Array:
+  """`[H, W, C, N]` to `[⌈H / 2⌉, ⌈W / 2⌉, 4 · C, N]`."""
+  even = jnp.pad(x, ((0, x.shape[0] % 2), (0, x.shape[1] % 2), (0, 0), (0, 0)))
+  pixels = even.reshape(len(even) // 2, 2, even.shape[1] // 2, 2, *x.shape[2:])
+  y = pixels.transpose(0, 2, 1, 3, 4, 5)
+  return y.reshape(*y.shape[:2], 4 * x.shape[2], x.shape[3])
+
+
+def _hits(length: int, taps: int, stride: int, margin: tuple[int, int]
+          ) -> np.ndarray:
+  """`[taps, in, out]`: 1 where a tap of an output lies on an input."""
+  reach = length + sum(margin) - taps + 1
+  tap, source, target = np.ogrid[:taps, :length, :reach:stride]
+  return (source == target + tap - margin[0]).astype(np.int8)
+
+
+def _sum(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
+  """One fused sum: cheaper than a product where it has few terms."""
+  taps = patches.taps_of(patches.padded(x, margins), kernel, stride)
+  flat = kernel.reshape(len(taps), -1, kernel.shape[-1], 1, 1, 1)
+  return sum(tap[c] * flat[t, c]
+             for t, tap in enumerate(taps) for c in range(len(x)))
+
+
+_sum_taps = patches.differentiable(_sum, patches.multiply)

@@ -1,0 +1,12 @@
+"""Stages of a job, its programs, and training that can be resumed."""
+
+from __future__ import annotations
+
+from rum_jax import _lazy
+
+__all__ = [
+    'assembly', 'fitting', 'inputs', 'jobs', 'programs', 'progress', 'proxies',
+    'results', 'segments', 'stages', 'subset_models',
+]
+
+__getattr__, __dir__ = _lazy.submodules(__name__, __all__)

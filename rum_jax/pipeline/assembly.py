@@ -1,0 +1,227 @@
+"""From the names in a recipe to data, network, training and unlearners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import hashlib
+import importlib
+import inspect
+import os
+import pathlib
+import sys
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import rum_jax
+from rum_jax import algorithms, batch_norm, datasets, edits, entanglement
+from rum_jax import models, objectives, optimizers, plans, resumable
+from rum_jax.entanglement import partitions
+from rum_jax.recipes import FACTORIES, NETWORKS, one_of, Recipe, SPACES
+from rum_jax.types import Array, Dataset, Model, Unlearner, Variables
+
+_TRIANGLE = 0.2, 0.23, 0.07  # First share of the rate; where its peak is; last.
+PARTITIONS = ('distance', 'class', 'neighbours', 'random')
+_FROM_SCRATCH = ('retrain', 'eu_k')  # Fresh layers have no moments to freeze.
+
+
+def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
+  """The data of a recipe, with its true labels.
+
+  `validation` sets a share of each class's training examples apart, whoever
+  judges; where it is 0, a fifth judges in place of the test set.
+  """
+  source = _whole(recipe.dataset, data_dir)
+  if recipe.held_out == 'validation':
+    source = datasets.hold_out(source, recipe.validation or 0.2, seed=1)
+  elif recipe.validation:
+    source = datasets.leave_out(source, recipe.validation, seed=1)
+  if not recipe.examples:
+    return source
+  if recipe.examples >= source.num_train:
+    raise ValueError(f'Expected examples={recipe.examples} to be fewer than '
+                     f'the {source.num_train} training examples.')
+  return datasets.leave_out(
+      source, 1 - recipe.examples / source.num_train, seed=5)
+
+
+def load_validation(recipe: Recipe, data_dir: str) -> Dataset:
+  """The examples that `load_source` sets apart for validation.
+
+  Raises:
+    ValueError: if it sets none apart.
+  """
+  share = recipe.validation or 0.2 * (recipe.held_out == 'validation')
+  if not share:
+    raise ValueError(
+        f'Expected validation={recipe.validation} to be above 0: some examples '
+        'must be set apart, for the test set is not to be trained on.')
+  apart = datasets.hold_out(_whole(recipe.dataset, data_dir), share, seed=1)
+  return Dataset(*(x[apart.test] for x in apart.dataset))
+
+
+def _whole(name: str, data_dir: str) -> datasets.Source:
+  """All of a data set: bundled, prepared, or somebody's own file."""
+  path = os.path.join(data_dir, f'{name}.npz')
+  if name == 'digits':
+    return datasets.digits()
+  if os.path.exists(path):
+    return datasets.from_npz(path, name)
+  if name == 'tiny_imagenet':
+    return datasets.tiny_imagenet(data_dir)
+  if name in datasets.TFDS:
+    return datasets.from_tfds(name, data_dir)
+  raise FileNotFoundError(
+      f'No data set dataset={name}: there is no file {path}.')
+
+
+def build_model(recipe: Recipe, source: datasets.Source) -> Model:
+  """The network of a recipe, with the data set's own normalisation."""
+  return rum_jax.data_parallel(models.from_linen(
+      *_network(recipe, source), **_normal(source),
+      precision=None if recipe.precision == 'float32' else jnp.bfloat16))
+
+
+def hidden_layers(recipe: Recipe, source: datasets.Source
+                  ) -> Callable[[Variables, Array], list[Array]]:
+  """What the layers of that network say of images."""
+  return models.hidden_layers(*_network(recipe, source), **_normal(source))
+
+
+def _network(recipe: Recipe, source: datasets.Source) -> tuple[Any, ...]:
+  module = NETWORKS[recipe.network](len(source.classes), **recipe.channels)
+  return module, source.dataset.image.shape[1:]
+
+
+def _normal(source: datasets.Source) -> dict[str, np.ndarray]:
+  """Mean and deviation of each channel of the training images."""
+  image, level = source.dataset.image[source.train], np.arange(256)
+  # By counts of each level: float64 copies of large sets would fill memory.
+  counts = np.stack([np.bincount(image[..., c].ravel(), minlength=256)
+                     for c in range(image.shape[-1])]) / image[..., 0].size
+  mean = counts @ level
+  spread = np.sqrt(np.maximum(counts @ level**2 - mean**2, 0)) / 255
+  return {'mean': mean / 255, 'std': spread + (spread == 0)}
+
+
+def partition(kind: str, count: int, features: Array, labels: np.ndarray,
+              seed: int) -> np.ndarray:
+  """`[G, n]` rows of one of the `PARTITIONS`, by the embedding of one model."""
+  if kind == 'random':
+    return partitions.at_random(len(features), count, seed=seed)
+  if kind == 'neighbours':
+    score = partitions.neighbour_margin(features, labels)
+    return partitions.cut(score, count, seed=seed)
+  score = entanglement.centroid_distance(features)
+  if kind == 'class':
+    return partitions.cut_by_class(score, labels, count, seed=seed)
+  return partitions.cut(score, count, seed=seed)
+
+
+def fit_of(recipe: Recipe, model: Model, num_examples: int) -> resumable.Fit:
+  """The training recipe, for so many examples."""
+  length = plans.num_steps(num_examples, recipe.batch_size)
+  tx = rum_jax.sgd(schedule(recipe, length), momentum=recipe.momentum,
+                   weight_decay=recipe.weight_decay, nesterov=recipe.nesterov)
+  if recipe.bias_rate != 1:
+    tx = optax.chain(optimizers.scale_norm_biases(recipe.bias_rate), tx)
+  augment = edits.crop_and_flip() if recipe.augment else None
+  return resumable.Fit(objectives.supervised(model, augment), tx,
+                       plans.over_retain(recipe.batch_size), recipe.epochs,
+                       recipe.epochs * length, num_examples)
+
+
+def schedule(recipe: Recipe, length: int) -> optax.Schedule:
+  """The learning rate of every step, `length` of them an epoch."""
+  if recipe.schedule == 'triangle':
+    total = recipe.epochs * length
+    start, peak, end = _TRIANGLE
+    return optax.piecewise_interpolate_schedule(
+        'linear', start * recipe.learning_rate,
+        {max(1, int(peak * total)): 1 / start, total: end})
+  if not recipe.milestones:
+    return optax.cosine_decay_schedule(
+        recipe.learning_rate, recipe.epochs * length)
+  drops = {int(epoch) * length: 0.2 for epoch in recipe.milestones.split(',')}
+  return optax.piecewise_constant_schedule(recipe.learning_rate, drops)
+
+
+def factory(method: str) -> Callable[..., Unlearner]:
+  """The factory of a name, or of somebody's own `package.module:factory`."""
+  if method in algorithms.__all__:
+    return getattr(algorithms, method)
+  if ':' not in method:
+    one_of('method', method, (*FACTORIES, 'or package.module:factory'))
+  module, name = method.split(':', 1)
+  try:
+    found = getattr(importlib.import_module(module), name)
+  except (ImportError, AttributeError, ValueError) as error:
+    raise ValueError(f'Cannot import method={method}: {error}.') from error
+  if not callable(found):
+    raise ValueError(f'Expected method={method} to be callable, found '
+                     f'{found!r}.')
+  return found
+
+
+def source_hash(method: str) -> str:
+  """SHA-256 of all that somebody's own method imported of its own package."""
+  if ':' not in method:
+    return ''
+  factory(method)  # Imports it.
+  root, sha = method.split(':')[0].split('.')[0], hashlib.sha256()
+  for name, module in sorted(sys.modules.items()):
+    if name.split('.')[0] == root and getattr(module, '__file__', None):
+      sha.update(name.encode() + pathlib.Path(module.__file__).read_bytes())
+  return sha.hexdigest()
+
+
+def searched(method: str) -> frozenset[str]:
+  """Hyper-parameters that a program may take as arguments, not as constants."""
+  return frozenset(SPACES[method][1] if method in SPACES else ())
+
+
+def takes(method: str, parameter: str) -> bool:
+  """Whether the factory of a method has such a parameter."""
+  return parameter in inspect.signature(factory(method)).parameters
+
+
+def build(recipe: Recipe, model: Model, method: str, setting: dict[str, Any],
+          steps: int | None = None) -> Unlearner:
+  """An unlearner from its name and its tuned values.
+
+  Args:
+    recipe: gives batch size, momentum, weight decay, and what batch-norm does.
+    model: the network.
+    method: a name, or `package.module:factory`.
+    setting: `learning_rate`, and keyword arguments of the factory.
+    steps: if given, the length of the run in steps.
+
+  Raises:
+    ValueError: if the factory does not take a value, or refuses it.
+  """
+  values = {k: v for k, v in setting.items() if k != 'learning_rate'}
+  for name in setting:
+    wanted = 'tx' if name == 'learning_rate' else name
+    if name in ('model', 'tx') or not takes(method, wanted):
+      known = [{'tx': 'learning_rate'}.get(x, x) for x in
+               inspect.signature(factory(method)).parameters if x != 'model']
+      raise ValueError(f'method={method} has no hyper-parameter {name}: it has '
+                       f'{", ".join(known)}.')
+  if method == 'identity':
+    return rum_jax.identity()
+  offered = {'batch_size': recipe.batch_size}
+  if takes(method, 'tx'):
+    offered['tx'] = rum_jax.sgd(
+        setting.get('learning_rate', 0.01), momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay)
+  if steps is not None:
+    offered['steps'] = steps
+  frozen = recipe.batch_norm == 'freeze' and method not in _FROM_SCRATCH
+  offered = {k: v for k, v in offered.items() if takes(method, k)}
+  unlearner = factory(method)(
+      batch_norm.frozen(model) if frozen else model, **{**offered, **values})
+  if recipe.batch_norm == 'recalibrate':
+    return batch_norm.recalibrated(unlearner, model, recipe.batch_size)
+  return unlearner

@@ -1,0 +1,166 @@
+"""Training in segments: progress on the terminal, and little lost to a kill.
+
+How many epochs a segment takes is chosen by the clock: that of the first
+process, where several do one job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import functools
+import pathlib
+import shutil
+import time
+from typing import Any
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rum_jax import resumable, training, trees
+from rum_jax.pipeline.programs import Programs
+from rum_jax.pipeline.progress import Progress
+from rum_jax.storage import artefacts, hosts
+from rum_jax.types import Array, Dataset, Model, Split, Variables
+
+_CALL = 5.0  # Seconds that a segment should take.
+_SAVE = 20.0  # Seconds of work between two saves, and at least
+_WORTH = 10  # so many times what a save takes.
+
+
+def train(
+    name: str,
+    folder: pathlib.Path,
+    identity: dict[str, Any],
+    fit: resumable.Fit,
+    model: Model,
+    programs: Programs,
+    key: Array,
+    dataset: Dataset,
+    split: Split,
+    watch: Callable[[Variables], str],
+    split_axis: int | None = None,
+    observer: resumable.Observer = resumable.BLIND,
+) -> tuple[resumable.Run, dict[str, float]]:
+  """Trains a model for each key, from scratch or from what a kill left.
+
+  Args:
+    name: shown on the terminal, and of the programs.
+    folder: where the finished artefact will lie; states are kept beside it.
+    identity: of that artefact.
+    fit: what to train.
+    model: the network.
+    programs: compiled so far.
+    key: `[S]`.
+    dataset: all examples.
+    split: whose retain set is trained on.
+    watch: tells from the first run's variables what to show beside its loss.
+    split_axis: 0 where every run has a split of its own.
+    observer: looks at each run after each epoch.
+
+  Returns:
+    `(run, notes)`: all runs stacked, and the seconds that it took.
+  """
+  first = resumable.begin(model, fit, observer)
+  program = (f'{name} {fit.epochs} {fit.steps}',
+             resumable.advance(fit, observer), (0, 0, None, None, split_axis))
+  programs.ahead(
+      *program, key, jax.eval_shape(
+          jax.vmap(first, (0, None, split_axis)), key, dataset, split),
+      jnp.int32(1), dataset, split)
+  run, _ = programs.run(f'{name} begin {fit.steps}', first,
+                        (0, None, split_axis), key, dataset, split)
+  run, done, notes = _resumed(folder, identity, run)
+  saved, interval, count, progress = time.monotonic(), _SAVE, 1, None
+  while done < fit.epochs:
+    count = min(count, fit.epochs - done)
+    run, taken = programs.run(
+        *program, key, run, jnp.int32(count), dataset, split)
+    done += count
+    per_epoch = hosts.agree(taken['seconds'] / count)
+    notes = {k: notes.get(k, 0.0) + v for k, v in taken.items()}
+    if progress is None and per_epoch * (fit.epochs - done) > _CALL:
+      progress = Progress(name, fit.epochs, done - count)
+    if progress:
+      images = len(key) * fit.images / per_epoch
+      progress.step(
+          f'loss {resumable.last_loss(run, fit, done):.3f}  '
+          f'{watch(trees.take(run.state.variables, 0))}  '
+          f'{images:,.0f} images/s', count)
+    if done < fit.epochs and hosts.agree(
+        time.monotonic() - saved > interval):
+      begun = time.monotonic()
+      _save(folder, identity, run, done, notes)
+      saved = time.monotonic()
+      interval = max(_SAVE, _WORTH * (saved - begun))
+    count = max(1, int(_CALL / per_epoch))
+  return run, notes
+
+
+def _place(folder: pathlib.Path, done: int) -> pathlib.Path:
+  return folder.with_name(f'.{folder.name}.epoch{done:05d}')
+
+
+def _places(folder: pathlib.Path) -> Sequence[pathlib.Path]:
+  """States of an unfinished run, the furthest first."""
+  return sorted(folder.parent.glob(f'.{folder.name}.epoch?????'), reverse=True)
+
+
+def _save(folder: pathlib.Path, identity: dict[str, Any], run: resumable.Run,
+          done: int, notes: dict[str, float]) -> None:
+  """Saves a run, and only then drops what was saved of it before."""
+  leaves = {f'{i:05d}': np.asarray(x)
+            for i, x in enumerate(jax.tree.leaves(run))}
+  older = _places(folder)
+  artefacts.save(_place(folder, done), {**identity, 'epoch': done},
+                 artefacts.Artefact({}, leaves, notes))
+  for place in older if hosts.first() else ():
+    shutil.rmtree(place)
+
+
+def _resumed(folder: pathlib.Path, identity: dict[str, Any],
+             fresh: resumable.Run
+             ) -> tuple[resumable.Run, int, dict[str, float]]:
+  """The furthest state that is whole, or `fresh`."""
+  found = _furthest(folder, identity) if hosts.first() else None
+  done = int(hosts.agree(found[1] if found else 0))
+  if not done:
+    return fresh, 0, {}
+  state = found[0] if found else artefacts.load(
+      _place(folder, done), {**identity, 'epoch': done})
+  leaves = [state.tree[name] for name in sorted(state.tree)]
+  run = jax.tree.unflatten(jax.tree.structure(fresh), map(jnp.asarray, leaves))
+  return run, done, dict(state.notes)
+
+
+def _furthest(folder: pathlib.Path, identity: dict[str, Any]
+              ) -> tuple[artefacts.Artefact, int] | None:
+  for place in _places(folder):
+    done = int(place.name[-5:])
+    try:
+      return artefacts.load(place, {**identity, 'epoch': done}), done
+    except artefacts.DamagedError as error:
+      warnings.warn(f'{error} Going on from an earlier state.', stacklevel=2)
+  return None
+
+
+def forget_states(folder: pathlib.Path) -> None:
+  """Drops the states of a run whose artefact is on disk."""
+  for place in _places(folder) if hosts.first() else ():
+    shutil.rmtree(place)
+
+
+def watcher(model: Model, dataset: Dataset, rows: np.ndarray, name: str
+            ) -> Callable[[Variables], str]:
+  """Shows the accuracy of one model on the first of the given rows."""
+  index = jnp.asarray(rows[:1000])
+
+  @functools.cache
+  def program():
+    return jax.jit(lambda v, data: (
+        training.predict(model, v, data.image[index]).logits.argmax(-1)
+        == data.label[index]).mean())
+
+  return lambda variables: (
+      f'{name} accuracy {float(program()(variables, dataset)):.3f}')

@@ -1,0 +1,165 @@
+"""Compiled programs: once for each name and shape, and of a size that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent import futures
+import os
+import sys
+import time
+from typing import Any, NamedTuple
+
+import jax
+
+from rum_jax import parallel, seeds
+from rum_jax.storage import hosts
+from rum_jax.types import PyTree
+
+_SHARE = 0.9  # Of a device's memory that a program may plan to use.
+
+
+class _Program(NamedTuple):
+  """A compiled map over runs, its runs at a time, the seconds it took."""
+
+  call: Callable[..., PyTree]
+  chunk: int
+  seconds: float
+
+
+class Programs:
+  """Maps functions over runs, `chunk` at a time on a GPU or TPU.
+
+  Attributes:
+    chunk: runs at a time; `None` takes as many as the compiled program's own
+      memory analysis says will fit, and half of that whenever it was wrong.
+    devices_per_run: how many share the batches of a run.
+  """
+
+  def __init__(self, chunk: int | None = None, devices_per_run: int = 1):
+    count = jax.device_count()
+    if devices_per_run > count:
+      raise ValueError(f'Expected devices_per_run={devices_per_run} to be at '
+                       f'most the number of devices, {count}.')
+    if jax.process_count() > 1:  # No device may be left over.
+      parallel.mesh(jax.devices(), devices_per_run)
+    self.chunk = chunk
+    self.devices_per_run = devices_per_run
+    self._limit = memory_limit()
+    # Several processes must meet in the same order.
+    self._pool = futures.ThreadPoolExecutor(
+        1 if jax.process_count() > 1 else os.cpu_count())
+    self._built: dict[Any, futures.Future[_Program]] = {}
+    self._used: set[Any] = set()
+
+  def ahead(self, name: Any, fn: Callable[..., PyTree],
+            in_axes: Sequence[int | None], *args: PyTree
+            ) -> futures.Future[_Program]:
+    """Starts to compile what `run` will be called with; one core a program."""
+    identity = _identity(name, args)
+    if identity not in self._built:
+      self._built[identity] = self._pool.submit(
+          self._build, fn, in_axes, args, self._most(in_axes, args))
+    return self._built[identity]
+
+  def cancel(self) -> None:
+    """Gives up what has not been begun to compile."""
+    for program in self._built.values():
+      program.cancel()
+
+  def run(self, name: Any, fn: Callable[..., PyTree],
+          in_axes: Sequence[int | None], *args: PyTree
+          ) -> tuple[PyTree, dict[str, float]]:
+    """Maps `fn` over runs; programs of the same name and shapes compile once.
+
+    Returns:
+      The results, and the seconds of compilation (0 for a program that has been
+      used before) and of work.
+    """
+    self.ahead(name, fn, in_axes, *args)
+    identity = _identity(name, args)
+    while True:
+      program = self._built[identity].result()
+      try:
+        placed = jax.block_until_ready(
+            hosts.place(args, program.call.input_shardings[0]))
+        begin = time.perf_counter()
+        result = jax.block_until_ready(program.call(*placed))
+        break
+      except jax.errors.JaxRuntimeError as error:
+        if ('RESOURCE_EXHAUSTED' not in str(error) or program.chunk == 1
+            or jax.process_count() > 1):  # The others would wait for ever.
+          raise
+        print(f'{name}: {program.chunk} runs at a time do not fit in memory, '
+              'trying half.', file=sys.stderr)
+        self._built[identity] = self._pool.submit(
+            self._build, fn, in_axes, args, -(-program.chunk // 2))
+    taken = {'compile_seconds': (identity not in self._used) * program.seconds,
+             'seconds': time.perf_counter() - begin}
+    self._used.add(identity)
+    return result, taken
+
+  def _most(self, in_axes: Sequence[int | None], args: Sequence[PyTree]) -> int:
+    """Runs at a time to try first."""
+    if self.chunk is not None:
+      return self.chunk
+    return -(-_num_runs(in_axes, args) // self._groups(in_axes, args))
+
+  def _groups(self, in_axes: Sequence[int | None], args: Sequence[PyTree]
+              ) -> int:
+    """Groups of devices, each of which takes runs.
+
+    No more than there are runs: others would repeat them, and slow them down.
+    But under several processes all of them, as each must have a part.
+    """
+    groups = jax.device_count() // self.devices_per_run
+    return (groups if jax.process_count() > 1 else
+            min(groups, _num_runs(in_axes, args)))
+
+  def _build(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
+             args: Sequence[PyTree], most: int) -> _Program:
+    """Compiles for `most` runs at a time, or for as many as fit."""
+    begin, chunk = time.perf_counter(), most
+    count = self._groups(in_axes, args) * self.devices_per_run
+    while True:
+      mapped = seeds.over_seeds(
+          fn, chunk=chunk, in_axes=in_axes, devices=jax.devices()[:count],
+          devices_per_run=self.devices_per_run)
+      program = mapped.lower(*args).compile()
+      if chunk == 1 or self.chunk is not None or fits(
+          program, self._limit):
+        return _Program(program, chunk, time.perf_counter() - begin)
+      chunk = -(-chunk // 2)
+
+
+def _num_runs(in_axes: Sequence[int | None], args: Sequence[PyTree]) -> int:
+  return jax.tree.leaves(args[in_axes.index(0)])[0].shape[0]
+
+
+def _identity(name: Any, args: Sequence[PyTree]) -> Any:
+  """What tells programs apart."""
+  leaves, structure = jax.tree.flatten(args)
+  return name, structure, tuple((x.shape, str(x.dtype)) for x in leaves)
+
+
+def memory_limit() -> float:
+  """Bytes of the smallest device, infinite where it reports nothing.
+
+  Every process has to come to the same programs.
+  """
+  stats = jax.local_devices()[0].memory_stats() or {}
+  return hosts.least(stats.get('bytes_limit', float('inf')))
+
+
+def fits(program: Any, limit: float) -> bool:
+  """Whether a compiled program's memory analysis stays within the device's.
+
+  Args:
+    program: compiled by `jax.jit(...).lower(...).compile()`.
+    limit: bytes.
+  """
+  needs = program.memory_analysis()
+  if needs is None:
+    return True
+  planned = (needs.temp_size_in_bytes + needs.argument_size_in_bytes
+             + needs.output_size_in_bytes - needs.alias_size_in_bytes)
+  return planned <= _SHARE * limit

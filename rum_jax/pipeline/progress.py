@@ -1,0 +1,45 @@
+"""A line on the terminal that says how far the work is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+from rum_jax.storage import hosts
+
+
+class Progress:
+  """A line on the terminal: stage, bar, done of total, time left."""
+
+  def __init__(self, name: str, total: int, done: int = 0,
+               stream: TextIO | None = None):
+    self._name, self._total, self._stream = name, total, stream or sys.stderr
+    self._silent = not hosts.first()
+    self._begun, self._done, self._first = time.monotonic(), done, done
+    self._written = self._begun
+    self._show('')
+
+  def step(self, figure: str = '', count: int = 1) -> None:
+    """`count` more are done; `figure` is what a person wants to know."""
+    self._done += count
+    self._show(figure)
+
+  def _show(self, figure: str) -> None:
+    spent = time.monotonic() - self._begun
+    fresh = self._done - self._first
+    left = spent / fresh * (self._total - self._done) if fresh else 0
+    full = 20 * self._done // self._total
+    bar = '█' * full + '░' * (20 - full)
+    ended = self._done == self._total
+    when = f'{spent:5.1f} s' if ended else f'{left:4.0f} s left'
+    text = (f'{self._name:<14} {bar} {self._done:>4}/{self._total:<4} '
+            f'{when:<11} {figure}')
+    if self._silent:
+      return
+    if self._stream.isatty():
+      self._stream.write(f'\r\033[K{text}' + ('\n' if ended else ''))
+    elif ended or time.monotonic() - self._written > 10:
+      self._stream.write(text + '\n')
+      self._written = time.monotonic()
+    self._stream.flush()

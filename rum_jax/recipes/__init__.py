@@ -1,0 +1,270 @@
+"""Every hyper-parameter: what decides a result, and nothing that does not.
+
+A `Recipe` names the data, the network, the training and the forget set; its
+defaults are those of `python -m experiments.rum`. What each algorithm is given
+stands in `rum_jax/recipes/<dataset>_<network>.json`, written by
+`experiments/tune.py` together with the command that found it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import shlex
+from typing import Any
+import warnings
+
+import rum_jax
+from rum_jax import _checks, models
+from rum_jax.memorization import learning_events
+
+TUNED = pathlib.Path(__file__).parent
+VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
+MAIN = ('finetune', 'l1_sparse', 'neggrad_plus', 'salun')  # The paper's table.
+# What experiments/tune.py searches: fixed values, and the limits of others.
+_RATE = {'learning_rate': (1e-3, 0.5, 'log')}
+_SLOW = {'learning_rate': (1e-4, 0.2, 'log')}
+SPACES = {
+    'finetune': ({'epochs': 10}, _RATE),
+    'l1_sparse': ({'epochs': 10}, {**_RATE, 'alpha': (1e-6, 3e-2, 'log')}),
+    'neggrad_plus': ({'epochs': 5},
+                     {**_SLOW, 'alpha': (0.5, 0.999, 'near_one')}),
+    'salun': ({'epochs': 10}, {**_RATE, 'density': (0.1, 0.9, 'linear')}),
+    'neggrad': ({'epochs': 5}, {'learning_rate': (1e-5, 0.1, 'log')}),
+    'scrub': ({'epochs': 5, 'msteps': 4},
+              {**_SLOW, 'beta': (1e-3, 1.0, 'log')}),
+    'random_label': ({'epochs': 10}, _RATE),
+    'influence': ({'num_samples': 256}, {'alpha': (1e-2, 1e2, 'log'),
+                                          'damping': (1e-3, 1.0, 'log')}),
+    'bad_teacher': ({'epochs': 5}, _SLOW),
+    'ssd': ({}, {'alpha': (1.0, 1e2, 'log'), 'dampening': (0.1, 1.0, 'log')}),
+    'cf_k': ({'epochs': 10, 'k': 2}, _RATE),
+    'eu_k': ({'epochs': 10, 'k': 2}, _RATE),
+}
+FACTORIES = {name: getattr(rum_jax, name) for name in SPACES}
+MEMORIZATION = 'memorization'
+PROXIES = (*learning_events.NAMES, 'el2n', 'grand', 'curvature',
+           'held_out_retraining')
+NETWORKS = {
+    'mlp': models.MLP, 'cnn': models.SmallCNN, 'airbench': models.AirBench,
+    'resnet9': models.ResNet9, 'resnet18': models.resnet18,
+    'resnet50': models.resnet50,
+    'vgg16': models.vgg16}
+_OF_ANY_WIDTH = ('airbench', 'cnn', 'mlp', 'resnet9')
+BATCH_NORM = ('update', 'freeze', 'recalibrate')
+
+
+def _field(default: Any, text: str) -> Any:
+  return dataclasses.field(default=default, metadata={'help': text})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+  """All that a result depends on; each field is a flag of the same name."""
+
+  dataset: str = _field(
+      'digits', 'Data set: digits; cifar10, cifar100, svhn_cropped, mnist, '
+      'fashion_mnist or tiny_imagenet, prepared in --data_dir; or the NAME of '
+      'a file NAME.npz there.')
+  network: str = _field('mlp', f'Network: {", ".join(NETWORKS)}.')
+  widths: str = _field(
+      '', 'Channels of the stages of an airbench, cnn, mlp or resnet9 network, '
+      'by commas; by default its own.')
+  held_out: str = _field(
+      'test', 'Who judges: test, or validation (training examples set apart, '
+      'the test set being dropped), which is for tuning.')
+  validation: float = _field(
+      0.0, 'Share of the training examples of each class that is set apart for '
+      'validation, whoever judges; 0: a fifth, and only when it judges.')
+  examples: int = _field(
+      0, 'About how many training examples to use, the same share of each '
+      'class; 0 for all.')
+  corrupt: float = _field(0.05, 'Share of the training labels made wrong.')
+  forget: int = _field(144, 'Number of examples to forget, a multiple of 3.')
+  seeds: int = _field(8, 'Number of seeds: of originals, oracles and unlearned '
+                      'models each.')
+  first_seed: int = _field(0, 'The first seed.')
+  models: int = _field(256, 'Number of models that estimate memorization.')
+  subset: float = _field(
+      0.7, 'Share of the training examples that each of them trains on.')
+  precision: str = _field(
+      'float32', 'Of products and activations: float32, or bfloat16, which is '
+      'for GPUs and TPUs.')
+  epochs: int = _field(
+      40, 'Epochs of training, retraining and memorization models.')
+  batch_size: int = _field(64, 'Examples in a step, everywhere.')
+  augment: bool = _field(
+      False, 'Crop and flip the images at random in training and retraining, '
+      'not while unlearning.')
+  learning_rate: float = _field(
+      0.2, 'Learning rate of training, falling as a cosine.')
+  milestones: str = _field(
+      '', 'Epochs by commas after which the learning rate of training is a '
+      'fifth of what it was, instead of a cosine.')
+  schedule: str = _field(
+      'cosine', 'How the learning rate of training moves: cosine, from its '
+      'full value to 0; or triangle, from a fifth up to the full value within '
+      'the first 23 % of the steps, then down to 7 %.')
+  momentum: float = _field(0.9, 'Momentum of SGD, everywhere.')
+  nesterov: bool = _field(False, "Nesterov's momentum, in training.")
+  bias_rate: float = _field(
+      1.0, "Learning rate of batch-norm's biases in training, in units of that "
+      'of the other parameters.')
+  weight_decay: float = _field(1e-4, 'Weight decay of SGD, everywhere.')
+  batch_norm: str = _field(
+      'update', 'Running moments while unlearning: update (they follow, as in '
+      'the released code), freeze, or recalibrate on the retain set after it.')
+  scores: str = _field(
+      '', 'Scores to use instead of an estimate: a memorization.npz, a file '
+      'that others published, or the name of one that comes with rum_jax.')
+  refine_by: str = _field(
+      MEMORIZATION, 'What low, medium and high are of: memorization; or one of '
+      f'its proxies, which cost a run instead of many: {", ".join(PROXIES)}.')
+  groups: str = _field(
+      '', 'A JSON file that lists the training rows to forget as low, medium '
+      'and high, instead of choosing them.')
+  settings: str = _field(
+      '', 'A JSON file of hyper-parameters, which experiments.tune writes and '
+      'the others read; by default that of the data set and network.')
+  methods: str = _field(
+      ','.join(MAIN),
+      'Algorithms: names by commas, or all.')
+
+  def __post_init__(self) -> None:
+    for name in ('seeds', 'models', 'epochs', 'batch_size', 'forget'):
+      _checks.check_count(name, getattr(self, name), 1)
+    _checks.check_count('first_seed', self.first_seed)
+    if self.forget % 3:
+      raise ValueError(f'Expected forget={self.forget} to be a multiple of 3.')
+    if self.models < 2:
+      raise ValueError(f'Expected models={self.models} to be at least 2.')
+    _checks.check_range('corrupt', self.corrupt, 0, 1)
+    _checks.check_range('validation', self.validation, 0, 0.9)
+    _checks.check_count('examples', self.examples)
+    if not all(x.isdecimal() for x in filter(None, self.milestones.split(','))):
+      raise ValueError(f'Expected milestones={self.milestones} to be epochs by '
+                       'commas.')
+    if not 0 < self.subset < 1:
+      raise ValueError(f'Expected subset={self.subset} in (0, 1).')
+    _checks.check_range('learning_rate', self.learning_rate, 0, open_low=True)
+    _checks.check_range('momentum', self.momentum, 0, 1)
+    _checks.check_range('weight_decay', self.weight_decay, 0)
+    _checks.check_range('bias_rate', self.bias_rate, 0)
+    one_of('schedule', self.schedule, ('cosine', 'triangle'))
+    one_of('network', self.network, NETWORKS)
+    self._check_widths()
+    one_of('refine_by', self.refine_by, (MEMORIZATION, *PROXIES))
+    one_of('batch_norm', self.batch_norm, BATCH_NORM)
+    one_of('precision', self.precision, ('float32', 'bfloat16'))
+    one_of('held_out', self.held_out, ('test', 'validation'))
+    for name in self.method_names:
+      one_of('methods', name, FACTORIES)
+    if not self.method_names or len(set(self.method_names)) < len(
+        self.method_names):
+      raise ValueError(f'Expected methods={self.methods} to name at least one '
+                       'algorithm, and none twice.')
+
+  def _check_widths(self) -> None:
+    if not self.widths:
+      return
+    one_of('network', self.network, _OF_ANY_WIDTH)
+    if not all(x.isdecimal() and int(x) for x in self.widths.split(',')):
+      raise ValueError(f'Expected widths={self.widths} to be whole numbers of '
+                       'at least 1, by commas.')
+
+  @property
+  def channels(self) -> dict[str, tuple[int, ...]]:
+    """The keyword argument of the network that `widths` gives."""
+    given = tuple(map(int, filter(None, self.widths.split(','))))
+    return {'widths': given} if given else {}
+
+  @property
+  def method_names(self) -> tuple[str, ...]:
+    if self.methods == 'all':
+      return tuple(FACTORIES)
+    return tuple(filter(None, map(str.strip, self.methods.split(','))))
+
+  def part(self, *names: str) -> dict[str, Any]:
+    """The named fields, as the identity of a stage that depends on them."""
+    named = {name: getattr(self, name) for name in names}
+    return {'rum_jax': rum_jax.__version__, **named}
+
+  @property
+  def tuning(self) -> str:
+    """The command that searches this recipe's settings."""
+    own = ('seeds', 'first_seed', 'held_out', 'methods')  # Of the search.
+    return ' '.join([
+        'python -m experiments.tune', f'--methods={self.methods}',
+        *(f'--{f.name}={shlex.quote(str(getattr(self, f.name)))}'
+          for f in dataclasses.fields(self)
+          if f.name not in own and getattr(self, f.name) != f.default)])
+
+
+# What settings that suit one value of may not suit another.
+_DECISIVE = ('dataset', 'examples', 'network', 'epochs', 'batch_size',
+             'augment', 'batch_norm', 'corrupt', 'momentum', 'weight_decay')
+
+
+def one_of(name: str, value: str, allowed: Any) -> None:
+  """Raises a `ValueError` if `value` is not among `allowed`."""
+  if value not in allowed:
+    raise ValueError(f'Expected {name}={value} to be one of '
+                     f'{", ".join(allowed)}.')
+
+
+def tuned(recipe: Recipe, extra: str = '') -> dict[str, Any]:
+  """What the search found for this data set and network.
+
+  Args:
+    recipe: names the data set and the network, or the file.
+    extra: flags of the command that an error names.
+
+  Raises:
+    FileNotFoundError: naming the command that makes the file.
+    ValueError: if it is not such a file, or lacks a method.
+  """
+  path = settings_path(recipe)
+  if not path.exists():
+    raise FileNotFoundError(
+        f'No file settings={path}.' if recipe.settings else
+        f'No tuned settings for dataset={recipe.dataset} and '
+        f'network={recipe.network}: there is no file {path}. This command '
+        f'finds them: {recipe.tuning}{extra}')
+  try:
+    found = json.loads(path.read_text())
+    missing = set(recipe.method_names) - set(found['methods'])
+    for variants in found['methods'].values():
+      for variant in ('vanilla', 'shuffle', 'rum_f'):
+        dict(variants[variant])
+    found['rum'] = [(name, dict(setting)) for name, setting in found['rum']]
+  except (ValueError, KeyError, TypeError) as error:
+    raise ValueError(f'Expected {path} to be what experiments.tune writes: '
+                     f'{error!r}.') from error
+  if missing:
+    names = ','.join(sorted(missing))
+    command = dataclasses.replace(recipe, methods=names).tuning
+    raise ValueError(f'No tuned settings for {names} in {path}. This command '
+                     f'finds them: {command}{extra}')
+  for method in recipe.method_names:
+    made = found.get('searched', {}).get(method, {}).get('recipe')
+    other = _differing(recipe, made) if made else ''
+    if other:
+      warnings.warn(  # From here, whoever asks, so that it is said once.
+          f'The settings of {method} in {path} were searched with {other}.',
+          stacklevel=1)
+  return found
+
+
+def _differing(recipe: Recipe, made: dict[str, Any]) -> str:
+  """Where another recipe, of whatever age, may want other settings."""
+  before = {f.name: made.get(f.name, f.default)
+            for f in dataclasses.fields(recipe) if f.name in _DECISIVE}
+  return ', '.join(f'{name}={value}' for name, value in before.items()
+                   if value != getattr(recipe, name))
+
+
+def settings_path(recipe: Recipe) -> pathlib.Path:
+  """Where the tuned settings of a recipe are."""
+  default = TUNED / f'{recipe.dataset}_{recipe.network}.json'
+  return pathlib.Path(recipe.settings) if recipe.settings else default

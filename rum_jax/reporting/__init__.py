@@ -1,0 +1,16 @@
+"""Words, tables, pages and figures made of results."""
+
+from __future__ import annotations
+
+from rum_jax import _lazy
+from rum_jax.reporting._findings import findings
+from rum_jax.reporting._page import page
+from rum_jax.reporting.text import proxy_table
+from rum_jax.reporting.text import table
+
+__all__ = [
+    'details', 'figures', 'findings', 'findings_on_factors', 'markdown',
+    'markup', 'page', 'proxy_table', 'sentences', 'table', 'text', 'vocabulary',
+]
+
+__getattr__, __dir__ = _lazy.submodules(__name__, __all__)

@@ -1,0 +1,21 @@
+"""Pictures of a run, as SVG to stand inside a page, light or dark.
+
+`results` is what `results.json` holds; its figures may be NaN or `None`.
+"""
+
+from __future__ import annotations
+
+from rum_jax.reporting.figures.choices import sensitivity_of_entanglement
+from rum_jax.reporting.figures.closeness import cost
+from rum_jax.reporting.figures.closeness import tow_by_group
+from rum_jax.reporting.figures.closeness import tow_by_method
+from rum_jax.reporting.figures.forget_set import embedding
+from rum_jax.reporting.figures.forget_set import examples
+from rum_jax.reporting.figures.forget_set import memorization_histogram
+from rum_jax.reporting.figures.pairs import influence
+
+__all__ = [
+    'cost', 'embedding', 'examples', 'influence',
+    'memorization_histogram', 'sensitivity_of_entanglement', 'tow_by_group',
+    'tow_by_method',
+]

@@ -1,0 +1,98 @@
+"""How close the methods come to retraining, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from rum_jax.evaluation import references
+from rum_jax.evaluation.statistics import interval, values
+from rum_jax.reporting.figures import canvas, palette
+from rum_jax.reporting.figures.palette import GREY
+from rum_jax.reporting.vocabulary import by_method, called, entries, placed
+from rum_jax.types import GROUPS
+
+
+def tow_by_method(results: Mapping[str, Any]) -> str:
+  """ToW of every row: each seed, and the mean with its interval."""
+  with matplotlib.rc_context(palette.TYPE):
+    lines = entries(results)
+    figure, axes = canvas.sideways(lines, 'ToW (1: like retraining)')
+    seen = [1.0]
+    for i, row in enumerate(references(results)):
+      mean, ci95 = interval(row['tow'])
+      axes.axvspan(mean - ci95, mean + ci95, color=GREY, alpha=0.25, lw=0)
+      canvas.upright(axes, mean, called(row['method']).lower(), i)
+      seen.append(mean)
+    for y, row in placed(lines):
+      colour, mark = canvas.style(row)
+      seeds = values(row['tow'])
+      axes.plot(seeds, np.full(len(seeds), y + 0.36), 'o', color=colour,
+                alpha=0.6, ms=2.6, mew=0)
+      mean, ci95 = interval(row['tow'])
+      axes.errorbar(mean, y, xerr=ci95, color=colour, marker=mark, ms=6.5,
+                    mew=0, lw=1.4)
+      seen += [*seeds, mean - ci95]
+    low = np.nanmin(np.asarray(seen))
+    axes.set_xlim(low - 0.08 * (1 - low) - 0.01, 1.01)
+    return canvas.svg(figure, 'tow_by_method',
+                'Dot plot of ToW, a line for each method and variant')
+
+
+def tow_by_group(results: Mapping[str, Any], factor: str = 'memorization'
+                 ) -> str:
+  """ToW with one group as the forget set, a panel a method."""
+  panels = [(heading or called(rows[0]['method']), rows)
+            for heading, rows in by_method(results['rows'])
+            if rows[0]['variant'] != 'reference']
+  idle = [row for row in references(results) if row['method'] == 'do_nothing']
+  with matplotlib.rc_context(palette.TYPE):
+    tall = max(1, -(-len(panels) // 2))
+    figure = canvas.figure(45 + 138 * tall)
+    grid = figure.subplots(tall, 2, sharey=True, squeeze=False)
+    shown = {}
+    for axes, (title, rows) in zip(grid.flat, panels, strict=False):
+      axes.set_title(title, loc='left', weight='bold')
+      axes.set_xticks(range(3), GROUPS)
+      axes.grid(axis='y')
+      for i, row in enumerate([*idle, *rows]):
+        colour, mark = canvas.style(row)
+        mean, ci95 = np.array(
+            [interval(row['groups'][x]['tow']) for x in GROUPS]).T
+        shown[called(row['variant']) if row not in idle else 'do nothing'] = (
+            axes.errorbar(
+                np.arange(3) + 0.05 * (i - 2), mean, ci95, color=colour,
+                marker=mark, ms=5, mew=0, lw=1.2, elinewidth=1,
+                ls=':' if row in idle else '-'))
+    for axes in grid.flat[len(panels):]:
+      axes.axis('off')
+    grid[0, 0].set_ylim(-0.04, 1.04)
+    figure.supylabel('ToW', fontsize=9.5)
+    figure.supxlabel(f'{factor} of the group', fontsize=9.5)
+    figure.legend(shown.values(), map(palette.superscript, shown), ncols=3,
+                  loc='outside upper center')
+    return canvas.svg(figure, 'tow_by_group',
+                'ToW on the low, medium and high group, a panel a method')
+
+
+def cost(results: Mapping[str, Any]) -> str:
+  """Seconds of each method over those of retraining."""
+  whole = results['oracle']['seconds'] or float('nan')
+  with matplotlib.rc_context(palette.TYPE):
+    lines = entries(results)
+    figure, axes = canvas.sideways(lines, 'seconds / seconds of retraining')
+    canvas.upright(axes, 1, 'retraining')
+    most = 1.0
+    for y, row in placed(lines):
+      share = interval(row['seconds']).mean / whole
+      if np.isfinite(share):
+        axes.barh(y, share, height=0.62, color=canvas.style(row)[0])
+        axes.annotate(f'{share:.2f}', (share, y), (3, 0), va='center',
+                      textcoords='offset points', fontsize=8.5)
+        most = max(most, share)
+    axes.set_xlim(0, 1.14 * most)
+    return canvas.svg(figure, 'cost',
+                      'Bars of the cost of each method and variant')

@@ -1,0 +1,46 @@
+"""Which training images decide whether held-out ones are understood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+
+from rum_jax.reporting.figures import canvas, palette
+from rum_jax.reporting.figures.canvas import WIDTH
+from rum_jax.reporting.figures.palette import shortened
+
+
+def influence(image: np.ndarray, label: np.ndarray, classes: Sequence[str],
+              figure: np.ndarray, error: np.ndarray) -> str:
+  """Pairs of a training and a held-out image, three in a row.
+
+  Args:
+    image: `[P, 2, H, W, C]` uint8, C is 1 or 3, the training one first.
+    label: `[P, 2]`.
+    classes: names of the K classes.
+    figure: `[P]` influence.
+    error: `[P]` its standard error.
+
+  Returns:
+    SVG.
+  """
+  columns, cell, head = 3, 86, 26
+  height = head + -(-len(image) // columns) * cell
+  with matplotlib.rc_context(palette.TYPE):
+    drawn = canvas.figure(height, layout=None)
+    axes = drawn.add_axes((0, 0, 1, 1))
+    axes.text(0, height - 14, 'trained on, and held out', weight='bold')
+    for i, (pair, names) in enumerate(zip(image, label, strict=True)):
+      x = i % columns * WIDTH / columns
+      y = height - head - i // columns * cell
+      for k in range(2):
+        canvas.show(axes, pair[k], x + 50 * k, y)
+        axes.text(x + 50 * k, y - 54, shortened(classes[names[k]]), fontsize=8)
+      axes.text(x, y - 64, f'{figure[i]:.2f} ± {error[i]:.2f}', fontsize=8,
+                alpha=0.7)
+    axes.axis('off')
+    axes.set(xlim=(0, WIDTH), ylim=(0, height))
+    return canvas.svg(drawn, 'influence', 'Pairs of a training and a held-out '
+                      'image, with influence and its standard error')

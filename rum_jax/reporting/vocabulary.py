@@ -1,0 +1,145 @@
+"""The names and meanings of what a report shows, and how figures are set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+import math
+from typing import Any
+
+from rum_jax.evaluation import results
+from rum_jax.evaluation.statistics import Row
+
+Entry = tuple[str, Row | None]
+FIGURES = dict(zip(
+    results.COMPARED, ('ToW', 'ToW by group', 'ToW-MIA', 'MIA gap')))
+NAMES = {
+    'do_nothing': 'Do nothing', 'another_oracle': 'Another oracle',
+    'identity': 'do nothing', 'finetune': 'Fine-tune', 'l1_sparse': 'L1-sparse',
+    'neggrad': 'NegGrad', 'neggrad_plus': 'NegGrad+', 'salun': 'SalUn',
+    'random_label': 'Random label', 'scrub': 'SCRUB', 'influence': 'Influence',
+    'bad_teacher': 'Bad teacher', 'cf_k': 'CF-k', 'eu_k': 'EU-k', 'ssd': 'SSD',
+    'retrain': 'Retrain', 'rum_f': 'RUM^F', 'rum': 'RUM'}
+MEANINGS = {
+    'Oracle': 'a model retrained from scratch without the examples to forget: '
+              'what unlearning should come to.',
+    'Memorization': 'how much likelier an example is classified right by '
+                    'models that trained on it than by models that did not.',
+    'Forget, retain': 'the examples to unlearn, and all other training '
+                      'examples; accuracies on them count the labels that '
+                      'were trained on, also the wrong ones.',
+    'ToW': 'Tug-of-War: the product of 1 − Δ of the forget, the retain and the '
+           'test accuracy, Δ the distance from the oracle’s; 1 is the best.',
+    'ToW by group': 'the same with the mean Δ of the low, medium and high '
+                    'group, so that errors of opposite sign do not cancel.',
+    'MIA': 'membership inference attack: guesses from the confidence of a '
+           'model whether it trained on an example; its figure is the share of '
+           'the forget set that it takes for never seen.',
+    'MIA gap': 'how far that share is from the oracle’s; 0 is the best.',
+    'ToW-MIA': 'ToW with the MIA gap as the Δ of the forget set.',
+    'vanilla': 'one run of a method on the whole forget set.',
+    'RUM^F': 'the method run three times: on low, then medium, then high '
+             'memorization.',
+    'matched': 'vanilla with as many steps as RUM^F has in all.',
+    'shuffle': 'as RUM^F, but with three random parts of the forget set.',
+    'RUM': 'Refined-Unlearning Meta-algorithm: as RUM^F, with a method of its '
+           'own for each group.',
+    'Another oracle': 'retrained with other random numbers: as close as '
+                      'retraining comes to itself, so a ceiling.',
+    '±': 'half of the 95 % confidence interval (Student’s t) of the mean over '
+         'seeds.'}
+ACCURACIES = ('forget', 'retain', 'test')
+
+
+def called(key: str) -> str:
+  """What people call a method or a variant."""
+  return NAMES.get(key, key)
+
+
+def measure(results: Mapping[str, Any]) -> str:
+  """What the groups were chosen by: `memorization`, or that by a proxy."""
+  name = results['recipe'].get('refine_by', 'memorization')
+  return f'memorization by {name.replace("_", " ")}'.removesuffix(
+      ' by memorization')
+
+
+def mean_score(group: Mapping[str, Any]) -> float | None:
+  """Mean of what the groups were chosen by; older files have one kind only."""
+  return group.get('mean_score', group['mean_memorization'])
+
+
+def name(row: Row) -> str:
+  """What people call a row: `SalUn RUM^F`, `RUM`, `Do nothing`."""
+  parts = [called(row['method'])]
+  if row['variant'] not in ('reference', row['method']):
+    parts.append(called(row['variant']))
+  return ' '.join(parts)
+
+
+def shown(mean: Any, ci95: Any = None, signed: bool = False) -> str:
+  """A figure as people read it: `0.950 ± 0.024`, `–` where there is none."""
+  parts = ['–' if x is None or not math.isfinite(x) else f'{x:{form}}'
+           for x, form in ((mean, '+.3f' if signed else '.3f'), (ci95, '.3f'))]
+  # '-0.000' would claim a sign that rounding took away.
+  text = parts[0].replace('-0.000', '0.000').replace('+0.000', '0.000')
+  text = text.replace('-', '−')
+  return text if parts[0] == '–' or ci95 is None else f'{text} ± {parts[1]}'
+
+
+def counted(number: int, thing: str) -> str:
+  """`1 seed`, `2 seeds`."""
+  return f'{number:,} {thing}{"" if number == 1 else "s"}'
+
+
+def listed(words: Sequence[str]) -> str:
+  """`a, b and c`."""
+  return ' and '.join(filter(None, [', '.join(words[:-1]), *words[-1:]]))
+
+
+def by_method(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+  """References and full RUM under no heading, all others under their method."""
+  found: dict[str, list[Row]] = {'': []}
+  for row in rows:
+    alone = row['variant'] == 'reference'
+    found.setdefault('' if alone else row['method'], []).append(row)
+  full = found.pop('rum', [])
+  order = {key: i for i, key in enumerate(results.VARIANTS)}
+  groups = [
+      (called(method),
+       sorted(members, key=lambda row: order.get(row['variant'], len(order))))
+      for method, members in found.items() if members]
+  return groups + ([('', full)] if full else [])
+
+
+def entries(results: Mapping[str, Any]) -> list[Entry]:
+  """All but the reference rows as lines, each method under its name."""
+  lines: list[Entry] = []
+  for heading, rows in by_method(results['rows']):
+    lines += [(heading, None)] if heading else []
+    lines += [(called(row['variant']), row) for row in rows
+              if row['variant'] != 'reference']
+  return lines
+
+
+def placed(lines: Iterable[Entry]) -> list[tuple[int, Row]]:
+  """The rows among the lines, and where they are."""
+  return [(y, row) for y, (_, row) in enumerate(lines) if row]
+
+
+def duration(seconds: float | None) -> str:
+  """Seconds to three digits."""
+  if seconds is None or not math.isfinite(seconds):
+    return '–'
+  return f'{seconds:.3g}' if seconds < 1000 else f'{seconds:.0f}'
+
+
+def losses(rows: Iterable[Row]) -> list[str]:
+  """Which seeds diverged, and in which stage."""
+  said = []
+  for row in rows:
+    stages = len(row['setting'] or ()) or 1
+    cases = [f'seed {case["seed"]} in stage {case["stage"] + 1} of {stages}'
+             for case in row['diverged']]
+    if cases:
+      said.append(f'{name(row)} diverged with {listed(cases)}; its figures '
+                  'leave these seeds out, and it is never the best row.')
+  return said

@@ -1,0 +1,212 @@
+"""Artefacts: what a stage of work leaves on disk, found again by its hash.
+
+An artefact is a folder `<name>-<hash of its identity>` with `arrays.npz`, a
+pytree written by Orbax, and `manifest.json`: the identity in full, notes, and
+the SHA-256 of every file. It is written beside its place and renamed into it,
+so that a folder with a manifest is complete, and a kill at any moment leaves
+either all of an artefact or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from typing import Any, NamedTuple
+import warnings
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from rum_jax.storage import hosts
+from rum_jax.types import PyTree
+
+_MANIFEST = 'manifest.json'
+
+
+class Artefact(NamedTuple):
+  """What a stage computed.
+
+  Attributes:
+    arrays: name to NumPy array.
+    tree: pytree of nested dicts of arrays, or `None`.
+    notes: JSON values, such as seconds.
+    digest: hash of arrays and tree, `''` before it is saved.
+  """
+
+  arrays: Mapping[str, np.ndarray]
+  tree: PyTree = None
+  notes: Mapping[str, Any] = {}
+  digest: str = ''
+
+
+class DamagedError(ValueError):
+  """An artefact whose files are not those that were written."""
+
+
+def digest(identity: Any) -> str:
+  """SHA-256 of a JSON value, keys sorted: 64 hexadecimal digits."""
+  text = json.dumps(identity, sort_keys=True, allow_nan=False)
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def array_digest(*arrays: np.ndarray) -> str:
+  """SHA-256 of shapes, types and contents: tells data sets apart."""
+  sha = hashlib.sha256()
+  for x in map(np.ascontiguousarray, arrays):
+    sha.update(f'{x.shape}{x.dtype.str}'.encode())
+    sha.update(x.tobytes())
+  return sha.hexdigest()
+
+
+def file_digest(path: pathlib.Path) -> str:
+  """SHA-256 of a file: 64 hexadecimal digits."""
+  return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def place(root: pathlib.Path, name: str, identity: Any) -> pathlib.Path:
+  """Where the artefact of this name and identity lies."""
+  return pathlib.Path(root) / f'{name}-{digest(identity)[:12]}'
+
+
+def save(folder: pathlib.Path, identity: Any, artefact: Artefact) -> Artefact:
+  """Writes an artefact, all of it or nothing; returns it with its digest.
+
+  Of several processes that do one job the first writes, and all must call this.
+  """
+  partial = folder.with_name(f'.{folder.name}.partial')
+  if hosts.first():
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    np.savez(partial / 'arrays.npz', **artefact.arrays)
+  hosts.wait(f'{partial} is made')
+  if artefact.tree is not None:
+    ocp.save((partial / 'tree').absolute(), artefact.tree)
+  if hosts.first():
+    files = _hash_files(partial)
+    manifest = {'identity': identity, 'notes': artefact.notes, 'files': files}
+    (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    for path in partial.rglob('*'):
+      _sync(path)
+    if folder.exists():
+      _set_aside(folder)
+    partial.rename(folder)
+    _sync(folder.parent)
+  hosts.wait(f'{folder} is written')
+  return _digested(artefact)
+
+
+def load(folder: pathlib.Path, identity: Any) -> Artefact:
+  """Reads an artefact and checks every byte of it.
+
+  Raises:
+    FileNotFoundError: if there is none.
+    DamagedError: naming the file, if one is missing, added or altered, or the
+      artefact is of another identity.
+  """
+  if not folder.exists():
+    raise FileNotFoundError(f'No artefact at {folder}.')
+  try:
+    manifest = json.loads((folder / _MANIFEST).read_text())
+    recorded, found = dict(manifest['files']), _hash_files(folder)
+    notes, owner = manifest['notes'], manifest['identity']
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise DamagedError(f'{folder / _MANIFEST} cannot be read.') from error
+  for name in sorted(recorded.keys() | found.keys()):
+    if recorded.get(name) != found.get(name):
+      raise DamagedError(f'{folder / name} is not what was written.')
+  if digest(owner) != digest(identity):
+    raise DamagedError(f'{folder} belongs to another recipe.')
+  with np.load(folder / 'arrays.npz', allow_pickle=False) as file:
+    arrays = dict(file)
+  tree = folder / 'tree'
+  with _alone():
+    loaded = ocp.load(tree.absolute()) if tree.exists() else None
+  return _digested(Artefact(arrays, loaded, notes))
+
+
+def stage(folder: pathlib.Path, identity: Any,
+          compute: Callable[[], Artefact]) -> Artefact:
+  """Loads the artefact of this identity, or computes and saves it.
+
+  A damaged one is named in a warning and set aside as `<folder>.damaged<n>`,
+  never used and never deleted. Of several processes that do one job all
+  compute, the first writes, and the others read what it wrote: all of them must
+  see `folder`.
+
+  Args:
+    folder: where it lies, from `place`.
+    identity: JSON value that decides the result: the part of the recipe that
+      the stage depends on, and the digests of the artefacts that it reads.
+    compute: called without arguments where there is nothing to load.
+
+  Returns:
+    The artefact, with its digest.
+  """
+  artefact = _whole(folder, identity) if hosts.first() else None
+  if hosts.agree(artefact is None):
+    return save(folder, identity, compute())
+  return load(folder, identity) if artefact is None else artefact
+
+
+def _whole(folder: pathlib.Path, identity: Any) -> Artefact | None:
+  """What `load` finds, if anything; what is damaged is set aside."""
+  try:
+    return load(folder, identity)
+  except FileNotFoundError:
+    return None
+  except DamagedError as error:
+    aside = _set_aside(folder)
+    warnings.warn(f'{error} Set aside as {aside.name}; computed again.',
+                  stacklevel=3)
+    return None
+
+
+def _alone() -> contextlib.AbstractContextManager:
+  """Lets Orbax read without the other processes, where there are some."""
+  if jax.process_count() == 1:
+    return contextlib.nullcontext()
+  me, context = jax.process_index(), ocp.Context()
+  context.multiprocessing.primary_host = me
+  context.multiprocessing.active_processes = {me}
+  context.multiprocessing.barrier_sync_key_prefix = f'process {me} '
+  return context
+
+
+def _set_aside(folder: pathlib.Path) -> pathlib.Path:
+  """Renames a folder to the first free `<folder>.damaged<n>`."""
+  n = 0
+  while (aside := folder.with_name(f'{folder.name}.damaged{n}')).exists():
+    n += 1
+  return folder.rename(aside)
+
+
+def _digested(artefact: Artefact) -> Artefact:
+  found = {name: array_digest(np.asarray(x))
+           for name, x in artefact.arrays.items()}
+  tree = {jax.tree_util.keystr(path): array_digest(np.asarray(x))
+          for path, x in jax.tree.leaves_with_path(artefact.tree)}
+  return artefact._replace(digest=digest({'arrays': found, 'tree': tree}))
+
+
+def _hash_files(folder: pathlib.Path) -> dict[str, str]:
+  """Relative path to SHA-256 of every file but the manifest."""
+  return {
+      str(path.relative_to(folder)):
+          file_digest(path)
+      for path in sorted(folder.rglob('*'))
+      if path.is_file() and path != folder / _MANIFEST}
+
+
+def _sync(path: pathlib.Path) -> None:
+  """Asks the system to put a file or folder on disk now."""
+  handle = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(handle)
+  finally:
+    os.close(handle)

@@ -1,0 +1,132 @@
+"""Top-level modules of a network in forward order, and holding some of them.
+
+A *layer* is one entry of the top level of the parameters' dict. Their order is
+not that of their names: it is the order in which the forward pass first brings
+them together with the images, read off its trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import jax
+from jax import lax
+from jax.extend import core
+import jax.numpy as jnp
+import optax
+
+from rum_jax import optimizers
+from rum_jax.types import Array, Model, Outputs, PyTree, Variables
+
+_IMAGES = object()  # Marks what depends on the images.
+
+
+def forward_order(model: Model, variables: Variables, images: Array
+                  ) -> tuple[str, ...]:
+  """Names of the top-level modules, from the images to the logits.
+
+  Args:
+    model: the network.
+    variables: its parameters must be a dict; only shapes matter.
+    images: `[B, H, W, C]`; only shapes matter.
+
+  Returns:
+    The keys of `variables.params`; modules that the logits do not need come
+    first.
+
+  Raises:
+    TypeError: if the parameters are not a dict.
+  """
+  params, stats = variables
+  if not isinstance(params, dict):
+    raise TypeError('Expected the parameters to be a dict of modules, found '
+                    f'{type(params).__name__}.')
+
+  def logits(params: PyTree, images: Array) -> Array:
+    return model.apply(Variables(params, stats), images, train=False)[0].logits
+
+  trace = jax.make_jaxpr(logits)(params, images).jaxpr
+  marks = [path[0].key for path, _ in jax.tree.leaves_with_path(params)]
+  used: list[str] = []
+  _follow(trace, [*marks, _IMAGES], used)
+  return (*(name for name in params if name not in used), *used)
+
+
+def _follow(trace: Any, marks: list[Any], used: list[str]) -> list[Any]:
+  """Appends to `used` the modules that meet the images, in order.
+
+  A value computed from one module alone keeps that module's mark, so that a
+  cast or a reshape of all parameters at the start is not yet a use. Returns the
+  marks of the outputs.
+  """
+  known = dict(zip(trace.invars, marks))
+
+  def mark(value: Any) -> Any:
+    return None if isinstance(value, core.Literal) else known.get(value)
+
+  for equation in trace.eqns:
+    inputs = [mark(value) for value in equation.invars]
+    found = list(dict.fromkeys(m for m in inputs if m is not None))
+    inside = equation.params.get('jaxpr', equation.params.get('call_jaxpr'))
+    inside = getattr(inside, 'jaxpr', inside)
+    if found and inside is not None and len(inside.invars) == len(inputs):
+      outputs = _follow(inside, inputs, used)
+    elif len(found) > 1:
+      used.extend(m for m in found if m is not _IMAGES and m not in used)
+      outputs = [_IMAGES] * len(equation.outvars)
+    else:
+      outputs = (found or [None]) * len(equation.outvars)
+    known.update(zip(equation.outvars, outputs))
+  return [mark(value) for value in trace.outvars]
+
+
+def last(model: Model, variables: Variables, images: Array, k: int
+         ) -> tuple[str, ...]:
+  """The last `k` names of `forward_order`.
+
+  Raises:
+    ValueError: if there are fewer than `k`.
+  """
+  order = forward_order(model, variables, images)
+  if k > len(order):
+    raise ValueError(f'Expected k={k} to be at most {len(order)}, the number '
+                     f'of top-level modules: {", ".join(order)}.')
+  return order[len(order) - k:]
+
+
+def held(model: Model, names: Collection[str]) -> Model:
+  """The network with every module but `names` held still.
+
+  The others get no gradient, so that none is computed below the first module
+  that moves, and their batch-norm moments are not updated.
+
+  Args:
+    model: the network.
+    names: of the top-level modules that may move.
+
+  Returns:
+    A network with the same outputs.
+  """
+
+  def apply(variables: Variables, images: Array, *, train: bool,
+            mask: Array | None = None) -> tuple[Outputs, PyTree]:
+    params = {name: value if name in names else lax.stop_gradient(value)
+              for name, value in variables.params.items()}
+    outputs, stats = model.apply(
+        Variables(params, variables.stats), images, train=train, mask=mask)
+    return outputs, {
+        name: variables.stats[name]
+        if name in params and name not in names else value
+        for name, value in stats.items()}
+
+  return model._replace(apply=apply)
+
+
+def gated(tx: optax.GradientTransformation, params: PyTree,
+          names: Collection[str]) -> optax.GradientTransformation:
+  """An optimiser that leaves every module but `names` bit-identical."""
+  mask = {name: jax.tree.map(
+      lambda x, moves=name in names: jnp.full(jnp.shape(x), moves), value)
+          for name, value in params.items()}
+  return optimizers.gated(tx, mask)

@@ -1,0 +1,100 @@
+"""One forget set a level: differences paired by seed, and what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rum_jax import evaluation
+from rum_jax.evaluation import factors
+from rum_jax.reporting import findings_on_factors
+
+SEEDS = np.array([0.0, 0.01, -0.01, 0.02])
+
+
+def result(**tow):
+  """`results.json` of one level, with the given mean ToW of each method."""
+  rows = [{'method': method, 'variant': 'vanilla', 'diverged': [],
+           'tow': evaluation.summary(mean + SEEDS),
+           'tow_mia': evaluation.summary(mean + 2 * SEEDS),
+           'mia_gap': evaluation.summary(1 - mean + SEEDS)}
+          for method, mean in tow.items()]
+  rows[0]['variant'] = 'reference'
+  return {'rows': rows}
+
+
+def test_differences_are_paired_by_seed():
+  low, medium = result(do_nothing=0.9, ssd=0.8), result(do_nothing=0.7, ssd=0.8)
+  high = result(do_nothing=0.2, ssd=0.6)
+  values = np.array([0.5, 0.3, 0.4, 0.45])
+  high['rows'][1]['tow'] = evaluation.summary(values)
+  rows = factors.by_level({'low': low, 'medium': medium, 'high': high})
+  assert [row['method'] for row in rows] == ['do_nothing', 'ssd']
+  idle, ssd = (row['falls']['tow'] for row in rows)
+  assert idle['low to medium']['mean'] == pytest.approx(-0.2)
+  assert idle['medium to high']['mean'] == pytest.approx(-0.5)
+  gap = values - (0.8 + SEEDS)
+  found = ssd['low to high']
+  np.testing.assert_allclose(found['values'], gap)
+  spread = gap.std(ddof=1)
+  assert found['effect_size'] == pytest.approx(gap.mean() / spread)
+  assert found['ci95'] == pytest.approx(
+      stats.t.ppf(0.975, 3) * spread / np.sqrt(4))
+  assert rows[0]['groups']['medium']['mia_gap']['mean'] == pytest.approx(0.305)
+
+
+def test_a_difference_without_spread_has_no_effect_size():
+  same = {level: result(do_nothing=0.5) for level in ('low', 'medium', 'high')}
+  row, = factors.by_level(same)
+  assert row['falls']['tow']['low to high']['effect_size'] is None
+
+
+def noisy(rows):
+  """Differences that vary a little, so that intervals are above 0."""
+  for row in rows:
+    for gap in row['falls']['tow'].values():
+      gap.update(evaluation.summary(gap['mean'] + SEEDS / 10), effect_size=1.0)
+  return rows
+
+
+def test_the_answer_counts_methods_and_names_the_contrary():
+  rows = noisy(factors.by_level({
+      'low': result(do_nothing=0.9, another_oracle=0.9, finetune=0.9, ssd=0.5),
+      'medium': result(do_nothing=0.7, another_oracle=0.9, finetune=0.8,
+                       ssd=0.6),
+      'high': result(do_nothing=0.1, another_oracle=0.9, finetune=0.6,
+                     ssd=0.9)}))
+  rows[1]['variant'] = 'reference'
+  *each, verdict = findings_on_factors.answer(rows, 'memorization')
+  assert len(each) == 3  # Another oracle unlearns nothing.
+  assert each[0].startswith('Do nothing: ToW 0.905 ± ')
+  assert 'from low to high memorization it falls (−0.800' in each[0]
+  assert 'rises (+0.40' in each[2]
+  assert verdict == (
+      'The more memorized the forget set, the harder it is to unlearn: shown '
+      'for 1 of 2 methods (Fine-tune vanilla); the contrary for SSD vanilla; '
+      'true of doing nothing.')
+
+
+def test_the_answer_is_plain_where_all_methods_agree():
+  rows = noisy(factors.by_level({
+      level: result(do_nothing=tow, ssd=tow)
+      for level, tow in (('low', 0.9), ('medium', 0.6), ('high', 0.3))}))
+  assert findings_on_factors.answer(rows, 'entanglement')[-1] == (
+      'The more entangled the forget set, the harder it is to unlearn: shown '
+      'for all 1 methods.')
+
+
+def test_a_dip_in_the_middle_is_told():
+  rows = noisy(factors.by_level({
+      level: result(do_nothing=0.9, ssd=tow)
+      for level, tow in (('low', 0.8), ('medium', 0.5), ('high', 0.9))}))
+  idle, ssd, _ = findings_on_factors.answer(rows, 'memorization')
+  assert ssd.endswith('; it is lowest on medium.') and 'lowest' not in idle
+
+
+def test_levels_of_other_rows_are_refused():
+  with pytest.raises(ValueError):
+    factors.by_level({'low': result(do_nothing=1), 'medium': result(
+        do_nothing=1, ssd=1), 'high': result(do_nothing=1)})

@@ -1,0 +1,180 @@
+"""Networks of PyTorch give the same logits here: see goldens/*.safetensors.
+
+`<network>.safetensors` is the state dict of a narrow twin, as
+`safetensors.torch` saved it; `<network>.outputs.safetensors` holds images and
+what the twin made of them, and says in its header how it was made.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import chex
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rum_jax import models
+from rum_jax.models.torch_weights import torch_shapes
+
+FOLDER = pathlib.Path(__file__).parent / 'goldens'
+TWINS = {
+    'resnet18_rum': models.resnet18(5, (2, 4, 8, 16)),
+    'resnet18_imagenet': models.resnet18(
+        5, (2, 4, 8, 16), imagenet_stem=True),
+    'resnet50': models.ResNet(5, (1, 2, 1, 1), (2, 4, 8, 16), True),
+    'vgg16': models.vgg16(5, (2, 4, 8, 16, 16), (8, 8)),
+    'resnet9': models.ResNet9(5, (4, 8, 16, 8))}
+
+
+@pytest.fixture
+def plain(monkeypatch):
+  """The forms for other platforms, which compile sooner than a CPU's own."""
+  monkeypatch.setattr(lax, 'platform_dependent',
+                      lambda *args, default, **others: default(*args))
+
+
+def twin(name: str, side: int = 32):
+  state = models.read_safetensors(FOLDER / f'{name}.safetensors')
+  how = {part: state[f'{prefix}normalize.{part}'] for part in ('mean', 'std')
+         for prefix in ('', 'module.') if f'{prefix}normalize.{part}' in state}
+  model = models.from_linen(TWINS[name], (side, side, 3), **how)
+  return state, model, TWINS[name].torch_names()
+
+
+@pytest.mark.parametrize('name', TWINS)
+def test_logits_and_moments_are_pytorchs(plain, name):
+  want = models.read_safetensors(FOLDER / f'{name}.outputs.safetensors')
+  state, model, names = twin(name, want['image'].shape[1])
+  variables = models.from_torch(state, model, names)
+
+  def both(variables, images):
+    return (model.apply(variables, images, train=False)[0].logits,
+            model.apply(variables, images, train=True))
+
+  logits, (outputs, stats) = jax.jit(both, compiler_options={
+      'xla_backend_optimization_level': 0})(variables, want['image'])
+  close = {'rtol': 1e-4, 'atol': 1e-4}
+  np.testing.assert_allclose(logits, want['eval_logits'], **close)
+  np.testing.assert_allclose(outputs.logits, want['train_logits'], **close)
+  after = state | {
+      name: want[f"after.{name.removeprefix('module.')}"]
+      for name in state if 'running' in name}
+  moments = models.from_torch(after, model, names).stats
+  chex.assert_trees_all_close(stats, moments, **close)
+  moved = [np.abs(a - b).max() for a, b in zip(
+      *map(jax.tree.leaves, (moments, variables.stats)))]
+  assert min(moved) > 1e-4 and np.std(want['eval_logits'], 0).max() > 0.01
+
+
+def test_every_twin_says_where_it_is_from():
+  for path in sorted(FOLDER.glob('*.outputs.safetensors')):
+    data = path.read_bytes()
+    notes = json.loads(data[8:8 + int.from_bytes(data[:8], 'little')])[
+        '__metadata__']
+    assert path.name.removesuffix('.outputs.safetensors') in TWINS
+    assert len(notes['source_commit']) == 40 and notes['made_by']
+    assert json.loads(notes['config'])['classes'] == 5
+
+
+@pytest.mark.parametrize('entry, value, message', [
+    ('bn1.bias', None, 'Expected bn1.bias of shape (2,), found none.'),
+    ('layer2.0.downsample.0.weight', np.zeros((4, 2, 3, 3)),
+     'Expected layer2.0.downsample.0.weight of shape (4, 2, 1, 1), found '
+     '(4, 2, 3, 3).'),
+    ('fc.weight', np.zeros((16, 5)),
+     'Expected fc.weight of shape (5, 16), found (16, 5).'),
+    ('layer5.0.conv1.weight', np.zeros((2, 3)),
+     'Expected no layer5.0.conv1.weight, found (2, 3).')])
+def test_what_does_not_fit_is_named(entry, value, message):
+  state, model, names = twin('resnet18_rum')
+  state = {k: v for k, v in state.items() if k != f'module.{entry}'}
+  if value is not None:
+    state[f'module.{entry}'] = value
+  with pytest.raises(ValueError) as error:
+    models.from_torch(state, model, names)
+  assert str(error.value) == message
+
+
+def test_a_module_without_a_name_is_refused():
+  state, model, names = twin('resnet9')
+  with pytest.raises(ValueError, match="PyTorch's for unit3/norm"):
+    models.from_torch(
+        state, model, {k: v for k, v in names.items() if k != 'unit3/norm'})
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.', '_orig_mod.', 'model.',
+                                    'module._orig_mod.', '_orig_mod.module.'])
+def test_wrappers_are_taken_off(prefix):
+  state, model, names = twin('resnet9')
+  wrapped = {prefix + name: x for name, x in state.items()}
+  chex.assert_trees_all_equal(models.from_torch(wrapped, model, names),
+                              models.from_torch(state, model, names))
+
+
+def test_kernels_are_turned_and_types_are_ours():
+  state, model, names = twin('resnet9')
+  params, _ = models.from_torch(
+      {k: v.astype(np.float64) for k, v in state.items()}, model, names)
+  kernel = params['unit2']['conv']['kernel']
+  assert kernel.shape == (5, 5, 4, 8) and kernel.dtype == jnp.float32
+  np.testing.assert_array_equal(
+      kernel[1, 3, 2], state['1.0.weight'][:, 2, 1, 3])
+  np.testing.assert_array_equal(params['head']['kernel'][3],
+                                state['9.weight'][:, 3])
+  assert torch_shapes(model, names)['1.0.weight'] == (8, 4, 5, 5)
+
+
+def write(path: pathlib.Path, header, data: bytes) -> pathlib.Path:
+  text = header if isinstance(header, bytes) else json.dumps(header).encode()
+  path.write_bytes(len(text).to_bytes(8, 'little') + text + data)
+  return path
+
+
+@pytest.mark.parametrize('code, dtype', [
+    ('F64', np.float64), ('F32', np.float32), ('F16', np.float16),
+    ('BF16', jnp.bfloat16), ('I64', np.int64), ('U8', np.uint8),
+    ('BOOL', np.bool_)])
+def test_types_of_the_format(tmp_path, code, dtype):
+  value = np.array([[1, 0, 2], [0, 3, 1]]).astype(dtype)
+  size = value.nbytes
+  path = write(tmp_path / 'x', {
+      '__metadata__': {'format': 'pt'},
+      'b': {'dtype': 'I32', 'shape': [], 'data_offsets': [size, size + 4]},
+      'a': {'dtype': code, 'shape': [2, 3], 'data_offsets': [0, size]},
+  }, value.tobytes() + (7).to_bytes(4, 'little'))
+  state = models.read_safetensors(path)
+  assert set(state) == {'a', 'b'} and state['b'] == 7
+  assert state['a'].dtype == dtype
+  np.testing.assert_array_equal(state['a'], value)
+
+
+def entry(shape, low, high, dtype='U8'):
+  return {'dtype': dtype, 'shape': shape, 'data_offsets': [low, high]}
+
+
+@pytest.mark.parametrize('header, data', [
+    (b'PK', b''), (b'{', b''), (b'[]', b''), (b'{"a": 1}', b''),
+    (b'[' * 100000, b''), (b'\xff\xfe', b''),
+    ({'a': entry([4], 0, 4)}, b'123'),  # Cut short.
+    ({'a': entry([3], 0, 4)}, b'1234'),  # The shape is not the size.
+    ({'a': entry([4], 0, 4)}, b'12345'),  # More than is named.
+    ({'a': entry([2], 1, 3)}, b'123'),  # A hole.
+    ({'a': entry([2], 0, 2), 'b': entry([2], 1, 3)}, b'123'),  # Overlap.
+    ({'a': entry([-1], 0, -1)}, b''), ({'a': entry([-2, -2], 0, 4)}, b'1234'),
+    ({'a': entry([2.0], 0, 2)}, b'12'), ({'a': entry([4], 0, 4, 'F8')}, b'123'),
+    ({'a': {'dtype': 'U8', 'shape': [1]}}, b'1')])
+def test_a_damaged_file_is_refused(tmp_path, header, data):
+  path = write(tmp_path / 'x.safetensors', header, data)
+  with pytest.raises(ValueError, match='x.safetensors is not a whole '):
+    models.read_safetensors(path)
+
+
+def test_a_file_of_another_format_is_refused(tmp_path):
+  for data in (b'', b'1234', b'PK\x03\x04' + bytes(100), bytes(100)):
+    (tmp_path / 'model.pth').write_bytes(data)
+    with pytest.raises(ValueError, match='model.pth is not a whole .safete'):
+      models.read_safetensors(tmp_path / 'model.pth')

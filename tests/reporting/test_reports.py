@@ -1,0 +1,418 @@
+"""The table, the findings and the page, on made-up runs of three seeds."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+
+import numpy as np
+import pytest
+
+from rum_jax import evaluation, reporting
+from rum_jax.evaluation import results
+from rum_jax.reporting import markup, vocabulary
+from rum_jax.types import GROUPS
+
+JITTER = np.array([-0.01, 0.0, 0.01])
+TOW = {
+    ('do_nothing', 'reference'): 0.60, ('another_oracle', 'reference'): 0.97,
+    ('finetune', 'rum_f'): 0.90, ('finetune', 'vanilla'): 0.80,
+    ('finetune', 'shuffle'): 0.75, ('finetune', 'matched'): 0.82,
+    ('salun', 'vanilla'): 0.70, ('salun', 'matched'): 0.72,
+    ('salun', 'shuffle'): 0.74, ('salun', 'rum_f'): 0.50,
+    ('rum', 'rum'): 0.95}
+VOID = {'area', 'base', 'br', 'col', 'hr', 'img', 'input', 'link', 'meta'}
+
+
+def figure(values):
+  mean, ci95 = evaluation.confidence_interval(np.asarray(values, float))
+  return {'mean': mean, 'ci95': ci95, 'values': [float(v) for v in values]}
+
+
+def make_row(method, variant, tow, by_group):
+  stages = [['salun', {'learning_rate': 0.05, 'epochs': 10}]]
+  if variant == 'rum':
+    stages = [['identity', {}], ['finetune', {'learning_rate': 0.1}], *stages]
+  # Drawn once, so that figures of different rows are paired.
+  same = {name: figure(tow + JITTER) for name in (
+      'tow', 'tow_by_group', 'tow_mia', 'mia_gap', 'forget_accuracy',
+      'retain_accuracy', 'test_accuracy')}
+  return {
+      'method': method, 'variant': variant, **same,
+      'seconds': figure([0.25] * 3), 'compile_seconds': 1.5,
+      'steps': [20] * len(stages), 'diverged': [],
+      'groups': {group: {'tow': figure(value + JITTER),
+                         'forget_accuracy': figure(value + JITTER)}
+                 for group, value in zip(GROUPS, by_group, strict=True)},
+      'setting': None if variant == 'reference' else stages}
+
+
+def make_results(tow=None, by_group=(0.99, 0.70, 0.10), spread=0.001):
+  """Results whose pairs differ by their ToW, give or take the spread."""
+  tow = {**TOW, **(tow or {})}
+  made = [make_row(*name, value, by_group) for name, value in tow.items()]
+  gap = spread * np.array([-1, 0, 1])
+  differences = [
+      {'method': method, 'minus': control,
+       **{x: figure(tow[method, 'rum_f'] - tow[method, control] + gap)
+          for x in ('tow', 'tow_by_group', 'tow_mia', 'mia_gap')}}
+      for method in ('finetune', 'salun') for control in results.CONTROLS]
+  about = {'size': 48, 'mean_memorization': 0.5, 'es': figure([9., 10., 11.]),
+           'rows': [1, 2], 'corrupted': 4}
+  accuracy = figure(0.9 + JITTER)
+  return {
+      'recipe': {'dataset': 'digits', 'network': 'mlp', 'held_out': 'test',
+                 'corrupt': 0.05, 'scores': ''},
+      'environment': {'versions': {'jax': '0.10.2'}, 'device': 'cpu',
+                      'commit': None},
+      'data_hash': 'abc123', 'seeds': [0, 1, 2],
+      'examples': {'train': 1438, 'held_out': 359}, 'corrupted': [3, 5, 8],
+      'groups': {group: about for group in GROUPS},
+      'oracle': {'seconds': 0.5, 'mia': accuracy, 'forget_accuracy': accuracy,
+                 'retain_accuracy': accuracy, 'test_accuracy': accuracy,
+                 'groups': {group: accuracy for group in GROUPS}},
+      'rows': made, 'differences': differences}
+
+
+def row_of(results, method, variant):
+  return next(row for row in results['rows']
+              if (row['method'], row['variant']) == (method, variant))
+
+
+def diverge(row, *seeds):
+  """Makes seeds of a row fail in its first stage."""
+  row['diverged'] = [{'seed': seed, 'stage': 0} for seed in seeds]
+  for name, value in row.items():
+    if isinstance(value, dict) and 'values' in value and name != 'seconds':
+      row[name] = figure([np.nan if i in seeds else x
+                          for i, x in enumerate(value['values'])])
+
+
+def as_json(value):
+  """What results.json makes of it: NaN becomes null."""
+  text = json.dumps(value)
+  return json.loads(re.sub(r'\bNaN\b', 'null', text))
+
+
+def sentence(results, *, of):
+  found = [x for x in reporting.findings(results) if x.startswith(of)]
+  assert len(found) == 1, found
+  return found[0]
+
+
+@pytest.mark.parametrize('by_group, said, verdict', [
+    ((0.99, 0.70, 0.10), 'falls from low to medium (−0.290 ± 0.000)',
+     'as the paper found'),
+    ((0.99, 0.10, 0.70), 'rises from medium to high (+0.600 ± 0.000)',
+     'contradicts the paper'),
+    ((0.99, 0.70, 0.70), 'shows no difference from medium to high',
+     'at one step only'),
+    ((0.70, 0.70, 0.70), 'shows no difference from low to medium',
+     'is not shown'),
+])
+def test_finding_on_memorization_follows_the_numbers(by_group, said, verdict):
+  got = sentence(make_results(by_group=by_group), of='ToW of doing nothing')
+  assert said in got and verdict in got
+  assert f'{by_group[0]:.3f} ± 0.025 on the low group' in got
+
+
+@pytest.mark.parametrize('tow, spread, said, verdict', [
+    (0.90, 0.001, 'above vanilla (+0.100 ± 0.002), matched (+0.080 ± 0.002) '
+     'and shuffle (+0.150 ± 0.002)', 'Refinement helps here.'),
+    (0.90, 0.1, 'no difference shown from vanilla (+0.100 ± 0.248), matched',
+     'Refinement is not shown to help here.'),
+    (0.81, 0.001, 'above vanilla (+0.010 ± 0.002) and shuffle (+0.060 ± 0.002);'
+     ' below matched (−0.010 ± 0.002)',
+     'The gain over vanilla is not shown to come from refinement.'),
+    (0.60, 0.001, 'below vanilla (−0.200 ± 0.002), matched',
+     'Refinement hurts here.'),
+])
+def test_finding_on_refinement_follows_the_numbers(tow, spread, said, verdict):
+  results = make_results({('finetune', 'rum_f'): tow}, spread=spread)
+  got = sentence(results, of='Fine-tune')
+  assert said in got and got.endswith(verdict)
+
+
+def test_finding_on_refinement_says_where_other_figures_differ():
+  results = make_results(spread=0.1)  # ToW shows nothing.
+  assert 'By ToW' not in sentence(results, of='SalUn')
+  gap = next(d for d in results['differences']
+             if (d['method'], d['minus']) == ('salun', 'matched'))
+  gap['tow_by_group'] = figure([0.10, 0.11, 0.12])
+  gap['tow_mia'] = figure([-0.22, -0.21, -0.20])
+  got = sentence(results, of='SalUn')
+  assert got.endswith(' By ToW by group it is above matched (+0.110 ± 0.025). '
+                      'By ToW-MIA it is below matched (−0.210 ± 0.025).')
+
+
+def test_refinement_may_help_by_another_figure():
+  results = make_results(spread=0.1)
+  for d in results['differences']:
+    if d['method'] == 'salun':
+      d['tow_mia'] = figure([0.20, 0.21, 0.22])
+  assert sentence(results, of='SalUn').endswith(
+      'By ToW-MIA it is above vanilla (+0.210 ± 0.025), matched (+0.210 ± '
+      '0.025) and shuffle (+0.210 ± 0.025): refinement helps by this figure.')
+
+
+@pytest.mark.parametrize('accuracy, ruined', [(0.44, True), (0.46, False)])
+def test_a_row_that_loses_half_of_the_accuracy_ruins_the_network(
+    accuracy, ruined):
+  results = make_results()
+  row_of(results, 'rum', 'rum')['test_accuracy'] = figure(accuracy + JITTER)
+  said = [x for x in reporting.findings(results) if 'ruins the network:' in x]
+  assert said == ruined * [
+      f'RUM ruins the network: its test accuracy is {accuracy:.3f}, the '
+      'oracle’s 0.900.']
+  ruins = 'are above doing nothing, of which RUM ruins the network'
+  assert (ruins in reporting.findings(results)[-1]) == ruined
+
+
+@pytest.mark.parametrize('tow, said', [
+    (0.95, 'the best vanilla, Fine-tune (+0.150 ± 0.000). It is better than '
+     'each of them.'),
+    (0.85, 'below the best RUM^F, Fine-tune (−0.050 ± 0.000). Its mean is not '
+     'the highest.'),
+])
+def test_finding_on_full_rum_follows_the_numbers(tow, said):
+  got = sentence(make_results({('rum', 'rum'): tow}), of='Full RUM')
+  assert '(do nothing, then Fine-tune, then SalUn)' in got and said in got
+
+
+def test_full_rum_of_highest_mean_is_not_the_best_within_the_noise():
+  results = make_results()
+  row = row_of(results, 'rum', 'rum')
+  row['tow'] = figure([0.70, 0.99, 0.99 + 0.2])
+  got = sentence(results, of='Full RUM')
+  assert 'no difference shown from the best RUM^F, Fine-tune (+0.060 ±' in got
+  assert got.endswith('is the highest, but it is not shown to be the best.')
+
+
+def test_finding_on_the_ceiling_follows_the_numbers():
+  below = sentence(make_results(), of='The best row of a method')
+  assert 'RUM, reaches a ToW of 0.950 ± 0.025' in below
+  assert 'The row is below this ceiling (−0.020 ± 0.000)' in below
+  alike = make_results({('salun', 'shuffle'): 0.97})
+  got = sentence(alike, of='The best row of a method, SalUn shuffle')
+  assert 'No difference from this ceiling is shown (0.000 ± 0.000)' in got
+
+
+def test_the_attack_may_have_another_favourite():
+  results = make_results()
+  for row in results['rows']:
+    row['tow_mia'] = row['tow']
+  assert not any('By ToW-MIA' in x for x in reporting.findings(results))
+  row_of(results, 'rum', 'rum')['tow_mia'] = figure([0.5, 0.6, 0.7])
+  row_of(results, 'salun', 'vanilla')['tow_mia'] = figure([0.97, 0.98, 0.99])
+  got = sentence(results, of='By ToW-MIA')
+  assert 'row is SalUn vanilla (0.980 ± 0.025); RUM reaches 0.600' in got
+
+
+def test_finding_on_doing_nothing_names_the_rows_that_are_no_better():
+  got = reporting.findings(make_results())[-1]
+  assert got == '8 of 9 rows are above doing nothing; below it: SalUn RUM^F.'
+
+
+@pytest.mark.parametrize('tow, accuracy, said', [
+    (0.9, 0.9, 'above doing nothing.'), (0.1, 0.9, 'below doing nothing.'),
+    (0.9, 0.2, 'above doing nothing, but ruins the network.'),
+    (0.1, 0.2, 'below doing nothing.')])
+def test_finding_on_doing_nothing_names_the_only_row(tow, accuracy, said):
+  results = make_results({('salun', 'vanilla'): tow})
+  row = row_of(results, 'salun', 'vanilla')
+  row['test_accuracy'] = figure(accuracy + JITTER)
+  results['rows'] = [*results['rows'][:2], row]
+  assert f'SalUn vanilla is {said}' in reporting.findings(results)
+  row['tow'] = results['rows'][0]['tow']
+  got = sentence(results, of='SalUn vanilla is ')
+  assert got == 'SalUn vanilla is not shown to differ from doing nothing.'
+
+
+def test_one_seed_tells_nothing():
+
+  def only_first(value):
+    if isinstance(value, list):
+      return [only_first(x) for x in value]
+    if isinstance(value, dict) and 'values' in value:
+      return figure(value['values'][:1])
+    if isinstance(value, dict):
+      return {key: only_first(x) for key, x in value.items()}
+    return value
+
+  results = as_json(only_first(make_results()))
+  said = ' '.join(reporting.findings(results))
+  assert 'too few seeds to compare with vanilla (+0.099 ± –)' in said
+  assert 'There are too few seeds to say whether it falls.' in said
+  assert 'There are too few seeds to compare (−0.020 ± –).' in said
+  for word in ('helps', 'hurts', 'better', 'above', 'below'):
+    assert word not in said
+  assert '0.940 ± –' in reporting.table(results)
+
+
+def test_table_puts_references_first_and_marks_the_best_row():
+  results = make_results({('another_oracle', 'reference'): 0.99})
+  lines = reporting.table(results).splitlines()
+  names = [line[2:18].strip() for line in lines[1:15]]
+  assert names == [
+      'Oracle', 'Do nothing', 'Another oracle', 'Fine-tune', 'vanilla',
+      'matched', 'shuffle', 'RUM^F', 'SalUn', 'vanilla', 'matched', 'shuffle',
+      'RUM^F', 'RUM']
+  assert [line for line in lines if line.startswith('*')] == [
+      lines[14], '* RUM: the highest mean ToW of a method.']
+  assert '0.950 ± 0.025' in lines[14] and '0.25' in lines[14]
+  assert lines[1].split() == ['Oracle', '0.900', '0.900', '0.900', '0.5']
+  assert max(map(len, lines)) <= 112
+  for words in ('ToW by group', 'ToW-MIA', 'MIA gap', 'retain', 'seconds'):
+    assert words in lines[0]
+  for words in ('Oracle', 'ToW', 'ToW by group', 'ToW-MIA', 'MIA', 'MIA gap'):
+    assert sum(line.startswith(f'{words}: ') for line in lines) == 1
+  moved = reporting.table(make_results({('salun', 'vanilla'): 0.96}))
+  assert '* SalUn vanilla: the highest mean ToW of a method.' in moved
+
+
+def test_diverged_rows_are_marked_explained_and_never_the_best():
+  results = make_results()
+  diverge(row_of(results, 'rum', 'rum'), 2)
+  diverge(row_of(results, 'salun', 'matched'), 0, 1, 2)
+  text = reporting.table(as_json(results))
+  assert '† RUM diverged with seed 2 in stage 1 of 3; its' in text
+  assert ('† SalUn matched diverged with seed 0 in stage 1 of 1, seed 1 in '
+          'stage 1 of 1 and seed 2 in') in text
+  assert '* Fine-tune RUM^F: the highest mean ToW of a method.' in text
+  lost = next(x for x in text.splitlines() if x.startswith('†   matched'))
+  assert lost.split()[2:] == ['–'] * 7 + ['0.25']
+  page = reporting.page(as_json(results), {})
+  assert 'matched †' in page and '† RUM diverged with seed 2' in page
+  assert 'nan' not in re.sub('<style>.*?</style>', '', page).lower()
+
+
+def test_one_row_of_one_group_makes_a_table():
+  results = make_results()
+  results['rows'] = [*results['rows'][:2], row_of(results, 'rum', 'rum')]
+  results['rows'][2].update(method='package.module:factory', variant='vanilla')
+  for row in results['rows']:
+    row['groups'] = {'forget': row['groups']['low']}
+  results['differences'] = []
+  text = reporting.table(results)
+  assert 'package.module:factory\n' in text and 'minus' not in text
+  assert '*' not in text and 'highest' not in text
+  assert 'best' not in ' '.join(reporting.findings(results))
+  assert '- package.module:factory vanilla reaches a ToW of 0.950' in text
+  assert '- package.module:factory vanilla is above doing nothing.' in text
+
+
+def test_nan_and_null_read_the_same():
+  results = make_results()
+  diverge(row_of(results, 'salun', 'rum_f'), 0, 1)
+  assert reporting.table(results) == reporting.table(as_json(results))
+  assert reporting.page(results, {}) == reporting.page(as_json(results), {})
+
+
+@pytest.mark.parametrize('mean, ci95, signed, text', [
+    (0.95, 0.0239, False, '0.950 ± 0.024'), (0.1, 0.2, True, '+0.100 ± 0.200'),
+    (-0.1, None, True, '−0.100'), (-1e-5, 0.0, True, '0.000 ± 0.000'),
+    (None, None, False, '–'), (float('nan'), 0.1, False, '–'),
+    (0.5, float('nan'), False, '0.500 ± –')])
+def test_shown(mean, ci95, signed, text):
+  assert vocabulary.shown(mean, ci95, signed) == text
+
+
+class Page(html.parser.HTMLParser):
+  """Checks that tags are closed in order, and gathers what stands in them."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.open, self.links, self.tags, self.ids = [], [], [], []
+    self.feed(text)
+    self.close()
+    assert not self.open, self.open
+
+  def handle_starttag(self, tag, attrs):
+    self.tags.append((tag, dict(attrs)))
+    self.links += [value for name, value in attrs
+                   if name in ('src', 'href', 'xlink:href', 'action')]
+    self.ids += [value for name, value in attrs if name == 'id']
+    if tag not in VOID:
+      self.open.append(tag)
+
+  def handle_startendtag(self, tag, attrs):
+    self.handle_starttag(tag, attrs)
+    if tag not in VOID:
+      self.open.pop()
+
+  def handle_endtag(self, tag):
+    assert self.open and self.open.pop() == tag, tag
+
+  def count(self, tag, **attrs):
+    return sum(name == tag and attrs.items() <= have.items()
+               for name, have in self.tags)
+
+
+def test_page_is_whole_and_needs_no_other_file():
+  picture = ('<svg role="img" aria-label="x" viewBox="0 0 1 1">'
+             '<image href="data:image/png;base64,AA=="/></svg>')
+  names = ('tow_by_method', 'memorization_histogram', 'examples',
+           'tow_by_group', 'embedding', 'cost')
+  text = reporting.page(make_results(), dict.fromkeys(names, picture))
+  page = Page(text)
+  assert page.links == ['data:image/png;base64,AA=='] * 6
+  assert not re.search(r'url\(|@import|<script|<link', text)
+  assert page.count('figure') == page.count('figcaption') == 6
+  assert page.count('h1') == 1 and page.count('html', lang='en') == 1
+  assert page.count('h2') == page.count('section') == 10
+  assert page.count('table') == page.count('caption') == 5
+  assert page.count('tr', **{'class': 'best'}) == 1
+  assert page.count('th', scope='rowgroup') == 6
+  assert all('scope' in have for tag, have in page.tags if tag == 'th')
+  for term in ('ToW', 'MIA', 'RUM<sup>F</sup>', 'matched', 'shuffle'):
+    assert f'<dt>{term}</dt>' in text
+  assert 'ES, the entanglement score' in text
+
+
+def test_page_leaves_out_pictures_that_are_missing():
+  assert Page(reporting.page(make_results(), {})).count('figure') == 0
+
+
+def test_page_escapes_what_it_is_given():
+  results = make_results()
+  results['recipe']['dataset'] = '<b>&'
+  text = reporting.page(results, {})
+  assert '<b>' not in text and '&lt;b&gt;&amp;' in text
+  assert markup.words('a < b ± 1') == 'a &lt; b\xa0±\xa01'
+
+
+def test_page_names_the_proxy_that_the_groups_were_chosen_by():
+  results = make_results()
+  assert 'by memorization' not in reporting.page(results, {}).lower().replace(
+      'closeness by memorization', '')
+  results['recipe']['refine_by'] = 'held_out_retraining'
+  about = {**results['groups']['low'], 'mean_memorization': None,
+           'mean_score': 1.25}
+  results['groups'] = dict.fromkeys(GROUPS, about)
+  text = reporting.page(results, {'memorization_histogram': '<svg></svg>'})
+  for said in ('48 of high memorization by held out retraining.',
+               'Mean memorization by held out retraining',
+               'Memorization by held out retraining of all', '<td>1.250</td>'):
+    assert said in text
+
+
+def test_page_says_what_was_run_and_how():
+  text = reporting.page(make_results(), {})
+  for said in ('3 networks (mlp) trained on 1,438 examples of digits, 3 of '
+               'which (5 %)', 'forget 144 of them: 48 of low',
+               '359 test examples are held out', 'learning_rate 0.05',
+               'abc123', '0.10.2'):
+    assert said in text
+
+
+def test_page_shows_what_methods_report_of_themselves():
+  results = make_results()
+  plain = reporting.page(results, {})
+  assert 'report of themselves' not in plain
+  by_name = {(r['method'], r['variant']): r for r in results['rows']}
+  by_name['salun', 'vanilla']['probes'] = [{'density Dense_0 kernel': 0.4321}]
+  by_name['rum', 'rum']['probes'] = [{}, {'sparsity': 0.25}, {}]
+  shown = reporting.page(results, {})
+  assert 'What the methods report of themselves' in shown
+  assert 'density Dense_0 kernel 0.432' in shown and 'sparsity 0.25' in shown
