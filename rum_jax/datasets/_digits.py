@@ -35,4 +35,5 @@ def digits(*, test_share: float = 0.2, seed: int = 0) -> Source:
     table = np.loadtxt(file, delimiter=',')
   images = np.round(table[:, :-1] * (255 / 16)).reshape(-1, 8, 8, 1)
   labels = table[:, -1].astype(int)
-  return hold_out(from_arrays(images, labels, 'digits'), test_share, seed)
+  return hold_out(from_arrays(images, labels, 'digits'), test_share, seed,
+                  part='test')

@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from rum_jax.datasets import decoded
+from rum_jax.datasets import decoded, pictures
 from rum_jax.datasets.sources import Source, from_arrays, joined
 
 _NAME = 'tiny-imagenet-200'
@@ -62,10 +62,11 @@ def _decode(folder: pathlib.Path) -> Source:
                        f'images as {wnids[0]}, {len(inside[0])}, found '
                        f'{len(files)}.')
   train = from_arrays(
-      _images([x for files in inside for x in files]),
+      pictures.decode([x for files in inside for x in files]),
       np.repeat(np.arange(len(wnids)), len(inside[0])), _NAME, classes)
   outside, label = _annotated(folder / 'val', wnids)
-  return joined(train, from_arrays(_images(outside), label, _NAME, classes))
+  return joined(train, from_arrays(
+      pictures.decode(outside), label, _NAME, classes))
 
 
 def _annotated(folder: pathlib.Path, wnids: list[str]
@@ -105,22 +106,3 @@ def _numbered(folder: pathlib.Path, prefix: str) -> list[pathlib.Path]:
   """`<prefix>_0.JPEG`, `<prefix>_1.JPEG` …: as many as there are files."""
   count = len(list(folder.glob('*.JPEG')))
   return [folder / f'{prefix}_{i}.JPEG' for i in range(count)]
-
-
-def _images(files: list[pathlib.Path]) -> np.ndarray:
-  """Decodes files to `[N, H, W, 3]`, all of the size of the first."""
-  from PIL import Image
-  images = None
-  for i, path in enumerate(files):
-    try:
-      with Image.open(path) as file:
-        image = np.asarray(file.convert('RGB'))
-    except (OSError, SyntaxError, ValueError) as error:
-      raise ValueError(f'Expected {path} to be an image: {error}.') from error
-    if images is None:
-      images = np.empty((len(files), *image.shape), np.uint8)
-    if image.shape != images.shape[1:]:
-      raise ValueError(f'Expected {path} to be of shape {images.shape[1:]}, '
-                       f'found {image.shape}.')
-    images[i] = image
-  return np.empty((0, 1, 1, 3), np.uint8) if images is None else images

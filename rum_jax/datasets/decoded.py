@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import contextlib
+import glob
 import json
 import os
 import pathlib
@@ -24,25 +25,29 @@ from rum_jax.types import Dataset
 _FORMAT = 2  # Of the file; one of another format is written anew.
 
 
-def remembered(folder: pathlib.Path, decode: Callable[[], Source]) -> Source:
+def remembered(folder: pathlib.Path, decode: Callable[[], Source], *,
+               place: pathlib.Path | None = None, variant: str = '') -> Source:
   """What `decode` returns, or what it returned for the same files before.
 
-  It is kept as `<folder>.decoded`, written beside its place and renamed into
-  it. Where that cannot be written, nothing is kept.
+  It is kept in a file, written beside its place and renamed into it. Where that
+  cannot be written, nothing is kept.
 
   Args:
     folder: with all the files that the result depends on.
     decode: called without arguments where nothing is kept.
+    place: of that file, outside the folder; by default `<folder>.decoded`.
+    variant: what else the result depends on, such as a size of images.
 
   Raises:
     ValueError: if what is kept was truncated or altered; the message names it.
   """
-  place = folder.with_name(f'{folder.name}.decoded')
-  identity = fingerprint(folder)
+  place = place or folder.with_name(f'{folder.name}.decoded')
+  identity = fingerprint(folder) + variant
   source = _read(place, identity)
   if source is None:
     source = decode()
-    if fingerprint(folder) == identity:  # No file changed in the meantime.
+    # Not if a file changed in the meantime.
+    if fingerprint(folder) + variant == identity:
       _write(place, identity, source)
   return source
 
@@ -65,8 +70,8 @@ def fingerprint(folder: pathlib.Path) -> str:
 def _digest(source: Source) -> str:
   """SHA-256 of a source: names, shapes, types and contents."""
   return digests.digest([
-      source.name, source.classes, source.num_train,
-      digests.array_digest(*source.dataset, source.row)])
+      source.name, source.classes, source.num_train, source.notes,
+      source.files, digests.array_digest(*source.dataset, source.row)])
 
 
 def _read(place: pathlib.Path, identity: str) -> Source | None:
@@ -82,7 +87,8 @@ def _read(place: pathlib.Path, identity: str) -> Source | None:
         return None
       label, row, image = (np.load(file, allow_pickle=False) for _ in range(3))
       source = Source(Dataset(image, label), header['num_train'], row,
-                      tuple(header['classes']), header['name'])
+                      tuple(header['classes']), header['name'],
+                      *(tuple(header.get(x, ())) for x in ('notes', 'files')))
       whole = _digest(source) == header['sha256'] and not file.read(1)
     except Exception as error:  # Altered bytes raise almost anything.
       raise ValueError(_damage(place)) from error
@@ -100,10 +106,11 @@ def _write(place: pathlib.Path, identity: str, source: Source) -> None:
   """Keeps a source, all of it or nothing."""
   header = json.dumps({
       'fingerprint': identity, 'sha256': _digest(source), 'name': source.name,
-      'num_train': source.num_train, 'classes': source.classes})
+      'num_train': source.num_train, 'classes': source.classes,
+      'notes': source.notes, 'files': source.files})
   partial = place.with_name(f'.{place.name}.{secrets.token_hex(8)}.partial')
   with contextlib.suppress(OSError):
-    for left in place.parent.glob(f'.{place.name}.*.partial'):
+    for left in place.parent.glob(f'.{glob.escape(place.name)}.*.partial'):
       left.unlink()  # Of a process that was killed.
     with (files.replacing(place, partial) as partial,
           partial.open('wb') as file):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 import zipfile
+import zlib
 
 import numpy as np
 
+from rum_jax.datasets import arrivals, classes as class_numbers
+from rum_jax.datasets.errors import DataError
 from rum_jax.types import Dataset
 
 
@@ -20,6 +23,12 @@ class Source(NamedTuple):
     row: `[N]` where each example stands in its published part.
     classes: names of the K classes.
     name: of the data set.
+    notes: what was changed when the data were read, as whole sentences.
+    files: `[P]` names of the files of the published training part, by row;
+      empty where the images do not come from files of their own.
+    apart: names of parts, and the published training rows that lie in them
+      and are not trained on: `(('validation', rows), ('sample', rows))`. Those
+      of `sample` were left out when a sample was drawn.
   """
 
   dataset: Dataset
@@ -27,6 +36,9 @@ class Source(NamedTuple):
   row: np.ndarray
   classes: tuple[str, ...]
   name: str
+  notes: tuple[str, ...] = ()
+  files: tuple[str, ...] = ()
+  apart: tuple[tuple[str, np.ndarray], ...] = ()
 
   @property
   def train(self) -> np.ndarray:
@@ -43,8 +55,10 @@ def from_arrays(image: np.ndarray, label: np.ndarray, name: str,
                 classes: tuple[str, ...] = ()) -> Source:
   """A source of which everything is for training, its arrays checked.
 
+  Nothing is changed here; `from_parts` understands more.
+
   Args:
-    image: `[N, H, W, C]` whole numbers in `[0, 255]`.
+    image: `[N, H, W, C]` whole numbers in `[0, 255]`; uint8 is not copied.
     label: `[N]` whole numbers in `[0, K)`.
     name: of the data set.
     classes: K names; by default the numbers that occur, up to the largest.
@@ -55,28 +69,76 @@ def from_arrays(image: np.ndarray, label: np.ndarray, name: str,
   """
   image, label = np.asarray(image), np.asarray(label)
   if image.ndim != 4 or label.shape != image.shape[:1]:
-    raise ValueError('Expected image [N, H, W, C] and label [N], found '
-                     f'{image.shape} and {label.shape}.')
+    raise DataError('Expected image [N, H, W, C] and label [N], found '
+                    f'{image.shape} and {label.shape}.', 'image', image.shape)
+  if arrivals.channels_first(image.shape):
+    raise DataError(
+        f'Expected image [N, H, W, C], found {image.shape}, which looks like '
+        '[N, C, H, W]: np.moveaxis(image, 1, -1) turns it.', 'image',
+        image.shape)
   if not len(label):
-    raise ValueError(f'Expected data set {name} to hold examples, found none.')
-  if image.dtype != np.uint8:
-    _check_rows(image, np.isfinite(image), 'finite pixels')
-    _check_rows(image, (image >= 0) & (image <= 255) & (image % 1 == 0),
-                'pixels to be whole numbers in [0, 255]')
-  _check_rows(label, np.isfinite(label), 'finite labels')
+    raise DataError(f'Expected data set {name} to hold examples, found none.',
+                    'image', 0)
+  if label.dtype.kind not in 'buif':
+    raise DataError('Expected label to hold whole numbers, found values of '
+                    f'type {label.dtype}.', 'label', str(label.dtype))
+  arrivals.check_pixels('image', image)
+  arrivals.check_values('label', label, np.isfinite(label), 'finite labels')
   classes = classes or tuple(map(str, range(int(label.max()) + 1)))
-  _check_rows(label, (label >= 0) & (label < len(classes)) & (label % 1 == 0),
-              f'labels to be whole numbers in [0, {len(classes)})')
+  arrivals.check_values(
+      'label', label,
+      (label >= 0) & (label < len(classes)) & (label == np.floor(label)),
+      f'labels to be whole numbers in [0, {len(classes)})')
   rows = np.arange(len(label))
-  dataset = Dataset(image.astype(np.uint8), label.astype(np.int32))
+  dataset = Dataset(image.astype(np.uint8, copy=False), label.astype(np.int32))
   return Source(dataset, len(label), rows, classes, name)
 
 
-def _check_rows(values: np.ndarray, fits: np.ndarray, what: str) -> None:
-  if not fits.all():
-    where = tuple(int(i) for i in np.argwhere(~fits)[0])
-    raise ValueError(
-        f'Expected {what}, found {values[where]} in row {where[0]}.')
+def from_parts(x_train: Any, y_train: Any, x_test: Any, y_test: Any, name: str,
+               class_names: Any = ()) -> Source:
+  """A source from somebody's own arrays, understood or refused by name.
+
+  Images may be `[N, H, W, C]`, `[N, C, H, W]` with one or three channels, or
+  `[N, H, W]`; labels may be whole numbers from 0 or from elsewhere, words,
+  booleans, floats that are whole, a column `[N, 1]`, or one-hot `[N, K]`.
+  `notes` of the source says what was changed. Classes are those of the training
+  part; some of them may be missing from the test part.
+
+  Args:
+    x_train: images of the training part, whole numbers in `[0, 255]`.
+    y_train: `[N]` labels of the training part.
+    x_test: images of the test part.
+    y_test: labels of the test part.
+    name: of the data set.
+    class_names: K names in the order of the classes, or none.
+
+  Raises:
+    DataError: if an array cannot be understood; it names the array and the
+      value.
+    ValueError: if images of the two parts have two shapes.
+  """
+  sources, notes = [], []
+  known = None
+  for part, x, y in (('train', x_train, y_train), ('test', x_test, y_test)):
+    image, said = arrivals.images(f'x_{part}', x)
+    labels = arrivals.labels(f'y_{part}', y)
+    if len(image) != len(labels.values):
+      raise DataError(
+          f'Expected as many images as labels, found {len(image)} in x_{part} '
+          f'and {len(labels.values)} in y_{part}.', f'y_{part}',
+          len(labels.values))
+    if not len(image):
+      raise DataError(f'Expected x_{part} to hold images, found none.',
+                      f'x_{part}', 0)
+    notes += [*said, *labels.notes]
+    if known is None:
+      known = class_numbers.fitted('y_train', labels, class_names)
+      notes += known.notes
+    label = class_numbers.encoded(f'y_{part}', labels, known)
+    if part == 'train':
+      notes += class_numbers.missing(label, known.names)
+    sources.append(from_arrays(image, label, name, known.names))
+  return joined(*sources)._replace(notes=tuple(notes))
 
 
 def joined(train: Source, test: Source) -> Source:
@@ -94,7 +156,8 @@ def joined(train: Source, test: Source) -> Source:
                      f'training and {test.classes} for testing.')
   dataset = Dataset(*map(np.concatenate, zip(train.dataset, test.dataset)))
   row = np.concatenate([train.row, test.row])
-  return train._replace(dataset=dataset, row=row)
+  notes = tuple(dict.fromkeys((*train.notes, *test.notes)))
+  return train._replace(dataset=dataset, row=row, notes=notes)
 
 
 def from_npz(path: str, name: str) -> Source:
@@ -103,22 +166,28 @@ def from_npz(path: str, name: str) -> Source:
   Raises:
     FileNotFoundError: if there is no such file.
     ValueError: if it is no npz file, or an array is missing or not as
-      `from_arrays` wants it.
+      `from_parts` wants it.
   """
   wanted = ('x_train', 'y_train', 'x_test', 'y_test')
+  arrays, key = {}, ''
   try:
     with np.load(path, allow_pickle=False) as file:
-      arrays = {k: file[k] for k in (*wanted, 'class_names') if k in file}
-  except (TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-    raise ValueError(
-        f'Expected {path} to be an npz file of arrays: {error}.') from error
+      for key in (*wanted, 'class_names'):
+        if key in file:
+          arrays[key] = file[key]
+  except (TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error
+          ) as error:
+    at = f' ({key})' if key else ''
+    raise DataError(
+        f'Expected {path} to be an npz file of arrays{at}: {error}.',
+        key or 'path', str(path)) from error
   missing = [key for key in wanted if key not in arrays]
   if missing:
-    raise ValueError(f'Expected {path} to hold {missing[0]}.')
-  classes = tuple(map(str, arrays.get('class_names', ())))
+    raise DataError(f'Expected {path} to hold {missing[0]}.', missing[0])
   try:
-    train = from_arrays(arrays['x_train'], arrays['y_train'], name, classes)
-    test = from_arrays(arrays['x_test'], arrays['y_test'], name, train.classes)
-    return joined(train, test)
+    return from_parts(*(arrays[x] for x in wanted), name,
+                      arrays.get('class_names', ()))
+  except DataError as error:
+    raise error.within(path) from error
   except ValueError as error:
     raise ValueError(f'{path}: {error}') from error

@@ -7,6 +7,9 @@ judges. The former is for choosing hyper-parameters, the latter for results:
 
     hold_out(source, 0.1, seed)    # 45,000 train, the 5,000 are held out
     leave_out(source, 0.1, seed)   # 45,000 train, the 10,000 are held out
+
+What no longer trains is remembered in `apart`, so that a list of rows to forget
+can be refused by name.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import _checks
+from rum_jax.datasets.errors import DataError
 from rum_jax.datasets.sources import Source
 from rum_jax.labels import random_labels
 from rum_jax.types import Array, Dataset, Key
 
 
-def hold_out(source: Source, share: float, seed: int) -> Source:
+def hold_out(source: Source, share: float, seed: int, *,
+             part: str = 'validation') -> Source:
   """Holds out a share of the training examples of each class.
 
   What was held out before is dropped, so that tuning on a part of the training
@@ -33,6 +38,7 @@ def hold_out(source: Source, share: float, seed: int) -> Source:
     source: the whole.
     share: of each class, in `(0, 1)`.
     seed: of the draw.
+    part: what the examples that are held out are called in `apart`.
 
   Returns:
     The source with fewer training examples, in their old order.
@@ -41,16 +47,18 @@ def hold_out(source: Source, share: float, seed: int) -> Source:
     ValueError: if `share` is out of range or leaves a part empty.
   """
   kept, drawn = _draw(source, share, seed)
-  return _arrange(source, kept, drawn)
+  return _arrange(source, kept, drawn, part, drawn)
 
 
-def leave_out(source: Source, share: float, seed: int) -> Source:
+def leave_out(source: Source, share: float, seed: int, *,
+              part: str = 'validation') -> Source:
   """Drops the examples that `hold_out` would hold out; the test part stays.
 
   Args:
     source: the whole, with a test part.
     share: of the training examples of each class, in `(0, 1)`.
     seed: of the draw.
+    part: what the examples that are left out are called in `apart`.
 
   Returns:
     The source with the training part of `hold_out(source, share, seed)` and
@@ -60,11 +68,35 @@ def leave_out(source: Source, share: float, seed: int) -> Source:
     ValueError: if `share` is out of range or leaves a part empty, or nothing
       is held out in `source`.
   """
-  kept, _ = _draw(source, share, seed)
+  kept, drawn = _draw(source, share, seed)
   if not len(source.test):
     raise ValueError(f'Expected data set {source.name} to have a test part, '
                      'found training examples only.')
-  return _arrange(source, kept, source.test)
+  return _arrange(source, kept, source.test, part, drawn)
+
+
+def sampled(source: Source, count: int, seed: int) -> Source:
+  """Keeps about so many training examples; the test part stays.
+
+  Those left out are called `sample` in `apart`.
+
+  Args:
+    source: the whole, with a test part.
+    count: of training examples, fewer than there are. Each class keeps its
+      share, rounded to whole examples.
+    seed: of the draw, the same as that of `leave_out`.
+
+  Returns:
+    The source with fewer training examples, in their old order.
+
+  Raises:
+    ValueError: if `count` is out of range, or nothing is held out in `source`.
+  """
+  _checks.check_count('count', count, 1)
+  if count >= source.num_train:
+    raise DataError(f'Expected count={count} to be fewer than the '
+                    f'{source.num_train} training examples.', 'count', count)
+  return leave_out(source, 1 - count / source.num_train, seed, part='sample')
 
 
 def _draw(source: Source, share: float, seed: int
@@ -83,13 +115,14 @@ def _draw(source: Source, share: float, seed: int
   return np.flatnonzero(~out), np.flatnonzero(out)
 
 
-def _arrange(source: Source, train: np.ndarray, held_out: np.ndarray
-             ) -> Source:
-  """The source with those rows for training and those held out."""
+def _arrange(source: Source, train: np.ndarray, held_out: np.ndarray,
+             part: str, drawn: np.ndarray) -> Source:
+  """The source with those for training, those held out, and the drawn apart."""
   order = np.concatenate([train, held_out])
   dataset = Dataset(*(x[order] for x in source.dataset))
   return source._replace(
-      dataset=dataset, num_train=len(train), row=source.row[order])
+      dataset=dataset, num_train=len(train), row=source.row[order],
+      apart=(*source.apart, (part, source.row[drawn])))
 
 
 def corrupted(source: Source, share: float, seed: int

@@ -1,0 +1,193 @@
+"""Exact copies: images of the same pixels, found in one pass.
+
+A row to forget that has a copy among the training examples that stay cannot be
+seen to be forgotten. Labels are not compared: a copy may have another label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rum_jax.datasets import rows as published
+from rum_jax.datasets.errors import DataError, listed
+from rum_jax.datasets.sources import Source
+
+
+class Copies(NamedTuple):
+  """Rows of one set that have copies in another part.
+
+  Attributes:
+    part: `retain`, `train`, `test`, or a part of `Source.apart`.
+    rows: `[n]` sorted published rows of the first set that have copies there.
+    copies: `[m]` sorted published rows in that part that are such copies.
+    other_label: how many of these have a label that none of the rows whose
+      copies they are has.
+  """
+
+  part: str
+  rows: np.ndarray
+  copies: np.ndarray
+  other_label: int
+
+
+def pixel_ids(image: np.ndarray) -> np.ndarray:
+  """`[N]` int64: equal where images are equal, byte for byte.
+
+  Numbers count from 0 in the order in which images are first met. Images are
+  compared by 128 bits of BLAKE2b.
+
+  Args:
+    image: `[N, ...]` of any type; uint8 needs the least time.
+
+  References:
+    Aumasson et al., BLAKE2: simpler, smaller, fast as MD5, 2013.
+  """
+  return _ids(image, np.arange(len(image)), {})
+
+
+def exact_copies(rows: Any, source: Source, whole: Source | None = None
+                 ) -> tuple[Copies, ...]:
+  """Where rows to forget have exact copies.
+
+  Args:
+    rows: `[F]` published rows to forget.
+    source: the data set, as it will be trained on.
+    whole: the data set as it was read, before validation was set apart or a
+      sample was drawn; without it only what `source` holds is looked at.
+
+  Returns:
+    One for `retain`, the training examples that stay; one for each part of
+    `source.apart` that `whole` holds; one for `test`, unless `source` holds out
+    such a part itself. Where there are no copies its arrays are empty.
+
+  Raises:
+    DataError: if `positions` refuses the rows, or images of `source` and
+      `whole` have two shapes.
+  """
+  place = published.positions(rows, source)
+  stays = np.ones(source.num_train, bool)
+  stays[place] = False
+  parts = [('retain', source, np.flatnonzero(stays))]
+  if whole is not None:
+    shapes = [x.dataset.image.shape[1:] for x in (source, whole)]
+    if shapes[0] != shapes[1]:
+      raise DataError(f'Expected images of one shape, found {shapes[0]} and, '
+                      f'in whole, {shapes[1]}.', 'whole', shapes[1])
+    for part, apart in source.apart:
+      found = np.flatnonzero(np.isin(whole.row[:whole.num_train], apart))
+      if len(found):
+        parts.append((part, whole, found))
+  names = [part for part, *_ in parts]
+  parts += _held_out(source, whole, names)
+  return _compared(source, place, parts)
+
+
+def part_copies(source: Source) -> Copies:
+  """Which training examples have exact copies in the held-out part.
+
+  Args:
+    source: with a held-out part; if it has none, none is found.
+
+  Returns:
+    Training rows that have copies, and the held-out rows that are these copies.
+  """
+  held_out = _held_out(source, None, []) or [('test', source, source.test)]
+  return _compared(source, source.train, held_out)[0]
+
+
+def with_copies(rows: Any, source: Source) -> np.ndarray:
+  """The rows, and after them all other training rows that are copies of them.
+
+  Args:
+    rows: `[F]` published rows to forget.
+    source: the data set, as it will be trained on.
+
+  Returns:
+    `[F']` int64 published rows: those given, in their order, then the copies,
+    sorted.
+
+  Raises:
+    DataError: if `positions` refuses the rows, or nothing would be left to
+      keep.
+  """
+  place = published.positions(rows, source)
+  retain = exact_copies(rows, source)[0]
+  every = np.concatenate([source.row[place], retain.copies]).astype(np.int64)
+  if len(every) == source.num_train:
+    raise DataError(
+        f'With their copies the rows to forget are all {len(every):,} training '
+        'examples: none would be left to keep.', 'rows', len(every))
+  return every
+
+
+def describe_copies(found: Copies, of: str = 'rows to forget') -> str:
+  """One sentence about copies, or two; empty where there are none.
+
+  Args:
+    found: of `exact_copies` or `part_copies`.
+    of: what the first set is called.
+  """
+  if not len(found.rows):
+    return ''
+  where = {'retain': 'training examples that stay',
+           'sample': 'training examples left out of the sample'}.get(
+               found.part, f'examples of the {found.part} part')
+  text = (f'{len(found.rows):,} of the {of} ({listed(found.rows.tolist())}) '
+          f'{"has" if len(found.rows) == 1 else "have"} {len(found.copies):,} '
+          f'exact {"copy" if len(found.copies) == 1 else "copies"} among the '
+          f'{where} '
+          f'({listed(found.copies.tolist())})')
+  if found.other_label:
+    text += f', {found.other_label:,} of them with another label'
+  if found.part == 'retain':
+    text += ('; as the copies are still trained on, it cannot be seen whether '
+             'these rows were forgotten')
+  return f'{text}.'
+
+
+def _held_out(source: Source, whole: Source | None, known: list[str]
+              ) -> list[tuple[str, Source, np.ndarray]]:
+  """The parts that are held out, unless they are known already."""
+  found = []
+  for x in (source, whole):
+    if x is None or not len(x.test):
+      continue
+    part = next((name for name, rows in x.apart
+                 if np.array_equal(np.sort(rows), np.sort(x.row[x.test]))),
+                'test')
+    if part not in [*known, *(name for name, *_ in found)]:
+      found.append((part, x, x.test))
+  return found
+
+
+def _ids(image: np.ndarray, where: np.ndarray, seen: dict[bytes, int]
+         ) -> np.ndarray:
+  """Numbers of the images at these places; digests are added to `seen`."""
+  flat = np.ascontiguousarray(image).reshape(len(image), -1)
+  ids = np.empty(len(where), np.int64)
+  for i, x in enumerate(where.tolist()):
+    digest = hashlib.blake2b(flat[x], digest_size=16).digest()
+    ids[i] = seen.setdefault(digest, len(seen))
+  return ids
+
+
+def _compared(source: Source, place: np.ndarray,
+              parts: list[tuple[str, Source, np.ndarray]]
+              ) -> tuple[Copies, ...]:
+  """Rows of `source` at these places beside the rows of each part."""
+  seen: dict[bytes, int] = {}
+  mine, found = _ids(source.dataset.image, place, seen), []
+  label = source.dataset.label[place]
+  pairs = set(zip(mine.tolist(), label.tolist()))
+  for part, other, where in parts:
+    theirs = _ids(other.dataset.image, where, seen)
+    copied = np.isin(theirs, mine)
+    labels = other.dataset.label[where][copied].tolist()
+    found.append(Copies(
+        part, np.sort(source.row[place[np.isin(mine, theirs)]]),
+        np.sort(other.row[where[copied]]),
+        sum(x not in pairs for x in zip(theirs[copied].tolist(), labels))))
+  return tuple(found)

@@ -1,0 +1,130 @@
+"""One door to all data sets: bundled, prepared, or somebody's own."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import numpy as np
+
+from rum_jax.datasets import tfds
+from rum_jax.datasets._digits import digits
+from rum_jax.datasets._tiny_imagenet import tiny_imagenet
+from rum_jax.datasets.cifar import archive_of, from_cifar, is_cifar
+from rum_jax.datasets.errors import DataError
+from rum_jax.datasets.folders import from_folder
+from rum_jax.datasets.sources import Source, from_npz
+
+KINDS = ('an npz file, a folder with a folder of images for each class, the '
+         'binary archive of CIFAR (.tar.gz, or its folder), digits, '
+         f'tiny_imagenet, {", ".join(tfds.NAMES)}')
+
+
+def load(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] = '.',
+         *, size: int | tuple[int, int] | None = None,
+         test_share: float | None = None,
+         cache: str | os.PathLike[str] | None = None) -> Source:
+  """Reads a data set by its name or its path, and refuses one that is no use.
+
+  A name is looked for as `<data_dir>/<name>.npz`, then as a path, then inside
+  `data_dir`, where `cifar10` and `cifar100` may also be their binary archives;
+  `digits` needs no file.
+
+  Args:
+    data: a name or a path of one of `KINDS`.
+    data_dir: where data sets lie that are given by a name.
+    size: of a folder of images, as `from_folder` takes it.
+    test_share: of a folder of images, as `from_folder` takes it.
+    cache: of a folder of images, as `from_folder` takes it.
+
+  Returns:
+    The source; its `notes` say what was changed, to be printed.
+
+  Raises:
+    FileNotFoundError: if there is no such data set; the message says how to
+      get it where it is a published one.
+    ValueError: if it cannot be understood or can show nothing
+      (`check_informative`), or `size`, `test_share` or `cache` is given and it
+      is no folder of images; it names the value.
+  """
+  name, path = os.fspath(data), _found(data, data_dir)
+  own = {'size': size, 'test_share': test_share, 'cache': cache}
+  own = {k: v for k, v in own.items() if v is not None}
+  reader = _reader(name, path, data_dir)
+  if reader is None:
+    source = from_folder(path, **own)
+  elif own:
+    k, v = next(iter(own.items()))
+    raise DataError(f'{k}={v} is for folders of images, and data={name} is '
+                    'none.', k, v)
+  else:
+    source = reader()
+  check_informative(source)
+  return source
+
+
+def check_informative(source: Source) -> None:
+  """Refuses training examples that can show nothing about forgetting.
+
+  Args:
+    source: as it will be trained on.
+
+  Raises:
+    DataError: if all training examples are of one class, or all images are
+      equal.
+  """
+  label = source.dataset.label[:source.num_train]
+  present = np.unique(label)
+  if len(present) < 2:
+    called = source.classes[present[0]]
+    raise DataError(
+        f'Expected training examples of at least two classes in {source.name}, '
+        f'found {called} only ({len(label):,} examples): nothing can be shown '
+        'on them.', 'label', called)
+  images = source.dataset.image[:source.num_train]
+  if all(np.array_equal(x, images[0]) for x in images[1:]):
+    raise DataError(
+        f'Expected training images of {source.name} to differ, found all '
+        f'{len(images):,} equal: nothing can be shown on them.', 'image',
+        len(images))
+
+
+def _found(data: str | os.PathLike[str], data_dir: str | os.PathLike[str]
+           ) -> pathlib.Path | None:
+  """The path of a data set, if it is one."""
+  if not os.fspath(data):
+    raise DataError(f'Expected data to be {KINDS}, found nothing.', 'data', '')
+  inside = pathlib.Path(data_dir, data)
+  places = (pathlib.Path(data_dir, f'{os.fspath(data)}.npz'),
+            pathlib.Path(data), inside)
+  return next((x for x in places if x.exists()), None)
+
+
+def _reader(name: str, path: pathlib.Path | None,
+            data_dir: str | os.PathLike[str]):
+  """A function without arguments that reads, or `None` for `from_folder`."""
+  if name == 'digits':
+    return digits
+  if path is not None and path.is_file():
+    if path.suffix == '.npz':
+      return lambda: from_npz(str(path), path.stem)
+    if is_cifar(path):
+      return lambda: from_cifar(path)
+    raise DataError(f'Expected data={name} to be {KINDS}; found the file '
+                    f'{path}.', 'data', name)
+  if path is not None:
+    path = path.resolve()
+    if path.name in tfds.NAMES and list(path.glob('*/dataset_info.json')):
+      return lambda: tfds.from_tfds(path.name, path.parent)
+    if (path / 'wnids.txt').exists() and path.name == 'tiny-imagenet-200':
+      return lambda: tiny_imagenet(path.parent)
+    return (lambda: from_cifar(path)) if is_cifar(path) else None
+  if name == 'tiny_imagenet':
+    return lambda: tiny_imagenet(data_dir)
+  archive = archive_of(name, data_dir)
+  if archive is not None:
+    return lambda: from_cifar(archive)
+  if name in tfds.NAMES:
+    return lambda: tfds.from_tfds(name, data_dir)
+  raise FileNotFoundError(f'There is no data={name}, neither there nor in '
+                          f'{data_dir}: give {KINDS}.')
