@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Sequence
 import dataclasses
-import fcntl
 import os
 import pathlib
 import shlex
@@ -15,6 +15,7 @@ import warnings
 from absl import app
 from absl import flags
 from absl import logging
+import filelock
 import jax
 
 from rum_jax import recipes
@@ -164,14 +165,14 @@ def chunk() -> int | None:
 def _claim(root: pathlib.Path) -> None:
   try:
     root.mkdir(parents=True, exist_ok=True)
-    handle = os.open(root / '.lock', os.O_CREAT | os.O_RDWR)
+    lock = filelock.FileLock(root / '.lock')
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    raise OSError(f'Another run is using workdir={root}.') from None
   except OSError as error:
     raise OSError(
         f'Cannot write to workdir={root}: {error.strerror}.') from error
-  try:
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Till we die.
-  except OSError:
-    raise OSError(f'Another run is using workdir={root}.') from None
+  atexit.register(lock.release)  # It would be released with its last reference.
 
 
 def settings(recipe: recipes.Recipe) -> dict[str, typing.Any]:

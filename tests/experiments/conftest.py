@@ -1,13 +1,13 @@
 """Runs a binary as a user does: in a process of its own."""
 
 from collections.abc import Callable
-import fcntl
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 
+import filelock
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -56,8 +56,7 @@ def finished(run: Callable[..., subprocess.CompletedProcess[str]],
              ) -> pathlib.Path:
   """Workdir of the main job, small, run once undisturbed for all workers."""
   shared, mine = common / 'undisturbed', tmp_path_factory.mktemp('finished')
-  with open(common / 'undisturbed.lock', 'w', encoding='utf-8') as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
+  with filelock.FileLock(common / 'undisturbed.lock'):
     process = run('rum', *TINY, f'--workdir={shared}')
     assert process.returncode == 0, process.stderr
   return shutil.copytree(shared, mine, dirs_exist_ok=True)
