@@ -92,7 +92,13 @@ def _damage(path: pathlib.Path, error: Exception) -> str:
 
 
 def _decode(name: str, folder: pathlib.Path) -> Source:
-  import tensorflow_datasets as tfds  # Takes a second, so only where needed.
+  try:  # Takes a second, so only where needed.
+    from array_record.python import array_record_module as _  # noqa: F401
+    import tensorflow_datasets as tfds
+  except ImportError as error:
+    raise ValueError(
+        f"Reading {folder} needs more packages ({error}): pip install "
+        "'rum-jax[tfds]'.") from error
   try:
     info = tfds.builder_from_directory(folder).info
     splits = [info.splits[part] for part in ('train', 'test')]

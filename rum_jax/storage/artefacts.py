@@ -70,7 +70,8 @@ def save(folder: pathlib.Path, identity: Any, artefact: Artefact) -> Artefact:
     if hosts.first():
       partial.mkdir(parents=True)
       with (partial / 'arrays.npz').open('wb') as file:
-        np.savez(file, **artefact.arrays)
+        arrays: dict[str, Any] = dict(artefact.arrays)
+        np.savez(file, **arrays)
     hosts.wait(f'{partial} is made')
     if artefact.tree is not None:
       _save_tree(partial / 'tree', artefact.tree)
@@ -91,7 +92,7 @@ def _save_tree(path: pathlib.Path, tree: PyTree) -> None:
     # Orbax's threads would each log a traceback before they gave up.
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
   try:
-    ocp.save(path.absolute(), tree)
+    ocp.save(str(path.absolute()), tree)
   except ValueError as error:
     code = re.search(r"os_error_code='(\d+)'", str(error))
     if code is None:
@@ -124,7 +125,7 @@ def load(folder: pathlib.Path, identity: Any) -> Artefact:
     arrays = dict(file)
   tree = folder / 'tree'
   with _alone():
-    loaded = ocp.load(tree.absolute()) if tree.exists() else None
+    loaded = ocp.load(str(tree.absolute())) if tree.exists() else None
   return _digested(Artefact(arrays, loaded, notes))
 
 

@@ -7,6 +7,7 @@ import json
 import pathlib
 from typing import Any
 
+from jax.typing import ArrayLike
 import numpy as np
 
 
@@ -21,12 +22,15 @@ def digest(identity: Any) -> str:
   return hashlib.sha256(text.encode()).hexdigest()
 
 
-def array_digest(*arrays: np.ndarray) -> str:
-  """SHA-256 of shapes, types and contents: tells data sets apart."""
+def array_digest(*arrays: ArrayLike) -> str:
+  """SHA-256 of shapes, types and contents: tells data sets apart.
+
+  A scalar counts as an array of one row.
+  """
   sha = hashlib.sha256()
-  for x in map(np.ascontiguousarray, arrays):  # A scalar counts as one row.
+  for x in map(np.ascontiguousarray, arrays):
     sha.update(f'{x.shape}{x.dtype.str}'.encode())
-    sha.update(x.reshape(-1).view(np.uint8))
+    sha.update(x.reshape(-1).view(np.uint8).data)
   return sha.hexdigest()
 
 

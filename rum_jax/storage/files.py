@@ -6,7 +6,7 @@ several processes that do one job, only the first writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 import contextlib
 import json
 import os
@@ -43,7 +43,7 @@ def parsed(flag: str, path: str, parse: Callable[[Any], Any], kind: str) -> Any:
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path, partial: pathlib.Path | None = None
-              ) -> Iterator[pathlib.Path]:
+              ) -> Generator[pathlib.Path]:
   """Gives the place to write what shall stand at `path`, all of it or nothing.
 
       with files.replacing(path) as partial:

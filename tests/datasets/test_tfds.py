@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rum_jax import datasets
+from rum_jax.datasets import tfds
 
 
 def grey(count, seed):
@@ -187,6 +188,7 @@ def test_tfds_is_imported_to_decode_and_tensorflow_never(cifar):
   code = '''
 import sys
 from rum_jax import datasets
+from rum_jax.datasets import tfds
 slow = ('tensorflow', 'tensorflow_datasets', 'PIL', 'array_record')
 datasets.digits()
 assert not set(slow) & set(sys.modules)
@@ -196,3 +198,9 @@ assert set(slow) & set(sys.modules) == set(slow[int(sys.argv[2]):])
   for first in ('1', '4'):  # All but TensorFlow, then nothing.
     subprocess.run([sys.executable, '-c', code, str(cifar[0]), first],
                    check=True)
+
+
+def test_packages_that_are_missing_are_named(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'tensorflow_datasets', None)
+  with pytest.raises(ValueError, match=r"pip install 'rum-jax\[tfds\]'"):
+    tfds._decode('cifar10', tmp_path)
