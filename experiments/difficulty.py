@@ -12,14 +12,13 @@ the paper's two statements hold here.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from rum_jax import recipes, refinement
 from rum_jax.commands import app
 from rum_jax.entanglement import partitions
-from rum_jax.evaluation.factors import by_level
+from rum_jax.evaluation import Results
+from rum_jax.evaluation.factors import by_level, Difficulty, Factor
 from rum_jax.pipeline import assembly, forget_set, jobs, results, stages
 from rum_jax.pipeline import subset_models
 from rum_jax.pipeline.context import Data, Runtime
@@ -41,7 +40,7 @@ def by_entanglement(recipe: recipes.Recipe, data: Data, runtime: Runtime
 
 
 def judged(recipe: recipes.Recipe, data: Data, runtime: Runtime,
-           rows: np.ndarray, scores: np.ndarray | None) -> dict[str, Any]:
+           rows: np.ndarray, scores: np.ndarray | None) -> Results:
   """All methods with one forget set, as `results.json` has it."""
   settings = recipes.tuned(recipe)['methods']
   retain = refinement.stages((rows,), data.num_train)[0].retain
@@ -62,23 +61,23 @@ def main() -> None:
   scores = subset_models.estimate(recipe, data, runtime).score
   factors = {'memorization': forget_set.choose(recipe, data, scores)[0],
              'entanglement': by_entanglement(recipe, data, runtime)}
-  found = {}
+  parts = {}
   for factor, groups in factors.items():
     each = dict(zip(GROUPS, (
         judged(recipe, data, runtime, rows, scores)
         for rows in groups), strict=True))
     rows = by_level(each)
-    said = findings_on_factors.answer(rows, factor)
-    found[factor] = {
-        'levels': {level: x['groups']['forget'] for level, x in each.items()},
-        'oracles': {level: x['oracle'] for level, x in each.items()},
-        'rows': rows, 'answer': said}
+    answer = tuple(findings_on_factors.answer(rows, factor))
+    parts[factor] = Factor(
+        levels={level: x.groups['forget'] for level, x in each.items()},
+        oracles={level: x.oracle for level, x in each.items()},
+        rows=rows, answer=answer)
     files.write_text(runtime.workdir / f'difficulty_{factor}.svg',
-                     figures.tow_by_group({'rows': rows}, factor))
-    print(f'\nBy {factor}:', *(f'- {x}' for x in said), sep='\n')
-  files.write_json(runtime.workdir / 'difficulty.json', {
-      **results.origin(recipe, data, runtime), 'seeds': each['low']['seeds'],
-      'factors': found})
+                     figures.tow_by_group(rows, factor))
+    print(f'\nBy {factor}:', *(f'- {x}' for x in answer), sep='\n')
+  results.write(runtime.workdir / 'difficulty.json', Difficulty(
+      **vars(results.origin(recipe, data, runtime)), seeds=each['low'].seeds,
+      factors=parts))
   print(f'\nWrote {runtime.workdir}/difficulty.json, '
         'difficulty_memorization.svg and difficulty_entanglement.svg.')
 

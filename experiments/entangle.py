@@ -13,16 +13,14 @@ rank correlations. Writes `entanglement.json` into the workdir.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
 from absl import flags
 
 from rum_jax import evaluation, recipes
 from rum_jax.commands import app
 from rum_jax.entanglement import measures, partitions
+from rum_jax.entanglement.measures import EntanglementFile, SetFigures
 from rum_jax.pipeline import assembly, forget_set, results, stages
 from rum_jax.pipeline import subset_models
-from rum_jax.storage import files
 
 PARTITION = flags.DEFINE_enum(
     'partition', 'distance', assembly.PARTITIONS,
@@ -33,16 +31,15 @@ PARTS = flags.DEFINE_integer(
     'Tiny-ImageNet.', lower_bound=3)
 
 
-def show(title: str, groups: Mapping[str, Any]) -> None:
+def show(title: str, sets: Mapping[str, SetFigures]) -> None:
   """Prints one table."""
-  columns = (
-      ('es', 'ES', '.1f'), ('memorization', 'memorization', '.3f'),
-      ('mmd', 'MMD² (γ = 1)', '.1e'), ('mmd_median', 'MMD² (median γ)', '.4f'))
-  print(f'\n{title:<20}' + ''.join(f'{name:>20}' for _, name, _ in columns))
-  for name, figures in groups.items():
-    print(f'{name:<20}' + ''.join(
-        f'{figures[k]["mean"]:{form}} ± {figures[k]["ci95"]:{form}}'.rjust(20)
-        for k, _, form in columns))
+  head = ('ES', 'memorization', 'MMD² (γ = 1)', 'MMD² (median γ)')
+  print(f'\n{title:<20}' + ''.join(f'{name:>20}' for name in head))
+  for level, figures in sets.items():
+    columns = ((figures.es, '.1f'), (figures.memorization, '.3f'),
+               (figures.mmd, '.1e'), (figures.mmd_median, '.4f'))
+    print(f'{level:<20}' + ''.join(
+        f'{x.mean:{form}} ± {x.ci95:{form}}'.rjust(20) for x, form in columns))
 
 
 def main() -> None:
@@ -56,25 +53,26 @@ def main() -> None:
   parts = [assembly.partition(PARTITION.value, PARTS.value, x,
                               data.source.dataset.label[:n], first + s)
            for s, x in enumerate(features)]
-  found = [measures.one_seed(x, p, scores)
-           for x, p in zip(features, parts)]
-  tables = {kind: measures.summarised([sets[kind] for sets, _ in found])
-            for kind in found[0][0]}
+  sets, seeds = zip(*(measures.one_seed(x, p, scores)
+                      for x, p in zip(features, parts)))
+  tables = {kind: measures.summarised([of_seed[kind] for of_seed in sets])
+            for kind in sets[0]}
   tables['by_memorization'] = measures.summarised([
       [measures.measure(x, g, retain, scores) for g in groups]
       for x in features])
   for kind, table in tables.items():
     show(kind.replace('_', ' '), table)
-  related = {k: evaluation.summary([of_seed[k] for _, of_seed in found])
-             for k in ('rank_correlation_of_examples',
-                       'rank_correlation_of_groups')}
+  of_examples = evaluation.summary(
+      [x.rank_correlation_of_examples for x in seeds])
+  of_groups = evaluation.summary([x.rank_correlation_of_groups for x in seeds])
   print('\nSpearman correlation with memorization: of the distance of an '
-        'example to the mean {0[mean]:.3f} ± {0[ci95]:.3f}, of the ES of a '
-        'group {1[mean]:.3f} ± {1[ci95]:.3f}'.format(*related.values()))
-  files.write_json(runtime.workdir / 'entanglement.json', {
-      **results.origin(recipe, data, runtime),
-      'partition': PARTITION.value, 'parts': PARTS.value, **tables, **related,
-      'seeds': [of_seed for _, of_seed in found]})
+        f'example to the mean {of_examples.mean:.3f} ± {of_examples.ci95:.3f}, '
+        f'of the ES of a group {of_groups.mean:.3f} ± {of_groups.ci95:.3f}')
+  results.write(runtime.workdir / 'entanglement.json', EntanglementFile(
+      **vars(results.origin(recipe, data, runtime)), partition=PARTITION.value,
+      parts=PARTS.value, **tables, seeds=seeds,
+      rank_correlation_of_examples=of_examples,
+      rank_correlation_of_groups=of_groups))
   print(f'\nWrote {runtime.workdir}/entanglement.json.')
 
 

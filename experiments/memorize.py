@@ -25,16 +25,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import functools
-import json
 import pathlib
 
 from absl import flags
 import numpy as np
 
-from rum_jax import recipes, reporting
+from rum_jax import recipes, records, reporting
 from rum_jax.commands import app
 from rum_jax.memorization import ensemble, influence, reliability
-from rum_jax.pipeline import proxies, segments, subset_models
+from rum_jax.memorization.reliability import Identity, MemorizationFile
+from rum_jax.memorization.reliability import OtherScores
+from rum_jax.pipeline import proxies, results, segments, subset_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import figures, sentences
 from rum_jax.storage import artefacts, files
@@ -69,14 +70,10 @@ def merged(recipe: recipes.Recipe, data: Data, workdir: pathlib.Path,
     if not path.exists():
       raise FileNotFoundError(f'No finished run in merge={folder}: {path} is '
                               'missing.')
-    try:
-      found = json.loads(path.read_text())
-      runs[folder] = int(found['first_model']), int(found['models'])
-      theirs = dict(found['identity'])
-    except (ValueError, KeyError, TypeError) as error:
-      raise ValueError(f'Expected {path} to be what experiments.memorize '
-                       f'writes: {error!r}.') from error
-    segments.check_same(wanted, str(workdir), theirs, folder)
+    other = records.read(MemorizationFile, path)
+    runs[folder] = other.first_model, other.models
+    segments.check_same(wanted, str(workdir),
+                        records.as_json(other.identity), folder)
   whole = segments.union(runs)
   for folder, span in runs.items():
     for part in segments.segments(*span, subset_models.SEGMENT):
@@ -112,12 +109,12 @@ def write_influence(workdir: pathlib.Path, data: Data,
 def write_proxies(recipe: recipes.Recipe, data: Data, runtime: Runtime,
                   names: Sequence[str]) -> None:
   """Writes `proxies.npz` and `proxies.json`, and prints the table."""
-  means, about = proxies.compared(recipe, data, runtime, names)
+  means, record = proxies.compared(recipe, data, runtime, names)
   files.write_arrays(runtime.workdir / 'proxies.npz', {
       **means, 'row': data.source.row[:data.num_train],
       'data_hash': data.hash})
-  files.write_json(runtime.workdir / 'proxies.json', about)
-  print(*reporting.proxy_table(about), sep='\n')
+  results.write(runtime.workdir / 'proxies.json', record)
+  print(*reporting.proxy_table(record), sep='\n')
 
 
 def main() -> None:
@@ -131,8 +128,8 @@ def main() -> None:
   if recipe.scores:
     read = subset_models.estimate(recipe, data, runtime)
     subset_models.write(workdir / 'memorization.npz', data, read)
-    found = reliability.summary(read.correctness)
-    print(sentences.sentence('memorization', found))
+    summary = reliability.summary(read.correctness)
+    print(sentences.sentence('memorization', summary))
     return
   if MERGE.value:
     first, count = merged(recipe, data, workdir, MERGE.value)
@@ -140,21 +137,24 @@ def main() -> None:
   models, notes = subset_models.ensemble(recipe, data, runtime, first)
   estimated = subset_models.estimated(models, data.num_train)
   subset_models.write(workdir / 'memorization.npz', data, estimated)
-  found = reliability.report(
+  report = reliability.report(
       models, data.num_train, recipe.forget // 3, TARGET.value)
+  compared = None
   if COMPARE.value:
     other = subset_models.published(data, COMPARE.value)
     agrees = reliability.agreement(
         estimated.score, other.score, recipe.forget // 3)
     name = pathlib.Path(COMPARE.value).name
-    found['compared'] = {'with': name, 'order': other.order, **agrees}
+    compared = OtherScores(**vars(agrees), name=name, order=other.order)
     print(sentences.agreement_line(name, agrees))
-  files.write_json(workdir / 'memorization.json', {
-      'first_model': first, 'models': recipe.models,
-      'identity': subset_models.ensemble_identity(recipe, data), **found})
+  results.write(workdir / 'memorization.json', MemorizationFile(
+      **vars(report), first_model=first, models=recipe.models,
+      identity=records.from_json(
+          Identity, subset_models.ensemble_identity(recipe, data)),
+      compared=compared))
   speed = ensemble.speed(notes)
   files.write_json(workdir / 'memorization_speed.json', speed)
-  print(*sentences.lines(found), *(
+  print(*sentences.lines(report), *(
       f'{x["models_an_hour"]:,.0f} models an hour on {device}'
       for device, x in speed.items()), sep='\n')
   if INFLUENCE.value:

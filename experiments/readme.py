@@ -14,13 +14,17 @@ holds all of them to it.
 from __future__ import annotations
 
 import inspect
-import json
 import pathlib
 import re
 
-from rum_jax import algorithms, recipes
+from rum_jax import algorithms, recipes, records
 from rum_jax.commands import app
-from rum_jax.reporting import markdown, vocabulary
+from rum_jax.entanglement.measures import EntanglementFile
+from rum_jax.evaluation import Results
+from rum_jax.evaluation.factors import Difficulty, Sensitivity
+from rum_jax.memorization.comparison import ProxiesFile
+from rum_jax.memorization.reliability import MemorizationFile
+from rum_jax.reporting import markdown, speed, vocabulary
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = ('README.md', 'results/README.md',
@@ -32,15 +36,16 @@ COMMANDS = {
     'digits_mlp_all': f'{_RUM} --methods=all',
     'cifar10_small': f'{_RUM} {_FLAGS}/cifar10_small.flags'}
 OTHERS = {
-    'difficulty': (markdown.difficulty_answers,
+    'difficulty': (Difficulty, markdown.difficulty_answers,
                    'python -m experiments.difficulty'),
-    'sensitivity': (markdown.sensitivity_answers,
+    'sensitivity': (Sensitivity, markdown.sensitivity_answers,
                     'python -m experiments.sensitivity'),
-    'entanglement': (markdown.entanglement, 'python -m experiments.entangle'),
-    'proxies': (markdown.proxies,
+    'entanglement': (EntanglementFile, markdown.entanglement,
+                     'python -m experiments.entangle'),
+    'proxies': (ProxiesFile, markdown.proxies,
                 'python -m experiments.memorize --validation=0.1 --proxy=all '
                 'after the same without --proxy'),
-    'memorization': (markdown.memorization,
+    'memorization': (MemorizationFile, markdown.memorization,
                      'python -m experiments.memorize '
                      '--flagfile=rum_jax/recipes/{name}.flags')}
 
@@ -50,16 +55,16 @@ def filled(text: str) -> str:
   for name, command in COMMANDS.items():
     path = ROOT / 'results' / f'{name}.json'
     if path.exists():
-      block = markdown.section(json.loads(path.read_text()), command)
+      block = markdown.section(records.read(Results, path), command)
       text = _replaced(text, f'results:{name}', block)
-  for kind, (written, command) in OTHERS.items():
+  for kind, (record, written, command) in OTHERS.items():
     for path in (ROOT / 'results').glob(f'{kind}_*.json'):
       name = path.stem.partition('_')[2]
-      block = written(json.loads(path.read_text()), command.format(name=name))
+      block = written(records.read(record, path), command.format(name=name))
       text = _replaced(text, f'{kind}:{name}', block)
-  figures = [row for path in sorted((ROOT / 'results').glob('speed_*.json'))
-             for row in json.loads(path.read_text())['figures']]
-  text = _replaced(text, 'speed', markdown.speed(figures))
+  measured = [records.read(speed.Speed, path) for path in sorted(
+      (ROOT / 'results').glob('speed_*.json'))]
+  text = _replaced(text, 'speed', speed.tables(measured))
   text = _replaced(text, 'variants', variants())
   return _replaced(text, 'methods', methods())
 
@@ -78,8 +83,8 @@ def methods() -> str:
   for name in ('identity', 'retrain', *recipes.FACTORIES):
     text = inspect.getmodule(getattr(algorithms, name)).__doc__
     first = ' '.join(text.split('\n\n')[0].split())
-    found = re.search(r'References:\n\s+(.*)', text, re.S)
-    paper = ' '.join(found[1].split()) if found else ''
+    paper = re.search(r'References:\n\s+(.*)', text, re.S)
+    paper = ' '.join(paper[1].split()) if paper else ''
     lines.append(f'| `{name}` | {first} | {paper} |')
   return '\n'.join(lines)
 

@@ -72,16 +72,16 @@ def main() -> None:
   models = stages.references(*context, retain)
   todo = jobs.jobs_of(*context, groups)
   done = unlearn_all(*context, todo, models.original)
-  found = results.judged(*context, dict(zip(GROUPS, groups)), retain, models,
-                         list(zip(todo, done)), scores)
-  stood = results.stands(workdir, found)
+  judged = results.judged(*context, dict(zip(GROUPS, groups)), retain, models,
+                          list(zip(todo, done)), scores)
+  stood = results.stands(workdir, judged)
   if not stood and hosts.first():
-    files.write_json(workdir / 'results.json', found)
+    results.write(workdir / 'results.json', judged)
     write_figures(workdir / 'figures.npz', data, scores,
                   models.original.arrays['features'][0], groups)
     report.write(workdir)
     results.mark(workdir)
-  print(reporting.table(found))
+  print(reporting.table(judged))
   print(f'\n{"Found" if stood else "Wrote"} {workdir}/results.json, '
         f'{"memorization" if estimate else "figures"}.npz and report.html.')
 

@@ -112,7 +112,7 @@ def main() -> None:
     raise ValueError(f'Expected forget={recipe.forget} to be at most '
                      f'half of the {n} training examples.')
   features = stages.embedding(recipe, data, runtime)
-  found, reference = [], ()
+  tried, reference = [], ()
   for way in variations(recipe, data, runtime, features):
     chosen = partitions.by_measured_score(way.features, way.parts)
     reference = reference or chosen.groups
@@ -120,17 +120,17 @@ def main() -> None:
         judged(recipe, data, runtime, rows, None) for rows in chosen.groups))))
     es = [np.asarray(entanglement.entanglement_scores(features, g[None]))[:, 0]
           for g in chosen.groups]
-    found.append(factors.entry(
+    tried.append(factors.variation(
         way.axis, way.value, factors.compared(chosen.groups, reference, n),
         es, rows, chosen=way.features is features,
         control=way.value == 'random'))
-    print(f'Done: {findings_on_factors.label(found[-1])}.', flush=True)
-  said = findings_on_factors.paragraph(found)
-  print('', *(f'- {x}' for x in said), sep='\n')
+    print(f'Done: {findings_on_factors.label(tried[-1])}.', flush=True)
+  answers = findings_on_factors.paragraph(tried)
+  print('', *(f'- {x}' for x in answers), sep='\n')
   files.write_text(runtime.workdir / 'sensitivity.svg',
-                   figures.sensitivity_of_entanglement(found))
-  files.write_json(runtime.workdir / 'sensitivity.json', {
-      **results.origin(recipe, data, runtime), 'variations': found})
+                   figures.sensitivity_of_entanglement(tried))
+  results.write(runtime.workdir / 'sensitivity.json', factors.Sensitivity(
+      **vars(results.origin(recipe, data, runtime)), variations=tuple(tried)))
   print(f'\nWrote {runtime.workdir}/sensitivity.json and sensitivity.svg.')
 
 

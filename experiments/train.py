@@ -8,9 +8,8 @@ from __future__ import annotations
 from rum_jax import evaluation, recipes
 from rum_jax.commands import app
 from rum_jax.evaluation import metrics
-from rum_jax.evaluation.statistics import interval
 from rum_jax.pipeline import stages
-from rum_jax.reporting.vocabulary import counted, shown
+from rum_jax.reporting.vocabulary import counted, figure
 
 
 def main() -> None:
@@ -19,9 +18,9 @@ def main() -> None:
   label = data.source.dataset.label
   for name, rows in (('training', data.source.train),
                      (recipe.held_out, data.source.test)):
-    found = evaluation.summary(
+    accuracy = evaluation.summary(
         metrics.accuracy(artefact.arrays['logits'], label, rows))
-    print(f'{name:<10} accuracy {shown(*interval(found))} over '
+    print(f'{name:<10} accuracy {figure(accuracy)} over '
           f'{counted(recipe.seeds, "seed")}')
 
 

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import evaluation, recipes, refinement, search
+from rum_jax import evaluation, recipes, records, refinement, search
 from rum_jax.commands import app
 from rum_jax.evaluation import metrics
 from rum_jax.pipeline import assembly, forget_set, jobs, results, stages
@@ -144,7 +144,7 @@ def main() -> None:
           x for x in sys.argv[1:]
           if not x.startswith(('--workdir=', '--data_dir=')))]),
       'criterion': 'mean ToW over the tuning seeds, judged on validation',
-      **results.origin(*context)}
+      **records.as_json(results.origin(*context))}
   kept = {'methods': {}, 'rum': [], 'searched': {}}
   path = recipes.settings_path(recipe)
   if path.exists():

@@ -23,7 +23,6 @@ import numpy as np
 from rum_jax import recipes, refinement, reporting
 from rum_jax.commands import app
 from rum_jax.pipeline import assembly, inputs, jobs, results, stages
-from rum_jax.storage import files
 
 METHOD = flags.DEFINE_string(
     'method', 'salun', 'Name of an algorithm, or package.module:factory.')
@@ -85,13 +84,13 @@ def main() -> None:
                     METHOD.value, 'vanilla', setting)
   models = stages.references(*context, retain)
   done = jobs.unlearn(*context, job, models.original)
-  found = results.judged(
+  judged = results.judged(
       *context, {'forget': groups[0]}, retain, models, [(job, done)])
   folder = jobs.place(recipe, runtime.workdir, job, models.original)
   kept = f'results-{folder.name}.json'
   for name in ('results.json', kept):
-    files.write_json(runtime.workdir / name, found)
-  print(reporting.table(found))
+    results.write(runtime.workdir / name, judged)
+  print(reporting.table(judged))
   print(f'\nWrote {runtime.workdir}/results.json, also as {kept}; the models '
         f'are in {folder}/tree.')
 

@@ -31,8 +31,8 @@ _LAZY = (
     'memorization', 'models', 'pipeline', 'recipes', 'reporting', 'search',
     'storage',
     'batch_norm', 'edits', 'gradients', 'labels', 'losses', 'objectives',
-    'optimizers', 'parallel', 'plans', 'refinement', 'resumable', 'rum',
-    'seeds', 'subspaces', 'testing', 'training', 'trees', 'types',
+    'optimizers', 'parallel', 'plans', 'records', 'refinement', 'resumable',
+    'rum', 'seeds', 'subspaces', 'testing', 'training', 'trees', 'types',
 )
 
 __getattr__, __dir__ = _lazy.submodules(__name__, _LAZY)

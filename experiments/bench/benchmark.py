@@ -44,7 +44,7 @@ import rum_jax
 from rum_jax import objectives, plans, recipes, training
 from rum_jax.commands import app
 from rum_jax.pipeline import assembly, context, results
-from rum_jax.storage import files
+from rum_jax.reporting.speed import Speed, Step
 from rum_jax.types import Dataset, Split
 
 SUITE = flags.DEFINE_enum(
@@ -152,7 +152,7 @@ def other_side(network: str) -> Any:
 
 
 def against_torch(case: costs.Case, network: str
-                  ) -> list[dict[str, Any]]:
+                  ) -> list[Step]:
   """Microseconds of a model-step: pass by pass, alone, and under seeds."""
   torch_side = other_side(network)
   gpu = on_gpu()
@@ -166,47 +166,47 @@ def against_torch(case: costs.Case, network: str
 
   def compare(what: str, ours: timing.Call, kind: str, *threads: int,
               models: int = 1, keep: Any = contextlib.nullcontext
-              ) -> dict[str, Any]:
+              ) -> Step:
     with keep():
       mine, *others = np.array(timing.all_seconds(
           [ours, *(functools.partial(theirs, kind, n) for n in threads)],
           REPEATS.value)) / steps
-    row = {'network': network, 'image': image.shape[1], 'batch': batch,
-           'what': what, **timing.compared(
-               mine / models, min(others, key=np.median), batch)}
-    print(_LINE.format(**row), flush=True)
+    row = Step(network=network, image=image.shape[1], batch=batch, what=what,
+               **vars(timing.compared(
+                   mine / models, min(others, key=np.median), batch)))
+    print(_LINE.format(**vars(row)), flush=True)
     return row
 
   where = '' if gpu else ', one core'
   ours, _ = under_seeds(case, 1)
-  found = [compare(f'{kind}{where}', ours if kind == 'step' else one_pass(
+  measured = [compare(f'{kind}{where}', ours if kind == 'step' else one_pass(
       case, kind), kind, 1, keep=one_core)
-           for kind in ('forward', 'gradient', 'step')]
-  found[-1] |= resources(found[-1], flops / steps, image)
+              for kind in ('forward', 'gradient', 'step')]
+  measured[-1] = resources(measured[-1], flops / steps, image)
   for count, chunk, shared in cases(gpu):
     ours, seconds = under_seeds(case, count, chunk, shared)
-    found.append(compare(
+    measured.append(dataclasses.replace(compare(
         f'{count} seed{"s" * (count > 1)}'
         + (f', {chunk} at a time' if chunk else '')
         + (f', shared by {shared}' if shared > 1 else ''), ours,
         'step', *{1, jax.device_count()}, models=count
-    ) | {'compile_seconds': seconds})
-  return found
+    ), compile_seconds=seconds))
+  return measured
 
 
-def resources(row: dict[str, Any], flops: float, image: np.ndarray
-              ) -> dict[str, float]:
-  """Share of the machine's peak that a step reaches, and peak memory."""
+def resources(row: Step, flops: float, image: np.ndarray) -> Step:
+  """The same with the share of the machine's peak, and peak memory."""
   side = 8192 if on_gpu() else 2048
   x = jnp.ones((side, side), app.recipe().precision)
   call = timing.compiled(jnp.matmul, x, x)[0]
   with one_core():  # As the step was.
     product = timing.medians([call], 5)[0]
-  share = flops * product / (2 * side**3 * 1e-6 * row['microseconds'])
-  mine, other = peaks(row['network'], image, row['batch'])
+  share = flops * product / (2 * side**3 * 1e-6 * row.microseconds)
+  mine, other = peaks(row.network, image, row.batch)
   print(f'  {share:.0%} of the speed of one large product; at most {mine:.0f} '
         f'MiB, PyTorch {other:.0f}')
-  return {'share_of_peak': share, 'mebibytes': mine, 'torch_mebibytes': other}
+  return dataclasses.replace(row, share_of_peak=share, mebibytes=mine,
+                             torch_mebibytes=other)
 
 
 def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
@@ -214,33 +214,33 @@ def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
   code = ('from experiments.bench import memory, torch_side; memory.print_peak('
           f'torch_side.peak("{network}", {image.shape}, {batch}, '
           f'{on_gpu()}, {app.recipe().precision == "bfloat16"}))')
-  ours, found = ['-m', 'experiments.bench.benchmark', *sys.argv[1:], '--alone',
+  ours, held = ['-m', 'experiments.bench.benchmark', *sys.argv[1:], '--alone',
                  f'--networks={network}'], []
   for command in (ours, ours, ['-c', code]):  # The first of ours may compile.
     printed = subprocess.run([sys.executable, *command], check=True, text=True,
                              stdout=subprocess.PIPE).stdout
-    found.append(float(printed.split()[-1]))
-  return found[1:]
+    held.append(float(printed.split()[-1]))
+  return held[1:]
 
 
 def main() -> None:
   """Measures the suite and prints it."""
   suite = SUITE.value
   whole = {'layers': layers, 'factors': factors}.get(suite)
-  found = whole.measure(REPEATS.value) if whole else []
+  rows = whole.measure(REPEATS.value) if whole else []
   for network in () if whole else NETWORKS.value:
     case = prepare(network)
     if ALONE.value:
       under_seeds(case, 1)[0]()
       held = jax.local_devices()[0].memory_stats() or {}
       return memory.print_peak(held.get('peak_bytes_in_use'))
-    found += (against_torch(case, network) if suite == 'training' else
-              costs.measure(case, network, REPEATS.value))
+    rows += (against_torch(case, network) if suite == 'training' else
+             costs.measure(case, network, REPEATS.value))
   if JSON.value:
-    made = results.environment()
-    how = {'device': made['device'], 'precision': app.recipe().precision}
-    files.write_json(pathlib.Path(JSON.value), {
-        'figures': [row | how for row in found], 'environment': made})
+    kind = 'steps' if suite == 'training' else suite
+    results.write(pathlib.Path(JSON.value), Speed(
+        environment=results.environment(), precision=app.recipe().precision,
+        **{kind: tuple(rows)}))
 
 
 if __name__ == '__main__':

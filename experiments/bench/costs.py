@@ -23,6 +23,7 @@ from experiments.bench import timing
 import rum_jax
 from rum_jax import datasets, gradients, plans, recipes, search, training
 from rum_jax.pipeline import assembly
+from rum_jax.reporting.speed import AlgorithmCost
 from rum_jax.types import Dataset, Model, Split
 
 ROUNDS = 4  # Passes over the data that a price is measured on.
@@ -132,7 +133,7 @@ def prices(case: Case, rows: jax.Array) -> list[timing.Call]:
       (predict, variables, data), (single, variables, data), (product, stack))]
 
 
-def measure(case: Case, network: str, repeats: int) -> list[dict[str, Any]]:
+def measure(case: Case, network: str, repeats: int) -> list[AlgorithmCost]:
   """One row an algorithm; all of them and all prices are taken in turn."""
   n, forget = case.source.num_train, case.recipe.forget
   rows = jnp.asarray(np.random.default_rng(0).permutation(n), jnp.int32)
@@ -151,15 +152,15 @@ def measure(case: Case, network: str, repeats: int) -> list[dict[str, Any]]:
   print(f'{network}: {1e6 * each[0]:.1f} µs an example to train on, '
         f'{1e6 * each[1]:.1f} to predict, {1e6 * each[2]:.1f} with a gradient '
         'of its own')
-  found = []
+  rows = []
   for method, setting, mine, compilation in zip(
       methods, settings, seconds[4:], compilations):
     must = np.dot(work(method, setting, forget, n - forget, size), each)
-    found.append({
-        'network': network, 'method': method, 'seconds': mine,
-        'compile_seconds': compilation, 'epochs': mine / (full * each[0]),
-        'of_its_passes': mine / must})
+    rows.append(AlgorithmCost(
+        network=network, method=method, seconds=mine,
+        compile_seconds=compilation, epochs=mine / (full * each[0]),
+        of_its_passes=mine / must))
     print('{network:4} {method:13} {seconds:8.4f} s = {epochs:6.2f} epochs of '
           'training = {of_its_passes:5.2f} times its passes; compiled in '
-          '{compile_seconds:.1f} s'.format(**found[-1]))
-  return found
+          '{compile_seconds:.1f} s'.format(**vars(rows[-1])))
+  return rows

@@ -9,13 +9,12 @@ models, and takes all sets in one pass. Everything on one core.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import numpy as np
 
 from experiments.bench import timing
 from rum_jax import entanglement, memorization
+from rum_jax.reporting.speed import FactorCost
 
 _MODELS, _EXAMPLES, _FEATURES, _SETS, _FORGET = 2000, 50_000, 512, 100, 3000
 
@@ -35,7 +34,7 @@ def _one_score(x: np.ndarray, rows: np.ndarray) -> float:
   return 2 * inner / sum(((mean - middle)**2).sum() for mean in means)
 
 
-def measure(repeats: int) -> list[dict[str, Any]]:
+def measure(repeats: int) -> list[FactorCost]:
   """A row for each factor, both ways measured in turn."""
   rng = np.random.default_rng(0)
   inside = rng.random((_MODELS, _EXAMPLES), np.float32) < 0.7
@@ -44,15 +43,15 @@ def measure(repeats: int) -> list[dict[str, Any]]:
   x = rng.normal(1, 1, (_EXAMPLES, _FEATURES)).astype(np.float32)
   sets = np.stack([rng.permutation(_EXAMPLES)[:_FORGET] for _ in range(_SETS)])
   scores = jax.jit(entanglement.entanglement_scores)
-  found = []
+  costs = []
 
   def compare(factor: str, ours: timing.Call, plain: timing.Call) -> None:
     with timing.one_core():
       mine, other = timing.medians([ours, plain], repeats)
-    found.append({'factor': factor, 'seconds': mine, 'plain_seconds': other,
-                  'times_as_fast': other / mine})
-    print('{factor:44} {seconds:7.3f} s, NumPy {plain_seconds:7.3f} s: '
-          '{times_as_fast:5.1f} times as fast'.format(**found[-1]), flush=True)
+    costs.append(FactorCost(factor=factor, seconds=mine, plain_seconds=other,
+                            times_as_fast=other / mine))
+    print(f'{factor:44} {mine:7.3f} s, NumPy {other:7.3f} s: '
+          f'{other / mine:5.1f} times as fast', flush=True)
 
   compare(
       f'memorization, {_EXAMPLES:,} × {_MODELS:,}',
@@ -63,4 +62,4 @@ def measure(repeats: int) -> list[dict[str, Any]]:
       f'ES of {_SETS} sets, {_EXAMPLES:,} × {_FEATURES}',
       lambda: jax.block_until_ready(scores(x, sets)),
       lambda: [_one_score(x, rows) for rows in sets])
-  return found
+  return costs

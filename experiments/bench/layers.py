@@ -14,6 +14,7 @@ import numpy as np
 from experiments.bench import timing
 from rum_jax.models import kernels, layers
 from rum_jax.models.kernels import layout
+from rum_jax.reporting.speed import Layer
 
 _BATCH, _LOOPS = 64, 2
 # Pixels, channels in and out, size and stride.
@@ -74,7 +75,7 @@ def _inside(fn: Callable) -> Callable:
   return lambda x, *args: layout.turned(fn(layout.turned(x), *args))
 
 
-def measure(repeats: int) -> list[dict[str, Any]]:
+def measure(repeats: int) -> list[Layer]:
   """One row a layer, all on one core.
 
   Each side has images in its own layout, which a network keeps from layer to
@@ -82,7 +83,7 @@ def measure(repeats: int) -> list[dict[str, Any]]:
   """
   import torch
   torch.set_num_threads(1)
-  rng, found = np.random.default_rng(0), []
+  rng, rows = np.random.default_rng(0), []
   for name, ours, xla, theirs, shapes in _cases(torch):
     args = [rng.normal(size=s).astype(np.float32) for s in shapes]
     tensors = [torch.tensor(x).permute(order).contiguous(
@@ -96,12 +97,12 @@ def measure(repeats: int) -> list[dict[str, Any]]:
       taken = np.array(timing.all_seconds([mine, other], repeats))
       plain = np.array(timing.medians(plain, 1)) / (_LOOPS, 1)
     mine, other = taken / [[_LOOPS], [1]]
-    found.append({
-        'layer': name, 'pixels': shapes[0][1],
-        **timing.compared(mine, other, _BATCH),
-        **dict(zip(('loop', 'once'), plain / np.median(mine)))})
+    loop, once = plain / np.median(mine)
+    rows.append(Layer(
+        **vars(timing.compared(mine, other, _BATCH)), layer=name,
+        pixels=shapes[0][1], loop=float(loop), once=float(once)))
     print('{layer:20} {pixels:2} pixels: {microseconds:8,.0f} µs; times as '
           'fast as PyTorch {times_as_fast:5.2f} ({from_to[0]:.2f}–'
           '{from_to[1]:.2f}), as XLA in a loop {loop:6.2f}, outside '
-          '{once:5.2f}'.format(**found[-1]), flush=True)
-  return found
+          '{once:5.2f}'.format(**vars(rows[-1])), flush=True)
+  return rows

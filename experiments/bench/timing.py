@@ -7,19 +7,20 @@ import contextlib
 import os
 import pathlib
 import time
-from typing import Any
 
 import jax
 import numpy as np
+
+from rum_jax.reporting.speed import AgainstTorch
 
 Call = Callable[[], None]
 
 
 def compiled(fn: Callable, *args) -> tuple[Call, float]:
   """A call without arguments, and the seconds that its compilation took."""
-  begin = time.perf_counter()
+  start = time.perf_counter()
   program = jax.jit(fn).lower(*args).compile()
-  seconds = time.perf_counter() - begin
+  seconds = time.perf_counter() - start
   return lambda: jax.block_until_ready(program(*args)), seconds
 
 
@@ -28,10 +29,10 @@ def all_seconds(calls: list[Call], repeats: int) -> list[list[float]]:
   taken = [[] for _ in calls]
   for repeat in range(repeats + 1):
     for call, seconds in zip(calls, taken):
-      begin = time.perf_counter()
+      start = time.perf_counter()
       call()
       if repeat:
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.perf_counter() - start)
   return taken
 
 
@@ -41,12 +42,13 @@ def medians(calls: list[Call], repeats: int) -> list[float]:
 
 
 def compared(ours: np.ndarray, theirs: np.ndarray, batch: int
-             ) -> dict[str, Any]:
+             ) -> AgainstTorch:
   """Figures of a step of `batch` images, from the seconds of each repeat."""
   mine, other, ratios = np.median(ours), np.median(theirs), theirs / ours
-  return {'microseconds': 1e6 * mine, 'images_a_second': batch / mine,
-          'torch_microseconds': 1e6 * other, 'times_as_fast': other / mine,
-          'from_to': [min(ratios), max(ratios)]}
+  return AgainstTorch(
+      microseconds=1e6 * mine, images_a_second=batch / mine,
+      torch_microseconds=1e6 * other, times_as_fast=other / mine,
+      from_to=(min(ratios), max(ratios)))
 
 
 @contextlib.contextmanager

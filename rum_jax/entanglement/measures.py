@@ -2,18 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import ClassVar
 
 import jax
 import numpy as np
 
 from rum_jax import evaluation
 from rum_jax.entanglement import partitions, score, separation, wasserstein
+from rum_jax.evaluation import Summary
+from rum_jax.evaluation.results import Origin
 from rum_jax.types import Array, GROUPS, Split
 
 RELEASED = {partitions.COUNT: partitions.RELEASED,
             partitions.COUNT_TINY: partitions.RELEASED_TINY}
+_record = dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+@_record
+class SetFigures:
+  """How entangled one forget set is over seeds, by every measure.
+
+  Attributes:
+    es: entanglement score.
+    es_midpoint: its midpoint variant.
+    memorization: mean over the set.
+    mmd: squared MMD with a kernel of width 1.
+    mmd_median: the same with a kernel as wide as the median distance.
+    sliced_wasserstein: distance.
+    wasserstein_entanglement: by the Wasserstein distance.
+    silhouette_entanglement: by the silhouette.
+  """
+
+  es: Summary
+  es_midpoint: Summary
+  memorization: Summary
+  mmd: Summary
+  mmd_median: Summary
+  sliced_wasserstein: Summary
+  wasserstein_entanglement: Summary
+  silhouette_entanglement: Summary
+
+
+@_record
+class SeedGroups:
+  """The candidate groups under one model.
+
+  Attributes:
+    picks: the groups of the low, the medium and the high set.
+    es: of all groups.
+    memorization: mean of all groups.
+    rank_correlation_of_examples: of memorization and of the distance to the
+      mean of the features.
+    rank_correlation_of_groups: of memorization and of ES.
+  """
+
+  picks: tuple[tuple[int, ...], ...]
+  es: tuple[float, ...]
+  memorization: tuple[float, ...]
+  rank_correlation_of_examples: float
+  rank_correlation_of_groups: float
+
+
+@_record
+class EntanglementFile(Origin):
+  """All of `entanglement.json`.
+
+  Attributes:
+    partition: what the groups were cut by.
+    parts: how many were cut.
+    by_entanglement: level to the set of that level by measured ES.
+    released: level to the set that the released code takes; `None` where it
+      takes none of so many parts.
+    by_memorization: level to the set of that level of memorization.
+    rank_correlation_of_examples: over seeds, as in `SeedGroups`.
+    rank_correlation_of_groups: likewise.
+    seeds: the groups under each model.
+  """
+
+  SCHEMA: ClassVar[int] = 1
+
+  partition: str
+  parts: int
+  by_entanglement: Mapping[str, SetFigures]
+  released: Mapping[str, SetFigures] | None = None
+  by_memorization: Mapping[str, SetFigures]
+  rank_correlation_of_examples: Summary
+  rank_correlation_of_groups: Summary
+  seeds: tuple[SeedGroups, ...]
 
 
 def measure(features: Array, group: np.ndarray, retain: np.ndarray,
@@ -50,7 +127,7 @@ def measure(features: Array, group: np.ndarray, retain: np.ndarray,
 
 
 def one_seed(features: Array, parts: np.ndarray, scores: np.ndarray
-             ) -> tuple[dict[str, list[dict[str, float]]], dict[str, Any]]:
+             ) -> tuple[dict[str, list[dict[str, float]]], SeedGroups]:
   """Low, medium and high entanglement under one model, and correlations.
 
   Args:
@@ -59,7 +136,7 @@ def one_seed(features: Array, parts: np.ndarray, scores: np.ndarray
     scores: `[N]` memorization; NaN is left out.
 
   Returns:
-    `(sets, rest)`: by measured ES, and as released where that is known for so
+    `(sets, groups)`: by measured ES, and as released where that is known for so
     many parts, the figures of the three groups; and the groups that were
     picked, ES and memorization of all, and the rank correlations of the two.
   """
@@ -72,22 +149,24 @@ def one_seed(features: Array, parts: np.ndarray, scores: np.ndarray
                  for g in chosen.groups] for kind, chosen in kinds.items()}
   chosen, mean = kinds['by_entanglement'], np.nanmean(scores[parts], axis=1)
   correlation = evaluation.rank_correlation
-  return sets, {
-      'picks': chosen.picks, 'es': chosen.all_scores.tolist(),
-      'memorization': mean.tolist(),
-      'rank_correlation_of_examples': correlation(
+  return sets, SeedGroups(
+      picks=tuple(tuple(int(i) for i in x) for x in chosen.picks),
+      es=tuple(chosen.all_scores.tolist()), memorization=tuple(mean.tolist()),
+      rank_correlation_of_examples=correlation(
           np.asarray(score.centroid_distance(features)), scores),
-      'rank_correlation_of_groups': correlation(chosen.all_scores, mean)}
+      rank_correlation_of_groups=correlation(chosen.all_scores, mean))
 
 
-def summarised(found: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
+def summarised(figures: Sequence[Sequence[dict[str, float]]]
+               ) -> dict[str, SetFigures]:
   """Summaries over seeds of figures of low, medium and high sets.
 
   Args:
-    found: `[S][3]`, name to figure.
+    figures: `[S][3]`, name to figure.
 
   Returns:
-    Level to name to what `evaluation.summary` makes of S figures.
+    Level to the figures of its set.
   """
-  return {name: {k: evaluation.summary([f[g][k] for f in found])
-                 for k in found[0][g]} for g, name in enumerate(GROUPS)}
+  return {level: SetFigures(**{
+      name: evaluation.summary([of_seed[g][name] for of_seed in figures])
+      for name in figures[0][g]}) for g, level in enumerate(GROUPS)}

@@ -18,22 +18,30 @@ from rum_jax.evaluation.metrics import accuracy
 from rum_jax.evaluation.metrics import grouped_tug_of_war
 from rum_jax.evaluation.metrics import tug_of_war
 from rum_jax.evaluation.results import best
+from rum_jax.evaluation.results import Difference
 from rum_jax.evaluation.results import differences
+from rum_jax.evaluation.results import Figure
 from rum_jax.evaluation.results import FIGURES
+from rum_jax.evaluation.results import Group
 from rum_jax.evaluation.results import of_oracle
+from rum_jax.evaluation.results import Oracle
 from rum_jax.evaluation.results import references
+from rum_jax.evaluation.results import Results
+from rum_jax.evaluation.results import Row
 from rum_jax.evaluation.results import row
 from rum_jax.evaluation.statistics import confidence_interval
+from rum_jax.evaluation.statistics import difference
 from rum_jax.evaluation.statistics import Interval
-from rum_jax.evaluation.statistics import paired
 from rum_jax.evaluation.statistics import rank_correlation
+from rum_jax.evaluation.statistics import Summary
 from rum_jax.evaluation.statistics import summary
 
 __all__ = [
-    'Behaviour', 'FIGURES', 'Interval', 'Subsets', 'accuracy', 'balanced',
-    'behaviour', 'best', 'compare', 'confidence_interval', 'differences',
-    'diverged', 'factors', 'finite', 'grouped_tug_of_war', 'judge',
-    'membership', 'metrics', 'of_oracle', 'paired', 'rank_correlation',
+    'Behaviour', 'Difference', 'FIGURES', 'Figure', 'Group', 'Interval',
+    'Oracle', 'Results', 'Row', 'Subsets', 'Summary', 'accuracy', 'balanced',
+    'behaviour', 'best', 'compare', 'confidence_interval', 'difference',
+    'differences', 'diverged', 'factors', 'finite', 'grouped_tug_of_war',
+    'judge', 'membership', 'metrics', 'of_oracle', 'rank_correlation',
     'references', 'results', 'row', 'statistics', 'summary', 'svc_attack',
     'threshold_attack', 'true_confidence', 'tug_of_war',
 ]

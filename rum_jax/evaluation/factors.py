@@ -20,57 +20,175 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
 from rum_jax.evaluation import statistics
-from rum_jax.evaluation.statistics import values
+from rum_jax.evaluation.results import Divergence, Figure, Group, MIA_GAP
+from rum_jax.evaluation.results import Oracle, Origin, Results, Row
+from rum_jax.evaluation.results import TOW, TOW_MIA
+from rum_jax.evaluation.statistics import Summary
 from rum_jax.types import GROUPS
 
-FIGURES = ('tow', 'tow_mia', 'mia_gap')
+FIGURES = (TOW, TOW_MIA, MIA_GAP)
 STEPS = (('low', 'medium'), ('medium', 'high'), ('low', 'high'))
-Found = dict[str, Any]
+WHOLE = 'low to high'
+_record = dataclasses.dataclass(frozen=True, kw_only=True)
 
 
-def by_level(results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+@_record
+class LevelFigures:
+  """How close a method comes on the forget set of one level."""
+
+  tow: Summary
+  tow_mia: Summary
+  mia_gap: Summary
+
+
+@_record
+class Change(Summary):
+  """What a figure gains from one level to another, paired by seed.
+
+  Attributes:
+    effect_size: mean over standard deviation (Cohen's d of pairs); `None` where
+      the differences do not vary.
+  """
+
+  effect_size: float | None
+
+
+@_record
+class Changes:
+  """Of each figure, `low to medium`, `medium to high` and `low to high`."""
+
+  tow: Mapping[str, Change]
+  tow_mia: Mapping[str, Change]
+  mia_gap: Mapping[str, Change]
+
+
+@_record
+class FactorRow:
+  """A method on each level of a factor.
+
+  Attributes:
+    method: name of the algorithm.
+    variant: as in a `Row`.
+    diverged: runs that are not finite, on any level.
+    groups: level to the figures on its forget set.
+    falls: what each figure gains from one level to another.
+  """
+
+  method: str
+  variant: str
+  diverged: tuple[Divergence, ...]
+  groups: Mapping[str, LevelFigures]
+  falls: Changes
+
+
+@_record
+class Factor:
+  """One forget set of each level, and what came of it.
+
+  Attributes:
+    levels: level to its forget set.
+    oracles: level to what retraining without that set gives.
+    rows: of `by_level`.
+    answer: whether the paper's statement holds, a sentence each.
+  """
+
+  levels: Mapping[str, Group]
+  oracles: Mapping[str, Oracle]
+  rows: tuple[FactorRow, ...]
+  answer: tuple[str, ...]
+
+
+@_record
+class Difficulty(Origin):
+  """All of `difficulty.json`; `factors` are memorization and entanglement."""
+
+  SCHEMA: ClassVar[int] = 1
+
+  seeds: tuple[int, ...]
+  factors: Mapping[str, Factor]
+
+
+@_record
+class Share:
+  """Share of a set that the reference has, too, and what chance gives."""
+
+  share: float
+  chance: float
+
+
+@_record
+class Variation:
+  """One variation of the reference.
+
+  Attributes:
+    axis: what differs, empty for the reference.
+    value: what it is here.
+    shares: level to what its set shares with the reference's.
+    control: whether its groups rank by nothing.
+    es: level to the ES of its set by the reference's features.
+    ordered: whether these rise from low to high; `None` where they chose the
+      sets, so that they cannot but rise.
+    rows: of `by_level`, without the second oracle.
+  """
+
+  axis: str
+  value: str
+  shares: Mapping[str, Share]
+  control: bool
+  es: Mapping[str, Summary]
+  ordered: bool | None
+  rows: tuple[FactorRow, ...]
+
+
+@_record
+class Sensitivity(Origin):
+  """All of `sensitivity.json`; the reference is the first variation."""
+
+  SCHEMA: ClassVar[int] = 1
+
+  variations: tuple[Variation, ...]
+
+
+def by_level(results: Mapping[str, Results]) -> tuple[FactorRow, ...]:
   """One row a method with its figures on each level.
 
   Args:
-    results: level to what `results.json` holds of a run whose whole forget set
-      is of that level; all with the same rows and seeds.
-
-  Returns:
-    Rows with `method`, `variant`, `diverged`, `groups` (level to `FIGURES`,
-    each a summary), and `falls`: figure to `'low to high'` and the two steps
-    that make it up, summaries of the difference over seeds with `effect_size`,
-    the mean over the standard deviation (Cohen's d of pairs).
+    results: level to the results of a run whose whole forget set is of that
+      level; all with the same rows and seeds.
   """
   rows = []
-  for several in zip(*(results[level]['rows'] for level in GROUPS),
-                     strict=True):
+  for several in zip(*(results[level].rows for level in GROUPS), strict=True):
     levels = dict(zip(GROUPS, several, strict=True))
-    rows.append({
-        'method': several[0]['method'], 'variant': several[0]['variant'],
-        'diverged': [case for row in several for case in row['diverged']],
-        'groups': {level: {f: row[f] for f in FIGURES}
-                   for level, row in levels.items()},
-        'falls': {f: {f'{a} to {b}': _difference(levels[b][f], levels[a][f])
-                      for a, b in STEPS} for f in FIGURES}})
-  return rows
+    rows.append(FactorRow(
+        method=several[0].method, variant=several[0].variant,
+        diverged=tuple(case for row in several for case in row.diverged),
+        groups={level: LevelFigures(**{f.name: f.of(row) for f in FIGURES})
+                for level, row in levels.items()},
+        falls=Changes(**{f.name: _changes(levels, f) for f in FIGURES})))
+  return tuple(rows)
 
 
-def _difference(figure: Mapping[str, Any], other: Mapping[str, Any]
-                ) -> dict[str, Any]:
-  gap = values(figure) - values(other)
-  finite = gap[np.isfinite(gap)]
+def _changes(levels: Mapping[str, Row], figure: Figure) -> dict[str, Change]:
+  return {f'{a} to {b}': _change(figure.of(levels[b]), figure.of(levels[a]))
+          for a, b in STEPS}
+
+
+def _change(figure: Summary, other: Summary) -> Change:
+  gap = statistics.difference(figure, other)
+  finite = np.array(gap.values)[np.isfinite(gap.values)]
   spread = finite.std(ddof=1) if len(finite) > 1 else 0.0
-  return {**statistics.summary(gap),
-          'effect_size': float(finite.mean() / spread) if spread else None}
+  return Change(mean=gap.mean, ci95=gap.ci95, values=gap.values,
+                effect_size=float(finite.mean() / spread) if spread else None)
 
 
 def compared(groups: Sequence[np.ndarray], reference: Sequence[np.ndarray],
-             num_examples: int) -> dict[str, dict[str, float]]:
+             num_examples: int) -> dict[str, Share]:
   """Share of each set that the reference's has, too, and what chance gives.
 
   Args:
@@ -79,14 +197,14 @@ def compared(groups: Sequence[np.ndarray], reference: Sequence[np.ndarray],
     num_examples: N, of which both pick.
 
   Returns:
-    Level to `share` and `chance`, both of the smaller of the two sets.
+    Level to the shares, of the smaller of the two sets.
   """
-  found = {}
+  shares = {}
   for level, mine, other in zip(GROUPS, groups, reference, strict=True):
     small, large = sorted((len(mine), len(other)))
-    found[level] = {'share': len(np.intersect1d(mine, other)) / small,
-                    'chance': large / num_examples}
-  return found
+    shares[level] = Share(share=len(np.intersect1d(mine, other)) / small,
+                          chance=large / num_examples)
+  return shares
 
 
 def in_order(es: Sequence[np.ndarray]) -> bool:
@@ -95,9 +213,9 @@ def in_order(es: Sequence[np.ndarray]) -> bool:
   return bool(low < medium < high)
 
 
-def entry(axis: str, value: str, shares: dict[str, Any],
-          es: Sequence[np.ndarray], rows: list[dict[str, Any]], *,
-          chosen: bool, control: bool = False) -> Found:
+def variation(axis: str, value: str, shares: Mapping[str, Share],
+              es: Sequence[np.ndarray], rows: Sequence[FactorRow], *,
+              chosen: bool, control: bool = False) -> Variation:
   """One variation, as `sensitivity.json` has it.
 
   Args:
@@ -110,8 +228,8 @@ def entry(axis: str, value: str, shares: dict[str, Any],
       order.
     control: whether its groups rank by nothing.
   """
-  return {
-      'axis': axis, 'value': value, 'shares': shares, 'control': control,
-      'es': dict(zip(GROUPS, map(statistics.summary, es))),
-      'ordered': None if chosen else in_order(es),
-      'rows': [row for row in rows if row['method'] != 'another_oracle']}
+  return Variation(
+      axis=axis, value=value, shares=shares, control=control,
+      es=dict(zip(GROUPS, map(statistics.summary, es), strict=True)),
+      ordered=None if chosen else in_order(es),
+      rows=tuple(row for row in rows if row.method != 'another_oracle'))

@@ -1,26 +1,258 @@
-"""The rows of `results.json`: their figures, their differences, the best."""
+"""What `results.json` holds: rows, their figures, differences, the best."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from rum_jax import records
 from rum_jax.evaluation import judge, metrics, statistics
 from rum_jax.evaluation.judge import Behaviour
-from rum_jax.evaluation.statistics import Row
+from rum_jax.evaluation.statistics import Summary
 
-COMPARED = ('tow', 'tow_by_group', 'tow_mia', 'mia_gap')
-FIGURES = (*COMPARED, 'forget_accuracy', 'retain_accuracy', 'test_accuracy')
 CONTROLS = ('vanilla', 'matched', 'shuffle')
 VARIANTS = (*CONTROLS, 'rum_f')
+_record = dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+@_record
+class Closeness:
+  """How close models are to retrained ones: the figures that are compared."""
+
+  tow: Summary
+  tow_by_group: Summary
+  tow_mia: Summary
+  mia_gap: Summary
+
+
+@_record
+class Divergence:
+  """A run that is not finite: its seed, and its first such stage, from 0."""
+
+  seed: int
+  stage: int
+
+
+@_record
+class GroupFigures:
+  """A row's figures with one group alone as the forget set."""
+
+  tow: Summary
+  forget_accuracy: Summary
+
+
+@_record
+class Row(Closeness):
+  """One row of the table: what the models of a method do.
+
+  Attributes:
+    method: name of the algorithm.
+    variant: vanilla, matched, shuffle, rum_f, rum or reference.
+    forget_accuracy: on the forget set.
+    retain_accuracy: on the retain set.
+    test_accuracy: on the examples that are held out.
+    seconds: of one model.
+    compile_seconds: of all of them together.
+    steps: of each stage.
+    diverged: runs that are not finite.
+    probes: of each stage, what the method reports of itself.
+    groups: name of a group to the figures on it alone.
+    setting: the method and the hyper-parameters of each stage; `None` where
+      nothing was unlearned.
+  """
+
+  method: str
+  variant: str
+  forget_accuracy: Summary
+  retain_accuracy: Summary
+  test_accuracy: Summary
+  seconds: Summary
+  compile_seconds: float
+  steps: tuple[int, ...]
+  diverged: tuple[Divergence, ...]
+  probes: tuple[Mapping[str, float], ...]
+  groups: Mapping[str, GroupFigures]
+  setting: tuple[tuple[str, Mapping[str, Any]], ...] | None
+
+
+class Figure(NamedTuple):
+  """A column of the table.
+
+  Attributes:
+    name: of the field of a `Row`.
+    title: what people call it.
+    compared: whether it says how close a row is to retraining, so that rows are
+      compared by it.
+  """
+
+  name: str
+  title: str
+  compared: bool = True
+
+  def of(self, record: Any) -> Summary:
+    """This figure of a `Row`, or of another record that has it."""
+    return getattr(record, self.name)
+
+
+TOW = Figure('tow', 'ToW')
+TOW_BY_GROUP = Figure('tow_by_group', 'ToW by group')
+TOW_MIA = Figure('tow_mia', 'ToW-MIA')
+MIA_GAP = Figure('mia_gap', 'MIA gap')
+ACCURACIES = (Figure('forget_accuracy', 'forget', compared=False),
+              Figure('retain_accuracy', 'retain', compared=False),
+              Figure('test_accuracy', 'test', compared=False))
+FIGURES = (TOW, TOW_BY_GROUP, TOW_MIA, MIA_GAP, *ACCURACIES)
+COMPARED = tuple(figure for figure in FIGURES if figure.compared)
+
+
+@_record
+class Difference(Closeness):
+  """RUM^F of a method minus one of its controls, paired by seed."""
+
+  method: str
+  minus: str
+
+
+@_record
+class Oracle:
+  """What retraining gives, and the seconds of one model.
+
+  Attributes:
+    groups: name of a group to the accuracy on it.
+  """
+
+  seconds: float
+  mia: Summary
+  forget_accuracy: Summary
+  retain_accuracy: Summary
+  test_accuracy: Summary
+  groups: Mapping[str, Summary]
+
+
+@_record
+class Group:
+  """A part of the forget set.
+
+  Attributes:
+    size: examples in it.
+    rows: of the training examples of the run.
+    published_rows: the same examples in the published data set.
+    mean_memorization: NaN where memorization was not estimated.
+    refined_by: what the groups were chosen by: memorization, or a proxy.
+    mean_score: mean of that; NaN where the groups were given.
+    es: entanglement score with the retain set.
+    corrupted: examples whose label was made wrong.
+  """
+
+  size: int
+  rows: tuple[int, ...]
+  published_rows: tuple[int, ...]
+  mean_memorization: float
+  refined_by: str
+  mean_score: float
+  es: Summary
+  corrupted: int
+
+
+@_record
+class RecordedRecipe:
+  """What reports say of a recipe; `rest` is all else that decides results."""
+
+  dataset: str
+  network: str
+  held_out: str
+  corrupt: float
+  refine_by: str
+  seeds: int
+  rest: Mapping[str, Any] = dataclasses.field(
+      default_factory=dict, metadata=records.REST)
+
+
+@_record
+class Versions:
+  """Version of each library by its name."""
+
+  jax: str
+  rest: Mapping[str, str] = dataclasses.field(
+      default_factory=dict, metadata=records.REST)
+
+
+@_record
+class Environment:
+  """Where a run was made.
+
+  Attributes:
+    versions: of libraries.
+    device: name of the processor.
+    platform: cpu, gpu or tpu.
+    devices: how many JAX saw.
+    cores: of the machine.
+    commit: of the code, where it is known.
+    devices_per_run: that shared the batches of a run, where it was written
+      down.
+  """
+
+  versions: Versions
+  device: str
+  platform: str
+  devices: int
+  cores: int | None
+  commit: str | None
+  devices_per_run: int | None = None
+
+
+@_record
+class Origin:
+  """Where figures come from: recipe, environment, and a hash of the data."""
+
+  recipe: RecordedRecipe
+  environment: Environment
+  data_hash: str
+
+
+@_record
+class Examples:
+  """How many examples were trained on, and how many judge."""
+
+  train: int
+  held_out: int
+
+
+@_record
+class Results(Origin):
+  """All of `results.json`.
+
+  Attributes:
+    seeds: S of them.
+    examples: how many there are.
+    corrupted: rows whose label was made wrong.
+    groups: name to what is known of a part of the forget set.
+    oracle: what retraining gives.
+    rows: doing nothing, another oracle, and everything that was unlearned.
+    differences: RUM^F minus its controls.
+  """
+
+  SCHEMA: ClassVar[int] = 1
+
+  seeds: tuple[int, ...]
+  examples: Examples
+  corrupted: tuple[int, ...]
+  groups: Mapping[str, Group]
+  oracle: Oracle
+  rows: tuple[Row, ...]
+  differences: tuple[Difference, ...]
 
 
 def row(method: str, variant: str, groups: Iterable[str],
-        unlearned: Behaviour, oracle: Behaviour, notes: Mapping[str, Any],
-        setting: Any = None) -> dict[str, Any]:
-  """One row of the table, as JSON values.
+        unlearned: Behaviour, oracle: Behaviour, *, seconds: float = 0.0,
+        compile_seconds: float = 0.0, steps: Sequence[int] = (),
+        diverged: Iterable[Divergence] = (),
+        probes: Iterable[Mapping[str, float]] = (),
+        setting: Sequence[tuple[str, Mapping[str, Any]]] | None = None) -> Row:
+  """One row of the table.
 
   Args:
     method: name of the algorithm.
@@ -28,12 +260,12 @@ def row(method: str, variant: str, groups: Iterable[str],
     groups: names of the G groups.
     unlearned: what the S models do.
     oracle: what the S retrained models do.
-    notes: of the stage: seconds, steps, diverged runs.
-    setting: the hyper-parameters.
-
-  Returns:
-    Summaries over seeds of all `FIGURES`, of `seconds` of one model, and for
-    each of the `groups` of `tow` and `forget_accuracy`; and what was given.
+    seconds: that the S models took together.
+    compile_seconds: likewise.
+    steps: of each stage.
+    diverged: runs that are not finite.
+    probes: of each stage, what the method reports of itself.
+    setting: the method and the hyper-parameters of each stage.
   """
   compared = judge.compare(unlearned, oracle)
   count = len(unlearned.forget)
@@ -42,81 +274,65 @@ def row(method: str, variant: str, groups: Iterable[str],
     tow = metrics.tug_of_war(
         unlearned.groups[:, g] - oracle.groups[:, g],
         unlearned.retain - oracle.retain, unlearned.test - oracle.test)
-    parts[name] = {
-        'tow': statistics.summary(np.asarray(tow)),
-        'forget_accuracy': statistics.summary(
-            compared['group_accuracy'][:, g])}
-  return {
-      'method': method, 'variant': variant,
-      **{name: statistics.summary(compared[name]) for name in FIGURES},
-      'seconds': statistics.summary(
-          [notes.get('seconds', 0.0) / count] * count),
-      'compile_seconds': notes.get('compile_seconds', 0.0),
-      'steps': notes.get('steps', []), 'diverged': notes.get('diverged', []),
-      'probes': notes.get('probes', []),
-      'groups': parts, 'setting': setting}
+    parts[name] = GroupFigures(
+        tow=statistics.summary(np.asarray(tow)),
+        forget_accuracy=statistics.summary(unlearned.groups[:, g]))
+  return Row(
+      method=method, variant=variant,
+      **{x.name: statistics.summary(compared[x.name]) for x in FIGURES},
+      seconds=statistics.summary([seconds / count] * count),
+      compile_seconds=compile_seconds, steps=tuple(steps),
+      diverged=tuple(diverged), probes=tuple(probes), groups=parts,
+      setting=None if setting is None else tuple(map(tuple, setting)))
 
 
 def of_oracle(groups: Iterable[str], truth: Behaviour, seconds: float
-              ) -> dict[str, Any]:
-  """What retraining gives, and what it costs, as JSON values.
+              ) -> Oracle:
+  """What retraining gives, and what it costs.
 
   Args:
     groups: names of the G groups.
     truth: what the S retrained models do.
     seconds: that all of them took together.
-
-  Returns:
-    `seconds` of one model, summaries over seeds of `mia` and of the accuracies,
-    and for each of the `groups` of the accuracy on it.
   """
-  figures = {'mia': truth.mia, 'forget_accuracy': truth.forget,
-             'retain_accuracy': truth.retain, 'test_accuracy': truth.test}
-  return {
-      'seconds': seconds / len(truth.forget),
-      **{name: statistics.summary(x) for name, x in figures.items()},
-      'groups': {name: statistics.summary(truth.groups[:, g])
-                 for g, name in enumerate(groups)}}
+  summary = statistics.summary
+  return Oracle(
+      seconds=seconds / len(truth.forget), mia=summary(truth.mia),
+      forget_accuracy=summary(truth.forget),
+      retain_accuracy=summary(truth.retain), test_accuracy=summary(truth.test),
+      groups={name: summary(truth.groups[:, g])
+              for g, name in enumerate(groups)})
 
 
-def differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-  """RUM^F minus each of its controls, paired by seed.
-
-  Args:
-    rows: with `method`, `variant` and the figures of `summary`.
-
-  Returns:
-    For each method and control: `method`, `minus`, and the summaries of the
-    differences in `tow`, `tow_by_group`, `tow_mia` and `mia_gap`.
-  """
-  by_name = {(r['method'], r['variant']): r for r in rows}
-  out = []
-  for method in dict.fromkeys(r['method'] for r in rows):
+def differences(rows: Sequence[Row]) -> tuple[Difference, ...]:
+  """RUM^F of each method minus each of its controls, paired by seed."""
+  by_name = {(r.method, r.variant): r for r in rows}
+  found = []
+  for method in dict.fromkeys(r.method for r in rows):
+    refined = by_name.get((method, 'rum_f'))
     for control in CONTROLS:
-      pair = [by_name.get((method, v)) for v in ('rum_f', control)]
-      if all(pair):
-        out.append({'method': method, 'minus': control, **{
-            name: statistics.summary(np.subtract(
-                *(r[name]['values'] for r in pair)))
-            for name in COMPARED}})
-  return out
+      other = by_name.get((method, control))
+      if refined and other:
+        found.append(Difference(method=method, minus=control, **{
+            x.name: statistics.difference(x.of(refined), x.of(other))
+            for x in COMPARED}))
+  return tuple(found)
 
 
 def best(rows: Iterable[Row], variant: str | None = None,
-         figure: str = 'tow') -> Row | None:
+         figure: Figure = TOW) -> Row | None:
   """The row of highest mean `figure`, of all but references or of one variant.
 
   A row that lost seeds is passed over: what is left of it flatters it. Nor is
   one row alone the best.
   """
-  rivals = [row for row in rows if row['variant'] != 'reference']
-  able = [row for row in rivals
-          if np.isfinite(statistics.values(row[figure])).all()
-          and not row['diverged'] and variant in (None, row['variant'])]
-  return max(able, key=lambda row: row[figure]['mean'],
+  rivals = [row for row in rows if row.variant != 'reference']
+  able = [row for row in rivals if np.isfinite(figure.of(row).values).all()
+          and not row.diverged and variant in (None, row.variant)]
+  return max(able, key=lambda row: figure.of(row).mean,
              default=None) if len(rivals) > 1 else None
 
 
-def references(results: Mapping[str, Any]) -> list[Row]:
+def references(rows: Iterable[Row]) -> list[Row]:
   """Doing nothing and another oracle."""
-  return [row for row in results['rows'] if row['variant'] == 'reference']
+  return [row for row in rows if row.variant == 'reference']

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy  # Its parts are imported when they are first used.
 from scipy import special
 
-Row = Mapping[str, Any]
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Summary:
+  """A figure over seeds.
+
+  Attributes:
+    mean: over the seeds that have a value; NaN where none has.
+    ci95: half of the width of the 95 % confidence interval of the mean; NaN
+      where fewer than two seeds have a value.
+    values: one a seed, NaN where it has none.
+  """
+
+  mean: float
+  ci95: float
+  values: tuple[float, ...]
 
 
-def summary(values: Sequence[float]) -> dict[str, Any]:
-  """Mean, half-width of the 95 % interval, and every seed, for JSON."""
+def summary(values: Sequence[float] | np.ndarray) -> Summary:
+  """Mean, half-width of the 95 % interval, and every seed."""
   mean, ci95 = confidence_interval(np.asarray(values, float))
-  return {'mean': mean, 'ci95': ci95, 'values': [float(v) for v in values]}
+  return Summary(mean=mean, ci95=ci95, values=tuple(float(v) for v in values))
 
 
 class Interval(NamedTuple):
@@ -55,27 +70,14 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
   return float(scipy.stats.spearmanr(first[both], second[both]).statistic)
 
 
-def values(figure: Mapping[str, Any]) -> np.ndarray:
-  """`[S]` figures of all seeds, NaN where there is none."""
-  return np.array(figure['values'], float)
-
-
-def interval(figure: Mapping[str, Any]) -> Interval:
-  """Mean and half-width of a figure, NaN where there is none."""
-  return Interval(*(
-      float('nan') if figure[x] is None else float(figure[x])
-      for x in ('mean', 'ci95')))
-
-
-def direction(difference: Interval) -> int | None:
+def direction(difference: Summary) -> int | None:
   """1, -1, or 0 where the interval holds 0; `None` where it is unknown."""
-  if not all(map(math.isfinite, difference)):
+  mean, ci95 = difference.mean, difference.ci95
+  if not (math.isfinite(mean) and math.isfinite(ci95)):
     return None
-  return (difference.mean > difference.ci95) - (
-      difference.mean < -difference.ci95)
+  return (mean > ci95) - (mean < -ci95)
 
 
-def paired(row: Row, other: Row, figure: str = 'tow') -> Interval:
-  """The difference of a figure between two rows, paired by seed."""
-  return confidence_interval(
-      values(row[figure]) - values(other[figure]))
+def difference(figure: Summary, other: Summary) -> Summary:
+  """What a figure is above another one, paired by seed."""
+  return summary(np.subtract(figure.values, other.values))

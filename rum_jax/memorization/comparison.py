@@ -2,14 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+import dataclasses
 import functools
+import math
+from typing import ClassVar
 import warnings
 
 import numpy as np
 
 from rum_jax import evaluation, refinement
+from rum_jax.evaluation.results import Origin
 from rum_jax.memorization import reliability
 from rum_jax.types import GROUPS
+
+_record = dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+@_record
+class Comparison:
+  """Ranks and groups of a proxy beside those of memorization.
+
+  All of it is NaN where memorization is not known.
+
+  Attributes:
+    spearman: rank correlation of the mean over runs.
+    one_run: mean rank correlation of a single run.
+    low: share of the low group that memorization puts there, too; random groups
+      share about `size / N`.
+    medium: likewise of the medium group.
+    high: likewise of the high group.
+    low_memorization: mean memorization in the low group.
+    medium_memorization: likewise in the medium group.
+    high_memorization: likewise in the high group.
+  """
+
+  spearman: float
+  one_run: float
+  low: float
+  medium: float
+  high: float
+  low_memorization: float
+  medium_memorization: float
+  high_memorization: float
+
+
+@_record
+class Proxy(Comparison):
+  """The same, with the seconds of one run and their share of the estimate's."""
+
+  seconds: float
+  share: float
+
+
+@_record
+class ProxiesFile(Origin):
+  """All of `proxies.json`.
+
+  Attributes:
+    runs: of each proxy.
+    models: M, of the estimate.
+    estimate_seconds: what they took together; NaN where it is not known.
+    group_size: examples in each group.
+    proxies: by name.
+  """
+
+  SCHEMA: ClassVar[int] = 1
+
+  runs: int
+  models: int
+  estimate_seconds: float
+  group_size: int
+  proxies: Mapping[str, Proxy]
 
 
 def mean(name: str, runs: np.ndarray, first_seed: int, learning_rate: float
@@ -40,7 +104,7 @@ def mean(name: str, runs: np.ndarray, first_seed: int, learning_rate: float
 
 
 def compared(truth: np.ndarray | None, proxy: np.ndarray, runs: np.ndarray,
-             size: int) -> dict[str, float | None]:
+             size: int) -> Comparison:
   """Ranks and groups of a proxy beside those of memorization.
 
   Args:
@@ -49,24 +113,19 @@ def compared(truth: np.ndarray | None, proxy: np.ndarray, runs: np.ndarray,
     runs: `[S, N]`, each of them.
     size: of each group. Medium is nearest to 0.5 in memorization and to the
       median of the proxy, whose scale means nothing.
-
-  Returns:
-    Rank correlation of the mean, and the mean one of a single run; the share
-    of its low, medium and high group that memorization puts there, too (with
-    random groups about `size / N`); and the mean memorization in each. All of
-    it `None` where `truth` is.
   """
   means = tuple(f'{group}_memorization' for group in GROUPS)
   if truth is None:
-    return dict.fromkeys(('spearman', 'one_run', *GROUPS, *means))
+    return Comparison(
+        **{field.name: math.nan for field in dataclasses.fields(Comparison)})
 
   by_median = functools.partial(refinement.by_score, middle=None)
   shared = reliability.overlaps(
       truth, proxy, size, refinement.by_score, by_median)
-  return {
-      'spearman': evaluation.rank_correlation(truth, proxy),
-      'one_run': float(np.mean([evaluation.rank_correlation(truth, run)
-                                for run in runs])),
+  return Comparison(
+      spearman=evaluation.rank_correlation(truth, proxy),
+      one_run=float(np.mean([evaluation.rank_correlation(truth, run)
+                             for run in runs])),
       **dict(zip(GROUPS, shared)),
       **{name: float(np.nanmean(truth[rows]))
-         for name, rows in zip(means, by_median(proxy, size, seed=1))}}
+         for name, rows in zip(means, by_median(proxy, size, seed=1))})

@@ -7,6 +7,7 @@ probabilities only sums are kept, so that memory grows with M by the bits alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -75,17 +76,29 @@ def estimates(models: Ensemble, num_examples: int
       'probability': estimator.estimate_probability(models.sums)}
 
 
-def fit(models: Ensemble) -> dict[str, float]:
-  """How well models fit what they trained on, as JSON values.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fit:
+  """How well models fit what they trained on: memorization needs that.
 
-  Memorization shows only in models that fit: `mean` and `least` accuracy of a
-  model on its own subset, and the number of models that are `fitted`, with an
-  accuracy of at least `FITTED`.
+  Attributes:
+    mean: accuracy of a model on its own subset.
+    least: that of the model where it is lowest.
+    fitted: models whose accuracy is at least `FITTED`.
+    models: M.
   """
+
+  mean: float
+  least: float
+  fitted: int
+  models: int
+
+
+def fit(models: Ensemble) -> Fit:
+  """How well models fit what they trained on."""
   right = np.bitwise_count(models.correct & models.inside).sum(1)
   accuracy = right / np.bitwise_count(models.inside).sum(1)
-  return {'mean': float(accuracy.mean()), 'least': float(accuracy.min()),
-          'fitted': int((accuracy >= FITTED).sum()), 'models': len(accuracy)}
+  return Fit(mean=float(accuracy.mean()), least=float(accuracy.min()),
+             fitted=int((accuracy >= FITTED).sum()), models=len(accuracy))
 
 
 def speed(parts: Sequence[tuple[int, Mapping[str, Any]]]

@@ -6,20 +6,22 @@ do: the medium group, a narrow band around 0.5, is what takes many models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import scipy  # Its parts are imported when they are first used.
 
-from rum_jax import evaluation, refinement, trees
+from rum_jax import evaluation, records, refinement, trees
 from rum_jax.memorization import ensemble, estimator
-from rum_jax.memorization.ensemble import Ensemble
+from rum_jax.memorization.ensemble import Ensemble, Fit
 from rum_jax.memorization.estimator import Memorization
 from rum_jax.types import GROUPS
 
 Choose = Callable[[np.ndarray, int, int], Sequence[np.ndarray]]
+_record = dataclasses.dataclass(frozen=True, kw_only=True)
 
 
 class Reliability(NamedTuple):
@@ -56,6 +58,124 @@ class Recommendation(NamedTuple):
   lowest: float
   highest: float
   measured: bool
+
+
+@_record
+class ScoreSummary:
+  """What the scores of N examples are like.
+
+  Attributes:
+    quantiles: share of the examples, as a string, to the score below which they
+      lie.
+    mean_standard_error: of the scores.
+    examples: N.
+    without_score: how many of them have none.
+  """
+
+  quantiles: Mapping[str, float]
+  mean_standard_error: float
+  examples: int
+  without_score: int
+
+
+@_record
+class Estimate(ScoreSummary):
+  """The same, and how well the halves of the models agree on the scores."""
+
+  split_half: Reliability
+
+
+@_record
+class Advice:
+  """A `Recommendation` in words, with the share that was aimed at."""
+
+  models: float
+  lowest: float
+  highest: float
+  measured: bool
+  target: float
+  group: str
+  sentence: str
+
+
+@_record
+class Report:
+  """How far the estimates of one ensemble can be relied on.
+
+  Attributes:
+    correctness: the estimate from who is right about whom.
+    probability: the estimate from the probabilities of the labels.
+    fit: how well the models fit what they trained on.
+    group_size: examples in each group that reliability is measured on.
+    convergence: reliability of the first 50, 100, 200 … models.
+    recommendation: how many models the medium group would take.
+  """
+
+  correctness: Estimate
+  probability: Estimate
+  fit: Fit
+  group_size: int
+  convergence: tuple[Reliability, ...]
+  recommendation: Advice
+
+
+@_record
+class Agreement:
+  """How far an estimate agrees with other scores of the same examples.
+
+  Attributes:
+    spearman: rank correlation.
+    low: share of the one's low group that is in the other's.
+    medium: likewise of the medium group.
+    high: likewise of the high group.
+    chance: what random groups share.
+  """
+
+  spearman: float
+  low: float
+  medium: float
+  high: float
+  chance: float
+
+
+@_record
+class OtherScores(Agreement):
+  """The same, with the name of the other file and how sure its order is."""
+
+  name: str
+  order: str
+
+
+@_record
+class Identity:
+  """What reports say of what decides an ensemble; `rest` is all else."""
+
+  dataset: str
+  network: str
+  epochs: int
+  subset: float
+  rest: Mapping[str, Any] = dataclasses.field(
+      default_factory=dict, metadata=records.REST)
+
+
+@_record
+class MemorizationFile(Report):
+  """All of `memorization.json`.
+
+  Attributes:
+    first_model: the number of the first model.
+    models: M.
+    identity: what decides them.
+    compared: how far the estimate agrees with scores of others, if it was
+      asked.
+  """
+
+  SCHEMA: ClassVar[int] = 1
+
+  first_model: int
+  models: int
+  identity: Identity
+  compared: OtherScores | None = None
 
 
 def spearman_brown(correlation: float) -> float:
@@ -221,8 +341,8 @@ def _fit(points: Sequence[tuple[int, float]], size: int) -> tuple[float, float]:
 
 
 def report(models: Ensemble, num_examples: int, size: int, target: float
-           ) -> dict[str, Any]:
-  """How far the estimates can be relied on, as JSON values.
+           ) -> Report:
+  """How far the estimates can be relied on.
 
   Args:
     models: the ensemble.
@@ -243,42 +363,36 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
       'probability': split_half(
           *other, count, size, refinement.by_score)}
   advice = recommend(curve, target, size)
-  return {
-      **{name: {**summary(x), 'split_half': agreements[name]._asdict()}
+  return Report(
+      **{name: Estimate(**vars(summary(x)), split_half=agreements[name])
          for name, x in ensemble.estimates(models, num_examples).items()},
-      'fit': ensemble.fit(models), 'group_size': size,
-      'convergence': [x._asdict() for x in curve],
-      'recommendation': {
-          **advice._asdict(), 'target': target, 'group': 'medium',
-          'sentence': sentence(advice, target)}}
+      fit=ensemble.fit(models), group_size=size, convergence=tuple(curve),
+      recommendation=Advice(
+          **advice._asdict(), target=target, group='medium',
+          sentence=sentence(advice, target)))
 
 
-def agreement(score: np.ndarray, other: np.ndarray, size: int
-              ) -> dict[str, float]:
-  """How far an estimate agrees with scores of others, as JSON values.
+def agreement(score: np.ndarray, other: np.ndarray, size: int) -> Agreement:
+  """How far an estimate agrees with scores of others.
 
   Args:
     score: `[N]`; NaN where an example has none.
     other: `[N]` of the same examples.
     size: of the low, the medium and the high group.
-
-  Returns:
-    `spearman`, and for each group the share of the one that is in the other;
-    random groups share `size / N`, which is `chance`.
   """
   shared = overlaps(score, other, size, refinement.by_score)
-  return {'spearman': evaluation.rank_correlation(score, other),
-          **dict(zip(GROUPS, shared)), 'chance': size / len(score)}
+  return Agreement(spearman=evaluation.rank_correlation(score, other),
+                   **dict(zip(GROUPS, shared)), chance=size / len(score))
 
 
-def summary(scores: Memorization) -> dict[str, Any]:
+def summary(scores: Memorization) -> ScoreSummary:
   """Quantiles and mean standard error, over the examples that have a score."""
   known = np.isfinite(scores.score)
   quantiles = (0.05, 0.25, 0.5, 0.75, 0.95)
-  found = (np.quantile(scores.score[known], quantiles) if known.any()
-           else np.full(len(quantiles), np.nan))
+  values = (np.quantile(scores.score[known], quantiles) if known.any()
+            else np.full(len(quantiles), np.nan))
   error = scores.standard_error[np.isfinite(scores.standard_error)]
-  return {
-      'quantiles': {str(q): float(v) for q, v in zip(quantiles, found)},
-      'mean_standard_error': float(error.mean()) if len(error) else np.nan,
-      'examples': len(known), 'without_score': int((~known).sum())}
+  return ScoreSummary(
+      quantiles={str(q): float(v) for q, v in zip(quantiles, values)},
+      mean_standard_error=float(error.mean()) if len(error) else math.nan,
+      examples=len(known), without_score=int((~known).sum()))

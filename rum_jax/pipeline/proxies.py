@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
-from typing import Any, NamedTuple
+import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ import rum_jax
 from rum_jax import recipes, training
 from rum_jax.memorization import comparison, learning_events, observers, proxies
 from rum_jax.memorization import score_files
+from rum_jax.memorization.comparison import ProxiesFile, Proxy
 from rum_jax.pipeline import assembly, fitting, results, segments, stages
 from rum_jax.pipeline import subset_models
 from rum_jax.pipeline.context import Data, Runtime
@@ -170,11 +172,11 @@ class Compared(NamedTuple):
 
   Attributes:
     means: name to `[N]` scores.
-    about: how each agrees with memorization and what it costs, as JSON values.
+    record: how each agrees with memorization and what it costs.
   """
 
   means: dict[str, np.ndarray]
-  about: dict[str, Any]
+  record: ProxiesFile
 
 
 def compared(recipe: Recipe, data: Data, runtime: Runtime, names: Sequence[str]
@@ -187,26 +189,24 @@ def compared(recipe: Recipe, data: Data, runtime: Runtime, names: Sequence[str]
     truth = score_files.load(str(known), data.num_train, data.hash).score
   found = scored(recipe, data, runtime, names)
   means = {name: _mean(recipe, name, x) for name, x in found.items()}
-  whole = estimate_seconds(recipe, data, runtime)
-  return Compared(means, {
-      **results.origin(recipe, data, runtime),
-      'runs': recipe.seeds, 'models': recipe.models,
-      'estimate_seconds': whole, 'group_size': recipe.forget // 3,
-      'proxies': {name: {
-          **comparison.compared(truth, means[name], x.runs,
-                                recipe.forget // 3),
-          'seconds': x.seconds, 'share': whole and x.seconds / whole}
-                  for name, x in found.items()}})
+  whole, size = estimate_seconds(recipe, data, runtime), recipe.forget // 3
+  return Compared(means, ProxiesFile(
+      **vars(results.origin(recipe, data, runtime)),
+      runs=recipe.seeds, models=recipe.models, estimate_seconds=whole,
+      group_size=size, proxies={name: Proxy(
+          **vars(comparison.compared(truth, means[name], x.runs, size)),
+          seconds=x.seconds, share=x.seconds / whole)
+                                for name, x in found.items()}))
 
 
 def estimate_seconds(recipe: Recipe, data: Data, runtime: Runtime
-                     ) -> float | None:
-  """What the models of the estimate took, where all are in the workdir."""
+                     ) -> float:
+  """What the models of the estimate took; NaN if the workdir lacks any."""
   identity, seconds = subset_models.ensemble_identity(recipe, data), 0.0
   for part in segments.segments(0, recipe.models, subset_models.SEGMENT):
     place, whole = subset_models.segment_place(
         runtime.workdir, identity, *part)
     if not place.exists():
-      return None
+      return math.nan
     seconds += artefacts.load(place, whole).notes['seconds']
   return seconds

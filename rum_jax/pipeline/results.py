@@ -1,4 +1,4 @@
-"""From logits to `results.json`: rows, differences, groups, environment."""
+"""From artefacts to `Results`: rows, groups, environment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import platform
@@ -16,7 +17,10 @@ import jax
 import numpy as np
 
 import rum_jax
-from rum_jax import entanglement, evaluation, recipes
+from rum_jax import entanglement, evaluation, recipes, records
+from rum_jax.evaluation import Group, Results
+from rum_jax.evaluation.results import Divergence, Environment, Examples
+from rum_jax.evaluation.results import Origin, RecordedRecipe, Versions
 from rum_jax.pipeline import jobs
 from rum_jax.pipeline.jobs import Job
 from rum_jax.pipeline.context import Data, Runtime
@@ -40,7 +44,7 @@ def judged(
     models: Models,
     done: Sequence[tuple[Job, Artefact]],
     scores: np.ndarray | None = None,
-) -> dict[str, Any]:
+) -> Results:
   """All of `results.json`.
 
   Args:
@@ -65,69 +69,77 @@ def judged(
   truth = judge(models.oracle)
   rows = [
       evaluation.row('do_nothing', 'reference', groups, judge(models.original),
-                     truth, {}),
+                     truth),
       evaluation.row('another_oracle', 'reference', groups, judge(models.other),
-                     truth, models.other.notes)]
+                     truth, **_noted(models.other))]
   for job, artefact in done:
     rows.append(evaluation.row(
-        job.method, job.variant, groups, judge(artefact), truth, artefact.notes,
-        job.setting))
+        job.method, job.variant, groups, judge(artefact), truth,
+        setting=job.setting, **_noted(artefact)))
   first = recipe.first_seed
-  return {
-      **origin(recipe, data, runtime),
-      'seeds': list(range(first, first + recipe.seeds)),
-      'examples': {'train': data.num_train,
-                   'held_out': len(data.source.test)},
-      'corrupted': data.corrupted.tolist(),
-      'groups': describe_groups(
+  return Results(
+      **vars(origin(recipe, data, runtime)),
+      seeds=tuple(range(first, first + recipe.seeds)),
+      examples=Examples(train=data.num_train, held_out=len(data.source.test)),
+      corrupted=tuple(data.corrupted.tolist()),
+      groups=describe_groups(
           recipe, data, groups, retain, models.original, scores),
-      'oracle': evaluation.of_oracle(
+      oracle=evaluation.of_oracle(
           groups, truth, models.oracle.notes['seconds']),
-      'rows': rows, 'differences': evaluation.differences(rows)}
+      rows=tuple(rows), differences=evaluation.differences(rows))
+
+
+def _noted(artefact: Artefact) -> dict[str, Any]:
+  """What the notes of an artefact say of a row."""
+  notes = dict(artefact.notes)
+  diverged = [Divergence(**case) for case in notes.pop('diverged', ())]
+  names = ('seconds', 'compile_seconds', 'steps', 'probes')
+  return {'diverged': diverged,
+          **{name: notes[name] for name in names if name in notes}}
 
 
 def describe_groups(recipe: Recipe, data: Data, groups: Named,
                     retain: np.ndarray, original: Artefact,
-                    scores: np.ndarray | None) -> dict[str, Any]:
+                    scores: np.ndarray | None) -> dict[str, Group]:
   """Size, mean score, ES against the retain set, and rows of each."""
   score = jax.jit(jax.vmap(
       entanglement.entanglement_score, in_axes=(0, None)))
-  features, measure = original.arrays['features'], recipe.refine_by
-  mean = {name: None if scores is None else float(scores[g].mean())
-          for name, g in groups.items()}
-  return {
-      name: {'size': len(g), 'rows': g.tolist(),
-             'published_rows': data.source.row[g].tolist(),
-             'mean_memorization':
-                 mean[name] if measure == recipes.MEMORIZATION else None,
-             'refined_by': measure, 'mean_score': mean[name],
-             'es': evaluation.summary(score(features, Split(g, retain))),
-             'corrupted': int(np.isin(g, data.corrupted).sum())}
-      for name, g in groups.items()}
+  features, refined_by = original.arrays['features'], recipe.refine_by
+
+  def describe(rows: np.ndarray) -> Group:
+    mean = math.nan if scores is None else float(scores[rows].mean())
+    return Group(
+        size=len(rows), rows=tuple(rows.tolist()),
+        published_rows=tuple(data.source.row[rows].tolist()),
+        mean_memorization=(
+            mean if refined_by == recipes.MEMORIZATION else math.nan),
+        refined_by=refined_by, mean_score=mean,
+        es=evaluation.summary(score(features, Split(rows, retain))),
+        corrupted=int(np.isin(rows, data.corrupted).sum()))
+
+  return {name: describe(rows) for name, rows in groups.items()}
 
 
-def origin(recipe: Recipe, data: Data, runtime: Runtime) -> dict[str, Any]:
+def origin(recipe: Recipe, data: Data, runtime: Runtime) -> Origin:
   """Where figures come from: recipe, environment, data."""
-  return {'recipe': dataclasses.asdict(recipe),
-          'environment': {
-              **environment(),
-              'devices_per_run': runtime.programs.devices_per_run},
-          'data_hash': data.hash}
+  return Origin(
+      recipe=records.from_json(RecordedRecipe, dataclasses.asdict(recipe)),
+      environment=environment(runtime.programs.devices_per_run),
+      data_hash=data.hash)
 
 
-def environment() -> dict[str, Any]:
+def environment(devices_per_run: int | None = None) -> Environment:
   """Versions, device and commit."""
-  names = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'scikit-learn')
-  return {
-      'versions': {'python': platform.python_version(),
-                   **{n: importlib.metadata.version(n) for n in names},
-                   'rum-jax': rum_jax.__version__},
-      'device': hosts.device_name(),
-      'platform': jax.default_backend(),
-      'devices': jax.device_count(),
-      'cores': os.cpu_count(),
-      'commit': _commit(),
-  }
+  names = ('jaxlib', 'flax', 'optax', 'numpy', 'scikit-learn')
+  version = importlib.metadata.version
+  return Environment(
+      versions=Versions(jax=version('jax'), rest={
+          'python': platform.python_version(),
+          **{name: version(name) for name in names},
+          'rum-jax': rum_jax.__version__}),
+      device=hosts.device_name(), platform=jax.default_backend(),
+      devices=jax.device_count(), cores=os.cpu_count(), commit=_commit(),
+      devices_per_run=devices_per_run)
 
 
 def _commit() -> str | None:
@@ -140,11 +152,20 @@ def _commit() -> str | None:
     return None
 
 
-def stands(root: pathlib.Path, results: dict[str, Any]) -> bool:
+def write(path: pathlib.Path, record: Any) -> None:
+  """Writes a record, as `records.read` reads it.
+
+  Raises:
+    OSError: if it cannot be written.
+  """
+  files.write_json(path, records.as_json(record))
+
+
+def stands(root: pathlib.Path, results: Results) -> bool:
   """Whether `root` has these results and what was drawn of them, unharmed."""
   try:
     same = (root / 'results.json').read_bytes() == files.to_json(
-        results).encode()
+        records.as_json(results)).encode()
     return same and json.loads((root / _DRAWN).read_text()) == _hashes(root)
   except (OSError, ValueError):
     return False

@@ -10,7 +10,8 @@ from rum_jax.reporting.text import table
 
 __all__ = [
     'details', 'figures', 'findings', 'findings_on_factors', 'markdown',
-    'markup', 'page', 'proxy_table', 'sentences', 'table', 'text', 'vocabulary',
+    'markup', 'page', 'proxy_table', 'sentences', 'speed', 'table', 'text',
+    'vocabulary',
 ]
 
 __getattr__, __dir__ = _lazy.submodules(__name__, __all__)

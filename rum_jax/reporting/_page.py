@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from rum_jax.evaluation import best
-from rum_jax.evaluation.statistics import direction, interval
-from rum_jax.reporting import details, markup, vocabulary
+from rum_jax.evaluation import best, FIGURES, Results, Summary
+from rum_jax.evaluation.results import ACCURACIES, COMPARED
+from rum_jax.evaluation.statistics import direction
+from rum_jax.reporting import details, markup
 from rum_jax.reporting._findings import findings
 from rum_jax.reporting.markup import Line, section
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
-from rum_jax.reporting.vocabulary import FIGURES, losses, mean_score, MEANINGS
-from rum_jax.reporting.vocabulary import measure, name, shown
+from rum_jax.reporting.vocabulary import figure, losses, MEANINGS, name
+from rum_jax.reporting.vocabulary import score_name, shown
 from rum_jax.types import GROUPS
 
 _CAUTION = ('A difference counts where its 95 % confidence interval excludes '
@@ -21,39 +21,40 @@ _CAUTION = ('A difference counts where its 95 % confidence interval excludes '
             'them, which flatters them a little.')
 
 
-def page(results: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+def page(results: Results, pictures: Mapping[str, str]) -> str:
   """One HTML page that holds all of a run and needs no other file.
 
   Args:
-    results: what `results.json` holds, with groups of low, medium and high
-      memorization; figures may be NaN or `None`.
+    results: of a run with groups of low, medium and high memorization;
+      figures may be NaN.
     pictures: SVG by the name of the function of `plots` that drew it; what is
       missing is left out.
   """
-  recipe = results['recipe']
+  recipe = results.recipe
 
   def drawn(key: str, caption: str) -> str:
     return markup.figure(pictures.get(key, ''), caption)
 
   return markup.document(
-      f'Machine unlearning by refinement: {recipe["dataset"]}, '
-      f'{recipe["network"]}', _what_was_run(results),
+      f'Machine unlearning by refinement: {recipe.dataset}, '
+      f'{recipe.network}', _what_was_run(results),
       section('How to read it', markup.terms(MEANINGS)),
       section('Findings', markup.items(findings(results)),
               markup.paragraph(_CAUTION, 'note')),
       section('Every method', _main_table(results), *(
           markup.paragraph(f'† {x}', 'note')
-          for x in losses(results['rows']))),
+          for x in losses(results.rows))),
       section('Closeness to retraining', drawn(
           'tow_by_method', 'ToW of every method. Small dots are seeds, large '
           'marks their mean with its 95 % confidence interval; the bands are '
           'those of doing nothing and of another oracle.')),
       section('What was forgotten', _group_table(results), drawn(
-          'memorization_histogram', f'{measure(results).capitalize()} of all '
+          'memorization_histogram',
+          f'{score_name(results).capitalize()} of all '
           'training examples; in colour, the groups of the forget set.'), drawn(
           'examples', 'Examples of each group, from its first to its last '
           'row, with the label that was trained on, what it truly is where '
-          f'that label was made wrong, and the {measure(results)}.')),
+          f'that label was made wrong, and the {score_name(results)}.')),
       section('Closeness by memorization', drawn(
           'tow_by_group', 'ToW with one group alone as the forget set: how '
           'close each method comes on low, medium and high memorization.'),
@@ -68,89 +69,86 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
       section('How it was made', *details.details(results)))
 
 
-def _what_was_run(results: Mapping[str, Any]) -> str:
-  recipe, count = results['recipe'], results['examples']
-  sizes = [results['groups'][group]['size'] for group in GROUPS]
-  wrong = len(results['corrupted'])
-  made = (f', {wrong:,} of which ({100 * recipe["corrupt"]:.3g} %) were given '
+def _what_was_run(results: Results) -> str:
+  recipe, count = results.recipe, results.examples
+  sizes = [results.groups[group].size for group in GROUPS]
+  wrong = len(results.corrupted)
+  made = (f', {wrong:,} of which ({100 * recipe.corrupt:.3g} %) were given '
           'a wrong label' if wrong else '')
-  networks = counted(len(results['seeds']), 'network')
-  return (f'{networks} ({recipe["network"]}) trained on '
-          f'{counted(count["train"], "example")} of '
-          f'{recipe["dataset"]}{made}, and made to forget {sum(sizes):,} of '
+  networks = counted(len(results.seeds), 'network')
+  return (f'{networks} ({recipe.network}) trained on '
+          f'{counted(count.train, "example")} of '
+          f'{recipe.dataset}{made}, and made to forget {sum(sizes):,} of '
           f'them: {sizes[0]:,} of low, {sizes[1]:,} of medium and '
-          f'{sizes[2]:,} of high {measure(results)}. Each method of unlearning '
-          f'is held, seed by seed, against retraining without them; '
-          f'{count["held_out"]:,} {recipe["held_out"]} examples are held out.')
+          f'{sizes[2]:,} of high {score_name(results)}. Each method of '
+          'unlearning is held, seed by seed, against retraining without them; '
+          f'{count.held_out:,} {recipe.held_out} examples are held out.')
 
 
-def _main_table(results: Mapping[str, Any]) -> str:
-  first, bodies = best(results['rows']), []
-  columns = [*FIGURES, *(f'{x}_accuracy' for x in vocabulary.ACCURACIES)]
-  for heading, rows in by_method(results['rows']):
+def _main_table(results: Results) -> str:
+  first, bodies = best(results.rows), []
+  for heading, rows in by_method(results.rows):
     lines = []
     for row in rows:
       kind = ('best' if row is first else
-              'aside' if row['variant'] == 'reference' else '')
-      label = called(row['variant']) if heading else name(row)
+              'aside' if row.variant == 'reference' else '')
+      label = called(row.variant) if heading else name(row)
       lines.append(Line((
-          label + ' †' * bool(row['diverged']),
-          *(shown(*interval(row[x])) for x in columns),
-          duration(row['seconds']['mean'])), kind))
+          label + ' †' * bool(row.diverged),
+          *(figure(x.of(row)) for x in FIGURES),
+          duration(row.seconds.mean)), kind))
     bodies.append((heading, lines))
-  oracle = [shown(*interval(results['oracle'][f'{x}_accuracy']))
-            for x in vocabulary.ACCURACIES]
-  bodies[:0] = [('', [Line(('Oracle', *[''] * len(FIGURES), *oracle, duration(
-      results['oracle']['seconds'])), 'aside')])]
+  oracle = [figure(x.of(results.oracle)) for x in ACCURACIES]
+  bodies[:0] = [('', [Line(('Oracle', *[''] * len(COMPARED), *oracle, duration(
+      results.oracle.seconds)), 'aside')])]
   return markup.table(
       'Mean ± half of the 95 % confidence interval; accuracy on the forget, '
       'retain and test sets; seconds a seed. “best” has the highest mean ToW.',
-      ('', *FIGURES.values(),
-       *map(str.capitalize, vocabulary.ACCURACIES), 'Seconds'),
+      ('', *(x.title for x in COMPARED),
+       *(x.title.capitalize() for x in ACCURACIES), 'Seconds'),
       bodies)
 
 
-def _group_table(results: Mapping[str, Any]) -> str:
+def _group_table(results: Results) -> str:
   lines = [
-      Line((group, f'{about["size"]:,}', f'{about["corrupted"]:,}',
-            shown(mean_score(about)), _entanglement(about['es']),
-            shown(*interval(results['oracle']['groups'][group]))))
-      for group, about in results['groups'].items()]
+      Line((group, f'{about.size:,}', f'{about.corrupted:,}',
+            shown(about.mean_score), _entanglement(about.es),
+            figure(results.oracle.groups[group])))
+      for group, about in results.groups.items()]
   return markup.table(
       'The groups of the forget set. ES, the entanglement score, is the spread '
       'of a group and of the retain set over the distance of their means, in '
       'the features of the original model: high means hard to tell apart.',
-      ('', 'Examples', 'Wrong labels', f'Mean {measure(results)}', 'ES',
+      ('', 'Examples', 'Wrong labels', f'Mean {score_name(results)}', 'ES',
        'Oracle’s accuracy'), [('', lines)])
 
 
-def _accuracy_table(results: Mapping[str, Any]) -> str:
-  groups = list(results['groups'])
-  truth = [shown(*interval(results['oracle']['groups'][g])) for g in groups]
+def _accuracy_table(results: Results) -> str:
+  groups = list(results.groups)
+  truth = [figure(results.oracle.groups[g]) for g in groups]
   bodies = [('', [Line(('Oracle', *truth), 'aside')])] + [
-      (heading, [Line((called(row['variant']) if heading else name(row), *(
-          shown(*interval(row['groups'][g]['forget_accuracy']))
+      (heading, [Line((called(row.variant) if heading else name(row), *(
+          figure(row.groups[g].forget_accuracy)
           for g in groups))) for row in rows])
-      for heading, rows in by_method(results['rows'])]
+      for heading, rows in by_method(results.rows)]
   return markup.table(
       'Accuracy on each group of the forget set; what counts is to come close '
       'to the oracle’s.', ('', *map(str.capitalize, groups)), bodies)
 
 
-def _entanglement(score: Mapping[str, Any]) -> str:
-  return '{:,.0f} ± {:,.0f}'.format(*interval(score)).replace('nan', '–')
+def _entanglement(score: Summary) -> str:
+  return f'{score.mean:,.0f} ± {score.ci95:,.0f}'.replace('nan', '–')
 
 
-def _difference_table(results: Mapping[str, Any]) -> str:
+def _difference_table(results: Results) -> str:
   verdicts = {1: 'better', -1: 'worse', 0: 'no difference shown', None: '–'}
-  methods = dict.fromkeys(gap['method'] for gap in results['differences'])
+  methods = dict.fromkeys(gap.method for gap in results.differences)
   return markup.table(
       'RUM^F minus each of its controls, paired by seed. The verdict is on '
       'ToW; a smaller MIA gap is better.',
-      ('RUM^F minus', *FIGURES.values(), 'Verdict'),
+      ('RUM^F minus', *(x.title for x in COMPARED), 'Verdict'),
       [(called(method), [
-          Line((gap['minus'],
-                *(shown(*interval(gap[x]), signed=True) for x in FIGURES),
-                verdicts[direction(interval(gap['tow']))]))
-          for gap in results['differences'] if gap['method'] == method])
+          Line((gap.minus, *(figure(x.of(gap), signed=True) for x in COMPARED),
+                verdicts[direction(gap.tow)]))
+          for gap in results.differences if gap.method == method])
        for method in methods])

@@ -5,36 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rum_jax.evaluation.statistics import Row
+from rum_jax import records
+from rum_jax.evaluation import Results, Row
 from rum_jax.reporting import markup
 from rum_jax.reporting.markup import Line
 from rum_jax.reporting.vocabulary import called, duration, listed, name
 
 
-def details(results: Mapping[str, Any]) -> Iterable[str]:
+def details(results: Results) -> Iterable[str]:
   """Folded: settings, what methods report, recipe, environment."""
-  made = dict(results['environment'])
-  versions = made.pop('versions')
-  kept = {'data hash': results['data_hash'], 'seeds': listed(
-      [str(x) for x in results['seeds']]), **made, **versions}
-  lines = [Line((name(row), _setting(row['setting']),
-                 ' + '.join(map(str, row['steps'])),
-                 duration(row['compile_seconds'])))
-           for row in results['rows'] if row['setting']]
+  made = vars(results.environment)
+  versions = records.as_json(results.environment.versions)
+  kept = {'data hash': results.data_hash,
+          'seeds': listed([str(x) for x in results.seeds]),
+          **{k: v for k, v in made.items() if k != 'versions'}, **versions}
+  lines = [Line((name(row), _setting(row.setting),
+                 ' + '.join(map(str, row.steps)),
+                 duration(row.compile_seconds)))
+           for row in results.rows if row.setting]
   yield markup.folded('Hyper-parameters of each row', markup.table(
       'One line a stage, or one for all where they are the same.',
       ('', 'Setting', 'Steps', 'Seconds to compile'), [('', lines)], 'words'))
-  said = [Line((name(row), text)) for row in results['rows']
-          if (text := _reported(row))]
-  if said:
+  reported = [Line((name(row), text)) for row in results.rows
+              if (text := _reported(row))]
+  if reported:
     yield markup.folded(
         'What the methods report of themselves', markup.table(
             'Means over seeds, for each stage: the share of the weights of a '
             'layer that SalUn may move, that SSD dampens or that L1-sparse '
             'leaves near 0; how much of its system influence did not solve.',
-            ('', 'Reported'), [('', said)], 'words'))
+            ('', 'Reported'), [('', reported)], 'words'))
   yield markup.folded(
-      'Recipe', markup.terms(_plain(results['recipe'])))
+      'Recipe', markup.terms(_plain(records.as_json(results.recipe))))
   yield markup.folded('Environment', markup.terms(_plain(kept)))
 
 
@@ -53,5 +55,5 @@ def _plain(things: Mapping[str, Any]) -> dict[str, str]:
 def _reported(row: Row) -> str:
   """A line a stage: names and means of what an info holds beside losses."""
   stages = [', '.join(f'{key} {value:.3g}' for key, value in probes.items())
-            for probes in row.get('probes', ())]
+            for probes in row.probes]
   return '\n'.join(filter(None, stages))

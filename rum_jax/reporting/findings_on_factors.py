@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from rum_jax.evaluation import factors
-from rum_jax.evaluation.factors import Found
-from rum_jax.evaluation.statistics import direction, interval, Row
-from rum_jax.reporting.vocabulary import listed, name, shown
+from rum_jax.evaluation.factors import FactorRow, Variation, WHOLE
+from rum_jax.evaluation.statistics import direction
+from rum_jax.reporting.vocabulary import figure, listed, name
 from rum_jax.types import GROUPS
 
 
-def answer(rows: list[Row], factor: str) -> list[str]:
+def answer(rows: Sequence[FactorRow], factor: str) -> list[str]:
   """Whether the paper's statement on a factor shows in these rows.
 
   Args:
@@ -26,23 +25,23 @@ def answer(rows: list[Row], factor: str) -> list[str]:
   """
   said, signs = [], {}
   for row in rows:
-    if row['method'] == 'another_oracle':
+    if row.method == 'another_oracle':
       continue
-    falls = row['falls']['tow']
-    whole = falls['low to high']
-    sign = signs[name(row)] = direction(interval(whole))
+    falls = row.falls.tow
+    whole = falls[WHOLE]
+    sign = signs[name(row)] = direction(whole)
     words = {-1: 'falls', 1: 'rises', 0: 'shows no difference',
              None: 'cannot be compared'}[sign]
-    size = whole['effect_size']
+    size = whole.effect_size
     size = '' if size is None else f', {abs(size):.1f} standard deviations'
     figures = ', '.join(
-        f'{shown(*interval(row["groups"][level]["tow"]))} {level}'
+        f'{figure(row.groups[level].tow)} {level}'
         for level in GROUPS)
-    steps = [direction(interval(falls[f'{a} to {b}']))
+    steps = [direction(falls[f'{a} to {b}'])
              for a, b in factors.STEPS[:2]]
     middle = '; it is lowest on medium' if steps == [-1, 1] else ''
     said.append(f'{name(row)}: ToW {figures}; from low to high {factor} it '
-                f'{words} ({shown(*interval(whole), signed=True)}{size})'
+                f'{words} ({figure(whole, signed=True)}{size})'
                 f'{middle}.')
   return [*said, _verdict(signs, factor)]
 
@@ -65,22 +64,23 @@ def _verdict(signs: Mapping[str, int | None], factor: str) -> str:
   return said + '; '.join(parts) + '.'
 
 
-def label(found: Found) -> str:
+def label(variation: Variation) -> str:
   """What people call a variation."""
-  return f'{found["axis"]}: {found["value"]}' if found['axis'] else 'reference'
+  return (f'{variation.axis}: {variation.value}' if variation.axis else
+          'reference')
 
 
-def paragraph(found: Sequence[Found]) -> list[str]:
+def paragraph(variations: Sequence[Variation]) -> list[str]:
   """What holds and what does not, a sentence each."""
-  real = [x for x in found if not x['control']]
+  real = [x for x in variations if not x.control]
   said = [*_shares(real[1:]), *_order(real)]
-  for i, row in enumerate(found[0]['rows']):
-    signs = {label(x): _sign(x['rows'][i]) for x in real}
+  for i, row in enumerate(variations[0].rows):
+    signs = {label(x): _sign(x.rows[i]) for x in real}
     said.append(f'{name(row)}: {_effect(signs)} choices, the reference among '
                 'them.')
-  for x in found:
-    if x['control']:
-      signs = {name(row): _sign(row) for row in x['rows']}
+  for x in variations:
+    if x.control:
+      signs = {name(row): _sign(row) for row in x.rows}
       said.append(f'Sets of random examples, the control: {_effect(signs)} '
                   'rows.')
       if any(signs.values()):
@@ -89,15 +89,15 @@ def paragraph(found: Sequence[Found]) -> list[str]:
   return said
 
 
-def _shares(real: Sequence[Found]) -> list[str]:
+def _shares(real: Sequence[Variation]) -> list[str]:
   said = []
-  for axis in dict.fromkeys(x['axis'] for x in real):
-    several = [x for x in real if x['axis'] == axis]
+  for axis in dict.fromkeys(x.axis for x in real):
+    several = [x for x in real if x.axis == axis]
     parts = []
     for level in ('low', 'high'):
-      shares = [x['shares'][level]['share'] for x in several]
+      shares = [x.shares[level].share for x in several]
       parts.append(f'{_range(shares)} of the {level} set')
-    chance = np.mean([x['shares']['high']['chance'] for x in several])
+    chance = np.mean([x.shares['high'].chance for x in several])
     said.append(f'Another {axis} keeps {" and ".join(parts)} '
                 f'(chance: {chance:.0%}).')
   return said
@@ -108,18 +108,18 @@ def _range(shares: Sequence[float]) -> str:
   return low if low == high else f'{low} to {high}'
 
 
-def _order(real: Sequence[Found]) -> list[str]:
-  free = [x for x in real if x['ordered'] is not None]
+def _order(real: Sequence[Variation]) -> list[str]:
+  free = [x for x in real if x.ordered is not None]
   if not free:
     return []
-  wrong = [label(x) for x in free if not x['ordered']]
+  wrong = [label(x) for x in free if not x.ordered]
   said = (f'Of the {len(free)} whose sets the reference\'s features did not '
           f'choose, {len(free) - len(wrong)} have them in order of ES by these')
   return [f'{said}, not {listed(wrong)}.' if wrong else f'{said}.']
 
 
-def _sign(row: Any) -> int | None:
-  return direction(interval(row['falls']['tow']['low to high']))
+def _sign(row: FactorRow) -> int | None:
+  return direction(row.falls.tow[WHOLE])
 
 
 def _effect(signs: Mapping[str, int | None]) -> str:

@@ -1,60 +1,60 @@
-"""Turns `results.json` into Markdown, for a README."""
+"""Results as Markdown, for a README."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from rum_jax.evaluation import best
-from rum_jax.evaluation.statistics import interval
+from rum_jax.entanglement.measures import EntanglementFile
+from rum_jax.evaluation import best, Results
+from rum_jax.evaluation.factors import Difficulty, Sensitivity
+from rum_jax.evaluation.results import COMPARED, FIGURES, Origin
+from rum_jax.memorization.comparison import ProxiesFile
+from rum_jax.memorization.reliability import MemorizationFile
 from rum_jax.reporting import findings_on_factors, sentences, text
 from rum_jax.reporting._findings import findings
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
-from rum_jax.reporting.vocabulary import FIGURES, name, shown
+from rum_jax.reporting.vocabulary import figure, name, shown
 from rum_jax.types import GROUPS
 
-_FIGURES = {**FIGURES, 'test_accuracy': 'test'}
+_COLUMNS = (*COMPARED, FIGURES[-1])
 
 
-def section(results: Mapping[str, Any], command: str) -> str:
+def section(results: Results, command: str) -> str:
   """The table of a run, what it shows, and where it comes from.
 
   Args:
-    results: what `results.json` holds.
+    results: of the run.
     command: that made them.
 
   Returns:
     Markdown; the best row is bold.
   """
-  made = results['environment']
+  made, recipe = results.environment, results.recipe
   lines = [
-      f'`{command}`: {results["recipe"]["dataset"]}, '
-      f'{results["recipe"]["network"]}, '
-      f'{counted(len(results["seeds"]), "seed")}, '
-      f'{counted(len(results["corrupted"]), "wrong label")}; on '
-      f'{made["device"]} ({counted(made["devices"], "device")}), jax '
-      f'{made["versions"]["jax"]}.', '',
+      f'`{command}`: {recipe.dataset}, {recipe.network}, '
+      f'{counted(len(results.seeds), "seed")}, '
+      f'{counted(len(results.corrupted), "wrong label")}; on {made.device} '
+      f'({counted(made.devices, "device")}), jax {made.versions.jax}.', '',
       *_table(results), '',
       *(f'* {sentence}' for sentence in findings(results))]
   return '\n'.join(lines)
 
 
-def _table(results: Mapping[str, Any]) -> list[str]:
-  groups = [group for group in GROUPS if group in results['groups']]
-  head = ['method', *_FIGURES.values(), *(f'accuracy, {g}' for g in groups),
-          'seconds']
-  rows = [_cells(('Oracle', *[''] * (len(_FIGURES) - 1),
-                  shown(*interval(results['oracle']['test_accuracy'])), *(
-                      shown(results['oracle']['groups'][g]['mean'])
-                      for g in groups),
-                  duration(results['oracle']['seconds'])))]
-  first = best(results['rows'])
-  for heading, members in by_method(results['rows']):
+def _table(results: Results) -> list[str]:
+  groups = [group for group in GROUPS if group in results.groups]
+  head = ['method', *(x.title for x in _COLUMNS),
+          *(f'accuracy, {g}' for g in groups), 'seconds']
+  oracle = results.oracle
+  rows = [_cells(('Oracle', *[''] * len(COMPARED), figure(oracle.test_accuracy),
+                  *(shown(oracle.groups[g].mean) for g in groups),
+                  duration(oracle.seconds)))]
+  first = best(results.rows)
+  for heading, members in by_method(results.rows):
     for row in members:
-      label = f'{heading} {called(row["variant"])}' if heading else name(row)
-      cells = [label, *(shown(*interval(row[x])) for x in _FIGURES), *(
-          shown(row['groups'][g]['forget_accuracy']['mean']) for g in groups),
-               duration(row['seconds']['mean'])]
+      label = f'{heading} {called(row.variant)}' if heading else name(row)
+      cells = [label, *(figure(x.of(row)) for x in _COLUMNS), *(
+          shown(row.groups[g].forget_accuracy.mean) for g in groups),
+               duration(row.seconds.mean)]
       if row is first:
         cells = [f'**{cell}**' for cell in cells]
       rows.append(_cells(cells))
@@ -65,162 +65,87 @@ def _cells(values: Sequence[str]) -> str:
   return f'| {" | ".join(values)} |'
 
 
-def speed(figures: Sequence[Mapping[str, Any]]) -> str:
-  """Tables of what benchmarks measured, for each device and precision.
+def difficulty_answers(record: Difficulty, command: str) -> str:
+  """What was found of each factor, as lists.
 
   Args:
-    figures: rows with `device` and `precision`: of training steps, which have
-      `what`; of single layers, which have `layer`; of algorithms, which have
-      `of_its_passes`; and of factors, which have `plain_seconds`; others are
-      left out.
-
-  Returns:
-    Markdown: steps and layers against PyTorch, algorithms against their passes,
-    factors against NumPy.
-  """
-  devices: dict[Any, list[Mapping[str, Any]]] = {}
-  for row in figures:
-    devices.setdefault((row['device'], row['precision']), []).append(row)
-  parts = []
-  for (device, precision), rows in devices.items():
-    tables = [table([row for row in rows if kind in row]) for kind, table in (
-        ('what', _steps), ('layer', _layers), ('of_its_passes', _works),
-        ('plain_seconds', _factors)) if any(kind in row for row in rows)]
-    if tables:
-      parts += [f'On {device}, {precision}:', *map('\n'.join, tables)]
-  return '\n\n'.join(parts)
-
-
-def _steps(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-  return [
-      '| network | images | batch | what | µs a model-step | PyTorch | '
-      'times as fast | MiB | PyTorch |', '| --- ' * 9 + '|',
-      *('| {network} | {image}×{image} | {batch} | {what} | '
-        '{microseconds:,.0f} | {torch_microseconds:,.0f} | '
-        '{times_as_fast:.2f}'.format(**row) + _spread(row) + ' |' + ''.join(
-            f' {row[x]:.0f} |' if x in row else '  |'
-            for x in ('mebibytes', 'torch_mebibytes')) for row in rows)]
-
-
-def _layers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-  return [
-      '| layer, one core | images | µs | PyTorch | times as fast | '
-      'as XLA’s own in a loop | outside |', '| --- ' * 7 + '|',
-      *('| {layer} | {pixels}×{pixels} | {microseconds:,.0f} | '
-        '{torch_microseconds:,.0f} | {times_as_fast:.2f}'.format(**row)
-        + _spread(row) + ' | {loop:.1f} | {once:.1f} |'.format(**row)
-        for row in rows)]
-
-
-def _spread(row: Mapping[str, Any]) -> str:
-  """The range of what was measured more than once."""
-  low, high = row['from_to']
-  return f' ({low:.2f}–{high:.2f})' if low < high else ''
-
-
-def _works(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-  works = {(row['method'], row['network']): row for row in rows}
-  networks = list(dict.fromkeys(network for _, network in works))
-  return [
-      '| method | ' + ' | '.join(f'{n}: epochs | of its passes'
-                                 for n in networks) + ' |',
-      '| --- ' * (1 + 2 * len(networks)) + '|',
-      *(f'| `{method}` | ' + ' | '.join(
-          _work(works.get((method, n))) for n in networks) + ' |'
-        for method in dict.fromkeys(m for m, _ in works))]
-
-
-def _work(row: Mapping[str, Any] | None) -> str:
-  return f'{row["epochs"]:.1f} | {row["of_its_passes"]:.2f}' if row else ' | '
-
-
-def _factors(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-  return ['| factor, one core | seconds | NumPy | times as fast |',
-          '| --- ' * 4 + '|',
-          *('| {factor} | {seconds:.2f} | {plain_seconds:.2f} | '
-            '{times_as_fast:.1f} |'.format(**row) for row in rows)]
-
-
-def difficulty_answers(found: Mapping[str, Any], command: str) -> str:
-  """What `difficulty.json` says of each factor, as lists.
-
-  Args:
-    found: what it holds.
+    record: what `difficulty.json` holds.
     command: that made it.
   """
-  lines = [_made(found, command)]
-  for factor, x in found['factors'].items():
-    said = findings_on_factors.answer(x['rows'], factor)
-    lines += ['', f'By {factor}:', '', *(f'* {sentence}' for sentence in said)]
+  lines = [_made(record, command)]
+  for factor, part in record.factors.items():
+    answers = findings_on_factors.answer(part.rows, factor)
+    lines += ['', f'By {factor}:', '', *(f'* {x}' for x in answers)]
   return '\n'.join(lines)
 
 
-def sensitivity_answers(found: Mapping[str, Any], command: str) -> str:
-  """What `sensitivity.json` says, as a list; arguments as above."""
-  said = findings_on_factors.paragraph(found['variations'])
-  return '\n'.join([_made(found, command), '', *(f'* {x}' for x in said)])
+def sensitivity_answers(record: Sensitivity, command: str) -> str:
+  """What was found in `sensitivity.json`, as a list; arguments as above."""
+  answers = findings_on_factors.paragraph(record.variations)
+  return '\n'.join([_made(record, command), '', *(f'* {x}' for x in answers)])
 
 
-def _made(found: Mapping[str, Any], command: str) -> str:
-  return (f'`{command}`: {counted(found["recipe"]["seeds"], "seed")}, jax '
-          f'{found["environment"]["versions"]["jax"]}.')
+def _made(origin: Origin, command: str) -> str:
+  return (f'`{command}`: {counted(origin.recipe.seeds, "seed")}, jax '
+          f'{origin.environment.versions.jax}.')
 
 
-def entanglement(found: Mapping[str, Any], command: str) -> str:
+def entanglement(record: EntanglementFile, command: str) -> str:
   """The sets that were measured, of each kind, as a table.
 
   Args:
-    found: what `entanglement.json` holds.
+    record: what `entanglement.json` holds.
     command: that made it.
   """
-  lines = [_made(found, command), '',
+  lines = [_made(record, command), '',
            _cells(('sets', 'level', 'ES', 'memorization', 'MMD²')),
            _cells(['---'] * 5)]
-  for kind in ('by_entanglement', 'released', 'by_memorization'):
-    for level, figures in found.get(kind, {}).items():
-      es, memorized, mmd = (
-          interval(figures[x]) for x in ('es', 'memorization', 'mmd_median'))
+  for kind, sets in (('by entanglement', record.by_entanglement),
+                     ('released', record.released or {}),
+                     ('by memorization', record.by_memorization)):
+    for level, figures in sets.items():
+      es, mmd = figures.es, figures.mmd_median
       lines.append(_cells((
-          kind.replace('_', ' '), level, f'{es.mean:.1f} ± {es.ci95:.1f}',
-          shown(*memorized), f'{mmd.mean:.4f} ± {mmd.ci95:.4f}')))
-  of_examples, of_groups = (shown(*interval(found[
-      f'rank_correlation_of_{x}'])) for x in ('examples', 'groups'))
+          kind, level, f'{es.mean:.1f} ± {es.ci95:.1f}',
+          figure(figures.memorization), f'{mmd.mean:.4f} ± {mmd.ci95:.4f}')))
   return '\n'.join([*lines, '', (
       'Spearman correlation with memorization: of the distance of an example '
-      f'to the mean {of_examples}, of the ES of a group {of_groups}.')])
+      f'to the mean {figure(record.rank_correlation_of_examples)}, of the ES '
+      f'of a group {figure(record.rank_correlation_of_groups)}.')])
 
 
-def proxies(found: Mapping[str, Any], command: str) -> str:
+def proxies(record: ProxiesFile, command: str) -> str:
   """How well proxies of memorization agree with it, as a table.
 
   Args:
-    found: what `proxies.json` holds.
+    record: what `proxies.json` holds.
     command: that made it.
   """
-  *table, caption = text.proxy_table(found)
+  *table, caption = text.proxy_table(record)
   return '\n'.join([
-      _made(found, command), '', '```', *table, '```', '', caption])
+      _made(record, command), '', '```', *table, '```', '', caption])
 
 
-def memorization(found: Mapping[str, Any], command: str) -> str:
+def memorization(record: MemorizationFile, command: str) -> str:
   """How far estimated scores can be relied on: what to put on a model card.
 
   Args:
-    found: what `memorization.json` holds.
+    record: what `memorization.json` holds.
     command: that made it.
   """
-  recipe = found['identity']
-  lines = [f'`{command}`: {recipe["dataset"]}, {recipe["network"]}, '
-           f'{found["models"]} models of {recipe["epochs"]} epochs on '
-           f'{recipe["subset"]:.0%} of the examples.', '',
-           *(f'* {x.strip()}' for x in sentences.lines(found)), '',
-           _cells(('models', 'Spearman of halves', 'of all models',
-                   *(f'share of {x}' for x in GROUPS))),
-           _cells(['---'] * 6)]
-  if 'compared' in found:
-    other = found['compared']
-    lines.insert(-3, f'* {sentences.agreement_line(other["with"], other)}; '
-                 f'order {other["order"]}')
-  return '\n'.join(lines + [
-      _cells((str(x['models']), *(shown(x[k]) for k in (
-          'spearman', 'corrected', *GROUPS)))) for x in found['convergence']])
+  made, other = record.identity, record.compared
+  lines = [f'`{command}`: {made.dataset}, {made.network}, {record.models} '
+           f'models of {made.epochs} epochs on {made.subset:.0%} of the '
+           'examples.', '',
+           *(f'* {x.strip()}' for x in sentences.lines(record))]
+  if other:
+    lines.append(f'* {sentences.agreement_line(other.name, other)}; order '
+                 f'{other.order}')
+  return '\n'.join([
+      *lines, '',
+      _cells(('models', 'Spearman of halves', 'of all models',
+              *(f'share of {x}' for x in GROUPS))),
+      _cells(['---'] * 6),
+      *(_cells((str(x.models), *map(shown, (
+          x.spearman, x.corrected, x.low, x.medium, x.high))))
+        for x in record.convergence)])

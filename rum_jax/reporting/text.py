@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+import math
 import textwrap
-from typing import Any
 
-import numpy as np
-
-from rum_jax.evaluation import best
-from rum_jax.evaluation.statistics import interval, Row
-from rum_jax.reporting import vocabulary
+from rum_jax.evaluation import best, Difference, Oracle, Results, Row
+from rum_jax.evaluation.results import ACCURACIES, COMPARED, TOW_BY_GROUP
+from rum_jax.memorization.comparison import ProxiesFile, Proxy
 from rum_jax.reporting._findings import findings
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
-from rum_jax.reporting.vocabulary import FIGURES, losses, MEANINGS, name, shown
+from rum_jax.reporting.vocabulary import figure, losses, MEANINGS, name, shown
 from rum_jax.types import GROUPS
 
 _HEAD = ('', 'Spearman', 'one run', *GROUPS, 'memorization',
@@ -21,96 +19,94 @@ _HEAD = ('', 'Spearman', 'one run', *GROUPS, 'memorization',
 _WIDTH = 100
 
 
-def proxy_table(found: Mapping[str, Any]) -> Sequence[str]:
-  """A table for a terminal, the best correlation first.
-
-  Args:
-    found: `proxies`, name to what `compared` says and to the `seconds` of one
-      run and their `share` of the estimate's, either of which may be `None`;
-      `runs`, `models`, `estimate_seconds` and `group_size`.
-  """
-  rows = sorted(found['proxies'].items(), reverse=True, key=lambda item: (
-      -2 if item[1]['spearman'] is None else item[1]['spearman']))
-  groups = GROUPS
-  cells = [_HEAD] + [(
-      name, *(_shown(row[x], '.3f') for x in ('spearman', 'one_run')),
-      *(_shown(row[x], '.2f') for x in groups),
-      ' '.join(_shown(row[f'{x}_memorization'], '.2f') for x in groups),
-      _shown(row['seconds'], '.2f'), _shown(row['share'], '.2%'))
-                     for name, row in rows]
+def proxy_table(record: ProxiesFile) -> Sequence[str]:
+  """A table for a terminal, the best correlation first."""
+  rows = sorted(record.proxies.items(), reverse=True, key=lambda item: (
+      -2 if math.isnan(item[1].spearman) else item[1].spearman))
+  cells = [_HEAD, *(_proxy_cells(*item) for item in rows)]
   widths = [max(map(len, column)) for column in zip(*cells)]
   table = ['  '.join([row[0].ljust(widths[0]), *(
       cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
            for row in cells]
-  whole = found['estimate_seconds']
-  cost = ('' if whole is None else
+  whole = record.estimate_seconds
+  cost = ('' if math.isnan(whole) else
           f', and what share they are of the {whole:.1f} s of '
-          f'{found["models"]} models')
+          f'{record.models} models')
   return [*table, f'Spearman: rank correlation with memorization, of the mean '
-          f'of {found["runs"]} runs and of one. low, medium, high: share of '
-          f'the {found["group_size"]} examples that memorization chooses, too; '
+          f'of {record.runs} runs and of one. low, medium, high: share of '
+          f'the {record.group_size} examples that memorization chooses, too; '
           'then the mean memorization of each. seconds: of one run, training '
           f'included{cost}.']
 
 
-def _shown(value: float | None, form: str) -> str:
-  return '–' if value is None or np.isnan(value) else format(value, form)
+def _proxy_cells(name: str, row: Proxy) -> Sequence[str]:
+  return (
+      name, *(_shown(x, '.3f') for x in (row.spearman, row.one_run)),
+      *(_shown(x, '.2f') for x in (row.low, row.medium, row.high)),
+      ' '.join(_shown(x, '.2f') for x in (
+          row.low_memorization, row.medium_memorization,
+          row.high_memorization)),
+      _shown(row.seconds, '.2f'), _shown(row.share, '.2%'))
 
 
-def table(results: Mapping[str, Any]) -> str:
+def _shown(value: float, form: str) -> str:
+  return '–' if math.isnan(value) else format(value, form)
+
+
+def table(results: Results) -> str:
   """The main table, paired differences and findings as aligned text.
 
   Args:
-    results: what `results.json` holds, of any groups and any methods; figures
-      may be NaN or `None`.
+    results: of a run with any groups and any methods; figures may be NaN.
 
   Returns:
     Lines of about 100 columns: the oracle and the reference rows first, then
     each method with its variants; under them what the columns mean. The best
     row has a `*`, rows with diverged seeds a `†`.
   """
-  first = best(results['rows'])
-  figures = {key: words for key, words in FIGURES.items()
-             if key != 'tow_by_group' or len(results['groups']) > 1}
-  lines = [('', *figures.values(), *vocabulary.ACCURACIES, 'seconds'),
-           ('  Oracle', *[''] * len(figures),
-            *_accuracies(results['oracle']),
-            duration(results['oracle']['seconds']))]
-  for heading, rows in by_method(results['rows']):
+  first = best(results.rows)
+  figures = [x for x in COMPARED
+             if x is not TOW_BY_GROUP or len(results.groups) > 1]
+  titles = [x.title for x in figures]
+  lines = [('', *titles, *(x.title for x in ACCURACIES), 'seconds'),
+           ('  Oracle', *[''] * len(figures), *_accuracies(results.oracle),
+            duration(results.oracle.seconds))]
+  for heading, rows in by_method(results.rows):
     lines += [(f'  {heading}',)] if heading else []
     for row in rows:
-      mark = '*' if row is first else '†' if row['diverged'] else ' '
-      label = f'  {called(row["variant"])}' if heading else name(row)
+      mark = '*' if row is first else '†' if row.diverged else ' '
+      label = f'  {called(row.variant)}' if heading else name(row)
       lines.append((
-          f'{mark} {label}', *(shown(*interval(row[x])) for x in figures),
-          *_accuracies(row), duration(row['seconds']['mean'])))
+          f'{mark} {label}', *(figure(x.of(row)) for x in figures),
+          *_accuracies(row), duration(row.seconds.mean)))
   notes = [*(f'{x}: {MEANINGS[x]}' for x in MEANINGS
-             if x in ('Oracle', 'MIA', *figures.values())),
+             if x in ('Oracle', 'MIA', *titles)),
            f'± is half of the 95 % confidence interval over '
-           f'{counted(len(results["seeds"]), "seed")}; the accuracies are '
+           f'{counted(len(results.seeds), "seed")}; the accuracies are '
            'means, the seconds those of one seed.',
            *([f'* {name(first)}: the highest mean ToW of a method.']
              if first else []),
-           *(f'† {x}' for x in losses(results['rows']))]
-  paired = [] if not results['differences'] else [
+           *(f'† {x}' for x in losses(results.rows))]
+  paired = [] if not results.differences else [
       '', 'RUM^F minus its controls, paired by seed:', '',
-      *_aligned(_difference_lines(results['differences']))]
+      *_aligned(_difference_lines(results.differences))]
   return '\n'.join([*_aligned(lines), '', *_wrapped(notes), *paired, '',
                     *_wrapped(findings(results), '- ')])
 
 
-def _accuracies(row: Row) -> list[str]:
-  return [shown(row[f'{x}_accuracy']['mean']) for x in vocabulary.ACCURACIES]
+def _accuracies(row: Row | Oracle) -> list[str]:
+  return [shown(x.of(row).mean) for x in ACCURACIES]
 
 
-def _difference_lines(differences: Sequence[Row]) -> list[Sequence[str]]:
-  lines = [('', *FIGURES.values())]
-  for method in dict.fromkeys(gap['method'] for gap in differences):
+def _difference_lines(differences: Sequence[Difference]
+                      ) -> list[Sequence[str]]:
+  lines = [('', *(x.title for x in COMPARED))]
+  for method in dict.fromkeys(gap.method for gap in differences):
     lines.append((f'  {called(method)}',))
     lines += [
-        (f'    minus {gap["minus"]}',
-         *(shown(*interval(gap[x]), signed=True) for x in FIGURES))
-        for gap in differences if gap['method'] == method]
+        (f'    minus {gap.minus}',
+         *(figure(x.of(gap), signed=True) for x in COMPARED))
+        for gap in differences if gap.method == method]
   return lines
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 import math
-from typing import Any
 
-from rum_jax.evaluation import results
-from rum_jax.evaluation.statistics import Row
+from rum_jax.evaluation import Results, Row, Summary
+from rum_jax.evaluation.factors import FactorRow
+from rum_jax.evaluation.results import VARIANTS
 
 Entry = tuple[str, Row | None]
-FIGURES = dict(zip(
-    results.COMPARED, ('ToW', 'ToW by group', 'ToW-MIA', 'MIA gap')))
 NAMES = {
     'do_nothing': 'Do nothing', 'another_oracle': 'Another oracle',
     'identity': 'do nothing', 'finetune': 'Fine-tune', 'l1_sparse': 'L1-sparse',
@@ -47,7 +45,6 @@ MEANINGS = {
                       'retraining comes to itself, so a ceiling.',
     '±': 'half of the 95 % confidence interval (Student’s t) of the mean over '
          'seeds.'}
-ACCURACIES = ('forget', 'retain', 'test')
 
 
 def called(key: str) -> str:
@@ -55,28 +52,27 @@ def called(key: str) -> str:
   return NAMES.get(key, key)
 
 
-def measure(results: Mapping[str, Any]) -> str:
+def score_name(results: Results) -> str:
   """What the groups were chosen by: `memorization`, or that by a proxy."""
-  name = results['recipe'].get('refine_by', 'memorization')
-  return f'memorization by {name.replace("_", " ")}'.removesuffix(
-      ' by memorization')
+  name = results.recipe.refine_by.replace('_', ' ')
+  return f'memorization by {name}'.removesuffix(' by memorization')
 
 
-def mean_score(group: Mapping[str, Any]) -> float | None:
-  """Mean of what the groups were chosen by; older files have one kind only."""
-  return group.get('mean_score', group['mean_memorization'])
-
-
-def name(row: Row) -> str:
+def name(row: Row | FactorRow) -> str:
   """What people call a row: `SalUn RUM^F`, `RUM`, `Do nothing`."""
-  parts = [called(row['method'])]
-  if row['variant'] not in ('reference', row['method']):
-    parts.append(called(row['variant']))
+  parts = [called(row.method)]
+  if row.variant not in ('reference', row.method):
+    parts.append(called(row.variant))
   return ' '.join(parts)
 
 
-def shown(mean: Any, ci95: Any = None, signed: bool = False) -> str:
-  """A figure as people read it: `0.950 ± 0.024`, `–` where there is none."""
+def figure(summary: Summary, signed: bool = False) -> str:
+  """A figure and its interval as people read it: `0.950 ± 0.024`."""
+  return shown(summary.mean, summary.ci95, signed)
+
+
+def shown(mean: float, ci95: float | None = None, signed: bool = False) -> str:
+  """A number as people read it: `0.950`, or `–` where there is none."""
   parts = ['–' if x is None or not math.isfinite(x) else f'{x:{form}}'
            for x, form in ((mean, '+.3f' if signed else '.3f'), (ci95, '.3f'))]
   # '-0.000' would claim a sign that rounding took away.
@@ -97,26 +93,26 @@ def listed(words: Sequence[str]) -> str:
 
 def by_method(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
   """References and full RUM under no heading, all others under their method."""
-  found: dict[str, list[Row]] = {'': []}
+  by_name: dict[str, list[Row]] = {'': []}
   for row in rows:
-    alone = row['variant'] == 'reference'
-    found.setdefault('' if alone else row['method'], []).append(row)
-  full = found.pop('rum', [])
-  order = {key: i for i, key in enumerate(results.VARIANTS)}
+    alone = row.variant == 'reference'
+    by_name.setdefault('' if alone else row.method, []).append(row)
+  full = by_name.pop('rum', [])
+  order = {key: i for i, key in enumerate(VARIANTS)}
   groups = [
       (called(method),
-       sorted(members, key=lambda row: order.get(row['variant'], len(order))))
-      for method, members in found.items() if members]
+       sorted(members, key=lambda row: order.get(row.variant, len(order))))
+      for method, members in by_name.items() if members]
   return groups + ([('', full)] if full else [])
 
 
-def entries(results: Mapping[str, Any]) -> list[Entry]:
+def entries(rows: Iterable[Row]) -> list[Entry]:
   """All but the reference rows as lines, each method under its name."""
   lines: list[Entry] = []
-  for heading, rows in by_method(results['rows']):
+  for heading, members in by_method(rows):
     lines += [(heading, None)] if heading else []
-    lines += [(called(row['variant']), row) for row in rows
-              if row['variant'] != 'reference']
+    lines += [(called(row.variant), row) for row in members
+              if row.variant != 'reference']
   return lines
 
 
@@ -125,21 +121,22 @@ def placed(lines: Iterable[Entry]) -> list[tuple[int, Row]]:
   return [(y, row) for y, (_, row) in enumerate(lines) if row]
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float) -> str:
   """Seconds to three digits."""
-  if seconds is None or not math.isfinite(seconds):
+  if not math.isfinite(seconds):
     return '–'
   return f'{seconds:.3g}' if seconds < 1000 else f'{seconds:.0f}'
 
 
 def losses(rows: Iterable[Row]) -> list[str]:
   """Which seeds diverged, and in which stage."""
-  said = []
+  sentences = []
   for row in rows:
-    stages = len(row['setting'] or ()) or 1
-    cases = [f'seed {case["seed"]} in stage {case["stage"] + 1} of {stages}'
-             for case in row['diverged']]
+    stages = len(row.setting or ()) or 1
+    cases = [f'seed {case.seed} in stage {case.stage + 1} of {stages}'
+             for case in row.diverged]
     if cases:
-      said.append(f'{name(row)} diverged with {listed(cases)}; its figures '
-                  'leave these seeds out, and it is never the best row.')
-  return said
+      sentences.append(f'{name(row)} diverged with {listed(cases)}; its '
+                       'figures leave these seeds out, and it is never the '
+                       'best row.')
+  return sentences

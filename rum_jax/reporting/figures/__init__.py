@@ -1,6 +1,6 @@
 """Pictures of a run, as SVG to stand inside a page, light or dark.
 
-`results` is what `results.json` holds; its figures may be NaN or `None`.
+Figures of the results may be NaN.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 import numpy as np
 
-from rum_jax.evaluation.statistics import Row
+from rum_jax.evaluation import Row
 from rum_jax.reporting.figures import palette
 from rum_jax.reporting.figures.palette import GREY
 from rum_jax.reporting.vocabulary import Entry
@@ -27,7 +27,7 @@ def upright(axes: Axes, x: float, name: str, level: int = 0) -> None:
 
 def style(row: Row) -> tuple[str, str]:
   """Colour and mark of a row's variant."""
-  return palette.VARIANTS.get(row['variant'], palette.OTHER)
+  return palette.VARIANTS.get(row.variant, palette.OTHER)
 
 
 def figure(height: float, layout: str | None = 'constrained') -> Figure:
@@ -42,7 +42,7 @@ def sideways(lines: Sequence[Entry], label: str) -> tuple[Figure, Axes]:
   axes.set_yticks(range(len(lines)),
                   [palette.superscript(name) for name, _ in lines])
   for tick, (_, row) in zip(axes.get_yticklabels(), lines, strict=True):
-    tick.set_weight('bold' if row is None or row['method'] == 'rum'
+    tick.set_weight('bold' if row is None or row.method == 'rum'
                     else 'normal')
   axes.tick_params(axis='y', length=0)
   axes.spines['left'].set_visible(False)

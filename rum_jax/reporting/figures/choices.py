@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib
 
-from rum_jax.evaluation.statistics import interval
+from rum_jax.evaluation.factors import Variation, WHOLE
 from rum_jax.reporting import findings_on_factors
 from rum_jax.reporting.figures import canvas, palette
 from rum_jax.reporting.figures.palette import GREY
@@ -16,37 +15,38 @@ from rum_jax.reporting.vocabulary import called
 _METHODS = (*palette.GROUPS.values(), *list(palette.VARIANTS.values())[2:])
 
 
-def sensitivity_of_entanglement(found: Sequence[dict[str, Any]]) -> str:
+def sensitivity_of_entanglement(variations: Sequence[Variation]) -> str:
   """A line a variation: what it shares with the reference, and what it finds.
 
   Args:
-    found: of `factors.entry`, the reference first.
+    variations: the reference first.
 
   Returns:
     SVG.
   """
   with matplotlib.rc_context(palette.TYPE):
-    figure = canvas.figure(100 + 34 * len(found))
+    figure = canvas.figure(100 + 34 * len(variations))
     shares, falls = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
     falls.axvline(0, color=GREY, lw=1)
     marks = {}
-    for y, x in enumerate(found):
-      for level in ('low', 'high') if x['axis'] else ():
+    for y, x in enumerate(variations):
+      for level in ('low', 'high') if x.axis else ():
         colour, mark = palette.GROUPS[level]
         marks[f'{level} set'] = shares.plot(
-            x['shares'][level]['share'], y, mark, color=colour, ms=5, mew=0)[0]
+            x.shares[level].share, y, mark, color=colour, ms=5, mew=0)[0]
         marks['by chance'] = shares.plot(
-            x['shares'][level]['chance'], y, '|', color=GREY, ms=9)[0]
-      rows = x['rows']
+            x.shares[level].chance, y, '|', color=GREY, ms=9)[0]
+      rows = x.rows
       for i, row in enumerate(rows):
-        colour, mark = ((palette.INK, 'X') if row['method'] == 'do_nothing'
+        colour, mark = ((palette.INK, 'X') if row.method == 'do_nothing'
                         else _METHODS[i % len(_METHODS)])
-        mean, ci95 = interval(row['falls']['tow']['low to high'])
-        marks[called(row['method'])] = falls.errorbar(
-            mean, y + 0.7 * ((i + 0.5) / len(rows) - 0.5), xerr=ci95,
+        fall = row.falls.tow[WHOLE]
+        marks[called(row.method)] = falls.errorbar(
+            fall.mean, y + 0.7 * ((i + 0.5) / len(rows) - 0.5), xerr=fall.ci95,
             color=colour, marker=mark, ms=4, mew=0, lw=1)
-    shares.set_yticks(range(len(found)), map(findings_on_factors.label, found))
-    shares.set_ylim(len(found) - 0.4, -0.6)
+    shares.set_yticks(range(len(variations)), map(findings_on_factors.label,
+                                                 variations))
+    shares.set_ylim(len(variations) - 0.4, -0.6)
     shares.set_xlim(-0.05, 1.05)
     shares.set_xlabel('share of the\nreference')
     falls.set_xlabel('change of ToW from\nlow to high ES')

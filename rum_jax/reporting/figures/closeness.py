@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
 
-from rum_jax.evaluation import references
-from rum_jax.evaluation.statistics import interval, values
+from rum_jax.evaluation import references, Results, Row
+from rum_jax.evaluation.factors import FactorRow
 from rum_jax.reporting.figures import canvas, palette
 from rum_jax.reporting.figures.palette import GREY
 from rum_jax.reporting.vocabulary import by_method, called, entries, placed
 from rum_jax.types import GROUPS
 
 
-def tow_by_method(results: Mapping[str, Any]) -> str:
+def tow_by_method(results: Results) -> str:
   """ToW of every row: each seed, and the mean with its interval."""
   with matplotlib.rc_context(palette.TYPE):
-    lines = entries(results)
+    lines = entries(results.rows)
     figure, axes = canvas.sideways(lines, 'ToW (1: like retraining)')
     seen = [1.0]
-    for i, row in enumerate(references(results)):
-      mean, ci95 = interval(row['tow'])
+    for i, row in enumerate(references(results.rows)):
+      mean, ci95 = row.tow.mean, row.tow.ci95
       axes.axvspan(mean - ci95, mean + ci95, color=GREY, alpha=0.25, lw=0)
-      canvas.upright(axes, mean, called(row['method']).lower(), i)
+      canvas.upright(axes, mean, called(row.method).lower(), i)
       seen.append(mean)
     for y, row in placed(lines):
       colour, mark = canvas.style(row)
-      seeds = values(row['tow'])
+      seeds = row.tow.values
       axes.plot(seeds, np.full(len(seeds), y + 0.36), 'o', color=colour,
                 alpha=0.6, ms=2.6, mew=0)
-      mean, ci95 = interval(row['tow'])
+      mean, ci95 = row.tow.mean, row.tow.ci95
       axes.errorbar(mean, y, xerr=ci95, color=colour, marker=mark, ms=6.5,
                     mew=0, lw=1.4)
       seen += [*seeds, mean - ci95]
@@ -42,31 +41,30 @@ def tow_by_method(results: Mapping[str, Any]) -> str:
                 'Dot plot of ToW, a line for each method and variant')
 
 
-def tow_by_group(results: Mapping[str, Any], factor: str = 'memorization'
-                 ) -> str:
+def tow_by_group(rows: Sequence[Row] | Sequence[FactorRow],
+                 factor: str = 'memorization') -> str:
   """ToW with one group as the forget set, a panel a method."""
-  panels = [(heading or called(rows[0]['method']), rows)
-            for heading, rows in by_method(results['rows'])
-            if rows[0]['variant'] != 'reference']
-  idle = [row for row in references(results) if row['method'] == 'do_nothing']
+  panels = [(heading or called(members[0].method), members)
+            for heading, members in by_method(rows)
+            if members[0].variant != 'reference']
+  idle = [row for row in references(rows) if row.method == 'do_nothing']
   with matplotlib.rc_context(palette.TYPE):
     tall = max(1, -(-len(panels) // 2))
     figure = canvas.figure(45 + 138 * tall)
     grid = figure.subplots(tall, 2, sharey=True, squeeze=False)
     shown = {}
-    for axes, (title, rows) in zip(grid.flat, panels, strict=False):
+    for axes, (title, members) in zip(grid.flat, panels, strict=False):
       axes.set_title(title, loc='left', weight='bold')
       axes.set_xticks(range(3), GROUPS)
       axes.grid(axis='y')
-      for i, row in enumerate([*idle, *rows]):
+      for i, row in enumerate([*idle, *members]):
         colour, mark = canvas.style(row)
-        mean, ci95 = np.array(
-            [interval(row['groups'][x]['tow']) for x in GROUPS]).T
-        shown[called(row['variant']) if row not in idle else 'do nothing'] = (
+        tow = [row.groups[x].tow for x in GROUPS]
+        shown[called(row.variant) if row not in idle else 'do nothing'] = (
             axes.errorbar(
-                np.arange(3) + 0.05 * (i - 2), mean, ci95, color=colour,
-                marker=mark, ms=5, mew=0, lw=1.2, elinewidth=1,
-                ls=':' if row in idle else '-'))
+                np.arange(3) + 0.05 * (i - 2), [x.mean for x in tow],
+                [x.ci95 for x in tow], color=colour, marker=mark, ms=5, mew=0,
+                lw=1.2, elinewidth=1, ls=':' if row in idle else '-'))
     for axes in grid.flat[len(panels):]:
       axes.axis('off')
     grid[0, 0].set_ylim(-0.04, 1.04)
@@ -78,16 +76,16 @@ def tow_by_group(results: Mapping[str, Any], factor: str = 'memorization'
                 'ToW on the low, medium and high group, a panel a method')
 
 
-def cost(results: Mapping[str, Any]) -> str:
+def cost(results: Results) -> str:
   """Seconds of each method over those of retraining."""
-  whole = results['oracle']['seconds'] or float('nan')
+  whole = results.oracle.seconds or float('nan')
   with matplotlib.rc_context(palette.TYPE):
-    lines = entries(results)
+    lines = entries(results.rows)
     figure, axes = canvas.sideways(lines, 'seconds / seconds of retraining')
     canvas.upright(axes, 1, 'retraining')
     most = 1.0
     for y, row in placed(lines):
-      share = interval(row['seconds']).mean / whole
+      share = row.seconds.mean / whole
       if np.isfinite(share):
         axes.barh(y, share, height=0.62, color=canvas.style(row)[0])
         axes.annotate(f'{share:.2f}', (share, y), (3, 0), va='center',

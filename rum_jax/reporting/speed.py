@@ -1,0 +1,194 @@
+"""What benchmarks measured, and the tables of it for a README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+from typing import ClassVar
+
+from rum_jax.evaluation.results import Environment
+
+_record = dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+@_record
+class AgainstTorch:
+  """Our side beside PyTorch's, both measured in turn.
+
+  Attributes:
+    microseconds: of one step of ours, the median.
+    images_a_second: of ours.
+    torch_microseconds: likewise of PyTorch.
+    times_as_fast: ratio of the medians.
+    from_to: the least and the greatest ratio of one round.
+  """
+
+  microseconds: float
+  images_a_second: float
+  torch_microseconds: float
+  times_as_fast: float
+  from_to: tuple[float, float]
+
+
+@_record
+class Step(AgainstTorch):
+  """A step of training.
+
+  Attributes:
+    network: name.
+    image: height and width in pixels.
+    batch: examples in it.
+    what: forward, gradient or step, or how many seeds at once.
+    compile_seconds: where they were measured.
+    share_of_peak: of the speed of one large matrix product.
+    mebibytes: that our process held at most.
+    torch_mebibytes: likewise of PyTorch's.
+  """
+
+  network: str
+  image: int
+  batch: int
+  what: str
+  compile_seconds: float | None = None
+  share_of_peak: float | None = None
+  mebibytes: float | None = None
+  torch_mebibytes: float | None = None
+
+
+@_record
+class Layer(AgainstTorch):
+  """One layer, forward and backward.
+
+  Attributes:
+    layer: name.
+    pixels: height and width.
+    loop: seconds of XLA's own form in a loop over ours.
+    once: the same outside a loop.
+  """
+
+  layer: str
+  pixels: int
+  loop: float
+  once: float
+
+
+@_record
+class AlgorithmCost:
+  """What an algorithm takes.
+
+  Attributes:
+    network: name.
+    method: name of the algorithm.
+    seconds: of one run.
+    compile_seconds: of its program.
+    epochs: seconds over those of one epoch of training.
+    of_its_passes: seconds over those of the passes that it must make.
+  """
+
+  network: str
+  method: str
+  seconds: float
+  compile_seconds: float
+  epochs: float
+  of_its_passes: float
+
+
+@_record
+class FactorCost:
+  """What memorization or entanglement takes, beside NumPy."""
+
+  factor: str
+  seconds: float
+  plain_seconds: float
+  times_as_fast: float
+
+
+@_record
+class Speed:
+  """All of one file of a benchmark: figures of one machine and precision."""
+
+  SCHEMA: ClassVar[int] = 1
+
+  environment: Environment
+  precision: str
+  steps: tuple[Step, ...] = ()
+  layers: tuple[Layer, ...] = ()
+  algorithms: tuple[AlgorithmCost, ...] = ()
+  factors: tuple[FactorCost, ...] = ()
+
+
+def tables(measured: Sequence[Speed]) -> str:
+  """Tables of what benchmarks measured, for each device and precision.
+
+  Args:
+    measured: what each benchmark wrote.
+
+  Returns:
+    Markdown: steps and layers against PyTorch, algorithms against their passes,
+    factors against NumPy.
+  """
+  machines: dict[tuple[str, str], list[Speed]] = {}
+  for record in measured:
+    machine = record.environment.device, record.precision
+    machines.setdefault(machine, []).append(record)
+  parts = []
+  for (device, precision), several in machines.items():
+    made = [
+        _steps([x for record in several for x in record.steps]),
+        _layers([x for record in several for x in record.layers]),
+        _algorithms([x for record in several for x in record.algorithms]),
+        _factors([x for record in several for x in record.factors])]
+    if any(made):
+      parts += [f'On {device}, {precision}:',
+                *('\n'.join(lines) for lines in made if lines)]
+  return '\n\n'.join(parts)
+
+
+def _steps(rows: Sequence[Step]) -> list[str]:
+  return rows and [
+      '| network | images | batch | what | µs a model-step | PyTorch | '
+      'times as fast | MiB | PyTorch |', '| --- ' * 9 + '|',
+      *(f'| {row.network} | {row.image}×{row.image} | {row.batch} | {row.what} '
+        f'| {_against_torch(row)} |' + ''.join(
+            '  |' if x is None else f' {x:.0f} |'
+            for x in (row.mebibytes, row.torch_mebibytes)) for row in rows)]
+
+
+def _layers(rows: Sequence[Layer]) -> list[str]:
+  return rows and [
+      '| layer, one core | images | µs | PyTorch | times as fast | '
+      'as XLA’s own in a loop | outside |', '| --- ' * 7 + '|',
+      *(f'| {row.layer} | {row.pixels}×{row.pixels} | {_against_torch(row)} | '
+        f'{row.loop:.1f} | {row.once:.1f} |' for row in rows)]
+
+
+def _against_torch(row: AgainstTorch) -> str:
+  """Three cells; with the range of what was measured more than once."""
+  low, high = row.from_to
+  spread = f' ({low:.2f}–{high:.2f})' if low < high else ''
+  return (f'{row.microseconds:,.0f} | {row.torch_microseconds:,.0f} | '
+          f'{row.times_as_fast:.2f}{spread}')
+
+
+def _algorithms(rows: Sequence[AlgorithmCost]) -> list[str]:
+  by_name = {(row.method, row.network): row for row in rows}
+  networks = list(dict.fromkeys(network for _, network in by_name))
+  return rows and [
+      '| method | ' + ' | '.join(f'{n}: epochs | of its passes'
+                                 for n in networks) + ' |',
+      '| --- ' * (1 + 2 * len(networks)) + '|',
+      *(f'| `{method}` | ' + ' | '.join(
+          _algorithm(by_name.get((method, n))) for n in networks) + ' |'
+        for method in dict.fromkeys(m for m, _ in by_name))]
+
+
+def _algorithm(row: AlgorithmCost | None) -> str:
+  return f'{row.epochs:.1f} | {row.of_its_passes:.2f}' if row else ' | '
+
+
+def _factors(rows: Sequence[FactorCost]) -> list[str]:
+  return rows and [
+      '| factor, one core | seconds | NumPy | times as fast |',
+      '| --- ' * 4 + '|',
+      *(f'| {row.factor} | {row.seconds:.2f} | {row.plain_seconds:.2f} | '
+        f'{row.times_as_fast:.1f} |' for row in rows)]
