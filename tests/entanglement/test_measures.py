@@ -1,5 +1,7 @@
 """Candidate forget sets: which are measured, and by what."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,10 +18,10 @@ def test_the_released_groups_are_known_for_15_and_100_parts_only():
     parts = partitions.cut(
         entanglement.centroid_distance(features), count, seed=0)
     sets, of_seed = measures.one_seed(features, parts, scores)
-    assert list(sets) == kinds and len(of_seed['es']) == count
+    assert list(sets) == kinds and len(of_seed.es) == count
     np.testing.assert_allclose(
         [f['memorization'] for f in sets['by_entanglement']],
-        [scores[parts[i]].mean() for (i,) in of_seed['picks']])
+        [scores[parts[i]].mean() for (i,) in of_seed.picks])
 
 
 def test_figures_are_those_of_the_measures():
@@ -37,9 +39,10 @@ def test_figures_are_those_of_the_measures():
 
 
 def test_figures_are_summarised_level_by_level():
-  found = [[{'es': 10.0 * seed + level} for level in range(3)]
+  names = [x.name for x in dataclasses.fields(measures.SetFigures)]
+  found = [[dict.fromkeys(names, 10.0 * seed + level) for level in range(3)]
            for seed in range(2)]
   table = measures.summarised(found)
   assert list(table) == ['low', 'medium', 'high']
-  assert table['high']['es']['values'] == [2.0, 12.0]
-  assert table['medium']['es']['mean'] == 6.0
+  assert table['high'].es.values == (2.0, 12.0)
+  assert table['medium'].es.mean == 6.0

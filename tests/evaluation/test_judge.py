@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import typing
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rum_jax import evaluation
+from rum_jax.evaluation import results
 from rum_jax.evaluation.judge import Behaviour, Subsets
+from tests.evaluation.rows import make_row
 
 # 20 examples of two classes: forget 0–3 in two groups, retain 4–11, test 12–19.
 SUBSETS = Subsets((np.array([0, 1, 2]), np.array([3])), np.arange(4, 12),
@@ -98,34 +102,34 @@ def test_the_forget_set_is_all_groups_in_their_order():
 
 def test_summary_is_json_with_every_seed():
   got = evaluation.summary(np.array([1.0, 2.0, np.nan, 3.0]))
-  assert got['mean'] == 2.0
+  assert got.mean == 2.0
   # Half a width of √(1/3)·t, t the 0.975 quantile with 2 degrees of freedom.
-  np.testing.assert_allclose(got['ci95'], 4.302652730 / np.sqrt(3), rtol=1e-9)
-  np.testing.assert_array_equal(got['values'], [1.0, 2.0, np.nan, 3.0])
-  assert {type(v) for v in (got['mean'], got['ci95'], *got['values'])} == {
-      float}
+  np.testing.assert_allclose(got.ci95, 4.302652730 / np.sqrt(3), rtol=1e-9)
+  np.testing.assert_array_equal(got.values, [1.0, 2.0, np.nan, 3.0])
+  assert {type(v) for v in (got.mean, got.ci95, *got.values)} == {float}
 
 
 def test_differences_are_paired_by_seed():
   def row(method, variant, *values):
-    return {'method': method, 'variant': variant, **{
-        name: evaluation.summary(np.array(values) * factor)
-        for factor, name in enumerate(evaluation.FIGURES, 1)}}
+    return make_row(method, variant, **{
+        figure.name: np.array(values) * factor
+        for factor, figure in enumerate(evaluation.FIGURES, 1)})
 
   got = evaluation.differences([
       row('scrub', 'vanilla', 0.1, 0.5), row('scrub', 'rum_f', 0.3, 0.7),
       row('salun', 'rum_f', 0.2, 0.2), row('salun', 'shuffle', 0.1, 0.3),
       row('salun', 'matched', 0.2, 0.0), row('finetune', 'vanilla', 0.0, 0.0)])
-  assert [(d['method'], d['minus']) for d in got] == [
+  assert [(d.method, d.minus) for d in got] == [
       ('scrub', 'vanilla'), ('salun', 'matched'), ('salun', 'shuffle')]
-  for figure, factor in (('tow', 1), ('tow_by_group', 2), ('tow_mia', 3),
-                         ('mia_gap', 4)):
+  assert [x.name for x in results.COMPARED] == [
+      'tow', 'tow_by_group', 'tow_mia', 'mia_gap']
+  for factor, figure in enumerate(results.COMPARED, 1):
     for one, want in zip(got, ([0.2, 0.2], [0.0, 0.2], [0.1, -0.1]),
                          strict=True):
       np.testing.assert_allclose(
-          one[figure]['values'], factor * np.array(want), atol=1e-15)
+          figure.of(one).values, factor * np.array(want), atol=1e-15)
   # Both seeds of the first moved alike, so the interval is a point.
-  np.testing.assert_allclose(got[0]['tow']['ci95'], 0.0, atol=1e-12)
+  np.testing.assert_allclose(got[0].tow.ci95, 0.0, atol=1e-12)
 
 
 def test_a_model_that_says_nothing_has_diverged_in_the_last_stage():
@@ -144,19 +148,22 @@ def test_a_row_by_hand():
   unlearned = oracle._replace(
       groups=np.asarray([[1.0, 0.25], [1.0, 0.75]]),
       forget=np.asarray([0.625, 0.875]), test=np.asarray([0.8, 0.8]))
-  notes = {'seconds': 6.0, 'steps': [4]}
   row = evaluation.row('salun', 'vanilla', ('low', 'high'), unlearned, oracle,
-                       notes, [('salun', {})])
-  assert row['seconds']['values'] == [3.0, 3.0] and row['steps'] == [4]
-  assert row['setting'] == [('salun', {})] and row['diverged'] == []
-  np.testing.assert_allclose(row['tow']['values'], [0.875 * 0.9, 0.625],
-                             rtol=1e-6)
-  np.testing.assert_allclose(row['groups']['low']['tow']['values'], [0.9, 1],
-                             rtol=1e-6)
-  np.testing.assert_allclose(row['groups']['high']['tow']['values'],
-                             [0.75 * 0.9, 0.25], rtol=1e-6)
-  assert row['groups']['high']['forget_accuracy']['values'] == [0.25, 0.75]
+                       seconds=6.0, steps=[4], setting=[('salun', {})])
+  assert row.seconds.values == (3.0, 3.0) and row.steps == (4,)
+  assert row.setting == (('salun', {}),) and row.diverged == ()
+  np.testing.assert_allclose(row.tow.values, [0.875 * 0.9, 0.625], rtol=1e-6)
+  low, high = row.groups['low'], row.groups['high']
+  np.testing.assert_allclose(low.tow.values, [0.9, 1], rtol=1e-6)
+  np.testing.assert_allclose(high.tow.values, [0.75 * 0.9, 0.25], rtol=1e-6)
+  assert high.forget_accuracy.values == (0.25, 0.75)
   truth = evaluation.of_oracle(('low', 'high'), oracle, 5.0)
-  assert truth['seconds'] == 2.5 and truth['mia']['values'] == [0.6, 0.7]
-  assert truth['groups']['low']['values'] == [1.0, 1.0]
-  assert truth['test_accuracy']['mean'] == pytest.approx(0.85)
+  assert truth.seconds == 2.5 and truth.mia.values == (0.6, 0.7)
+  assert truth.groups['low'].values == (1.0, 1.0)
+  assert truth.test_accuracy.mean == pytest.approx(0.85)
+
+
+def test_every_figure_is_a_field_of_a_row():
+  fields = typing.get_type_hints(evaluation.Row)
+  for figure in evaluation.FIGURES:
+    assert fields[figure.name] is evaluation.Summary

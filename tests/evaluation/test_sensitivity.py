@@ -7,24 +7,28 @@ import pytest
 
 from rum_jax import evaluation
 from rum_jax.evaluation import factors
+from rum_jax.evaluation.factors import Change, Changes, FactorRow, Share
 from rum_jax.reporting import figures, findings_on_factors
 
 ES = [np.array([1.0, 2.0]), np.array([2.0, 3.0]), np.array([5.0, 4.0])]
-SHARES = {level: {'share': share, 'chance': 0.1}
+SHARES = {level: Share(share=share, chance=0.1)
           for level, share in (('low', 0.5), ('medium', 0.1), ('high', 0.04))}
 
 
 def row(method, fall):
   gaps = fall + np.array([0.01, 0.0, -0.01])
-  return {'method': method,
-          'variant': 'vanilla' if method == 'ssd' else 'reference',
-          'falls': {'tow': {'low to high': evaluation.summary(gaps)}}}
+  change = {'low to high': Change(
+      **vars(evaluation.summary(gaps)), effect_size=None)}
+  return FactorRow(
+      method=method, variant='vanilla' if method == 'ssd' else 'reference',
+      diverged=(), groups={},
+      falls=Changes(tow=change, tow_mia=change, mia_gap=change))
 
 
 def entry(axis, value, fall, es=None, shares=None, control=False):
   rows = [row('do_nothing', 0.0), row('another_oracle', 0.0), row('ssd', fall)]
-  return factors.entry(axis, value, shares or SHARES, es or ES, rows,
-                       chosen=es is None, control=control)
+  return factors.variation(axis, value, shares or SHARES, es or ES, rows,
+                           chosen=es is None, control=control)
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def found():
   return [
       entry('', '', -0.5), entry('seed', '1', -0.4),
       entry('layer', 'first', 0.3, es=ES, shares={
-          **SHARES, 'low': {'share': 0.7, 'chance': 0.1}}),
+          **SHARES, 'low': Share(share=0.7, chance=0.1)}),
       entry('layer', 'logits', 0.0, es=ES[::-1]),
       entry('procedure', 'random', 0.0, control=True)]
 
@@ -41,9 +45,9 @@ def test_shares_are_of_the_smaller_set():
   mine = np.array([1, 2, 3]), np.array([4, 5]), np.array([6])
   other = np.array([3, 9]), np.array([5, 4]), np.array([7, 8, 9, 6])
   got = factors.compared(mine, other, 20)
-  assert got == {'low': {'share': 0.5, 'chance': 0.15},
-                 'medium': {'share': 1.0, 'chance': 0.1},
-                 'high': {'share': 1.0, 'chance': 0.2}}
+  assert got == {'low': Share(share=0.5, chance=0.15),
+                 'medium': Share(share=1.0, chance=0.1),
+                 'high': Share(share=1.0, chance=0.2)}
 
 
 def test_order_is_that_of_the_means_over_seeds():
@@ -71,7 +75,7 @@ def test_the_paragraph_counts_choices_and_sets_the_control_apart(found):
 
 def test_sets_that_es_chose_prove_no_order(found):
   said = findings_on_factors.paragraph(
-      [x for x in found if x['axis'] != 'layer'])
+      [x for x in found if x.axis != 'layer'])
   assert not any('in order' in sentence for sentence in said)
 
 

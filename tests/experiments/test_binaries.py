@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from experiments import unlearn
-from rum_jax import recipes
+from rum_jax import recipes, records
 from rum_jax.pipeline import assembly, inputs
+from rum_jax.reporting.speed import Speed
 
 pytestmark = pytest.mark.slow
 SMALL = ('--seeds=2', '--epochs=2', '--batch_size=128')
@@ -169,6 +170,6 @@ def test_benchmark_prices_algorithms(run, tmp_path):
   process = run('bench.benchmark', '--suite=algorithms', '--networks=mlp',
                 '--methods=finetune,ssd', '--repeats=1', f'--json={path}')
   assert process.returncode == 0, process.stderr
-  figures = json.loads(path.read_text())['figures']
-  assert [x['method'] for x in figures] == ['finetune', 'ssd']
-  assert all(x['of_its_passes'] > 0 for x in figures)
+  figures = records.read(Speed, path).algorithms
+  assert [x.method for x in figures] == ['finetune', 'ssd']
+  assert all(x.of_its_passes > 0 for x in figures)

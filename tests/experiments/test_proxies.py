@@ -73,11 +73,12 @@ def test_groups_are_those_of_a_proxy_and_take_no_models(scored, tmp_path):
       recipe, data, dict(zip(GROUPS, groups)), retain,
       stages.originals(recipe, data, runtime), score)
   for rows, about in zip(want, found.values(), strict=True):
-    assert about['rows'] == rows.tolist()
-    assert about['published_rows'] == data.source.row[rows].tolist()
-    assert about['refined_by'] == 'confidence'
-    assert about['mean_score'] == pytest.approx(score[rows].mean())
-    assert about['mean_memorization'] is None
+    assert about.rows == tuple(rows.tolist())
+    assert about.published_rows == tuple(
+        data.source.row[rows].tolist())
+    assert about.refined_by == 'confidence'
+    assert about.mean_score == pytest.approx(score[rows].mean())
+    assert np.isnan(about.mean_memorization)
 
 
 def test_a_second_run_computes_nothing(scored, run, tmp_path):

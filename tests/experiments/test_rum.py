@@ -50,7 +50,7 @@ def test_it_writes_what_the_readme_says(finished):
       *(('finetune', v) for v in ('vanilla', 'matched', 'shuffle', 'rum_f')),
       ('rum', 'rum')}
   for row in found['rows']:
-    for name in (*evaluation.FIGURES, 'seconds'):
+    for name in (*(x.name for x in evaluation.FIGURES), 'seconds'):
       assert set(row[name]) == {'mean', 'ci95', 'values'}
       assert len(row[name]['values']) == 2
       assert row[name]['mean'] == pytest.approx(np.mean(row[name]['values']))

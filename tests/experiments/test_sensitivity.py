@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from rum_jax import records
+from rum_jax.evaluation.factors import Sensitivity
 from rum_jax.reporting import findings_on_factors
 from tests.experiments.conftest import TINY
 
@@ -34,7 +36,9 @@ def test_every_choice_is_tried_and_answered(finished, run):
     assert way['axis'] in ('layer', 'network') or es == sorted(es)
     assert [row['method'] for row in way['rows']] == ['do_nothing', 'finetune']
   assert all(sentence in process.stdout
-             for sentence in findings_on_factors.paragraph(found['variations']))
+             for sentence in findings_on_factors.paragraph(
+                 records.read(Sensitivity, finished / 'sensitivity.json'
+                              ).variations))
   assert (finished / 'sensitivity.svg').read_text().startswith('<svg')
 
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from rum_jax import evaluation, memorization
+from rum_jax import evaluation, memorization, records
 from rum_jax.memorization import ensemble, reliability
 from rum_jax.memorization.estimator import LEVELS, Seen
 from rum_jax.reporting import sentences
@@ -59,18 +59,19 @@ def test_estimates_are_those_of_the_library(seen):
 def test_report_is_json_of_what_was_measured(seen):
   models = gathered(seen, [0, 64, 128, 150])
   found = reliability.report(models, 90, 10, 0.99)
-  assert json.loads(json.dumps(found)) == found
-  assert [p['models'] for p in found['convergence']] == [50, 100, 150]
+  assert records.from_json(reliability.Report, json.loads(
+      json.dumps(records.as_json(found)))) == found
+  assert [p.models for p in found.convergence] == [50, 100, 150]
   even, odd = memorization.halves(models.correct, models.inside, 90)
-  assert found['correctness']['split_half']['spearman'] == pytest.approx(
+  assert found.correctness.split_half.spearman == pytest.approx(
       evaluation.rank_correlation(even.score, odd.score))
   halves = [memorization.estimate_probability(memorization.add_up(
       seen.level[i::2], seen.inside[i::2])).score for i in (0, 1)]
-  assert found['probability']['split_half']['spearman'] == pytest.approx(
+  assert found.probability.split_half.spearman == pytest.approx(
       evaluation.rank_correlation(*halves))
-  assert found['recommendation']['models'] > 75
+  assert found.recommendation.models > 75
   lines = sentences.lines(found)
-  assert len(lines) == 6 and lines[5] == found['recommendation']['sentence']
+  assert len(lines) == 6 and lines[5] == found.recommendation.sentence
   assert lines[3].startswith('memorization by probability: ')
 
 
@@ -79,9 +80,9 @@ def test_fit_counts_the_models_that_are_right_about_their_own_subset(seen):
   correct[3] &= ~(seen.inside[3] & (np.cumsum(seen.inside[3]) <= 2))
   found = ensemble.fit(gathered(seen._replace(correct=correct), [0, 64, 150]))
   size = seen.inside[3].sum()
-  assert found['fitted'] == 149 and found['models'] == 150
-  assert found['least'] == pytest.approx((size - 2) / size)
-  assert found['mean'] == pytest.approx(1 - 2 / size / 150)
+  assert found.fitted == 149 and found.models == 150
+  assert found.least == pytest.approx((size - 2) / size)
+  assert found.mean == pytest.approx(1 - 2 / size / 150)
 
 
 def test_speed_is_of_each_device_alone():
@@ -99,12 +100,12 @@ def test_speed_is_of_each_device_alone():
 def test_agreement_with_scores_of_others():
   score = np.linspace(0, 1, 101)
   same = reliability.agreement(score, score**3 / 2 + score / 2, 10)
-  assert same['spearman'] == pytest.approx(1)
-  assert (same['low'], same['high']) == (1, 1) and same['medium'] < 0.5
+  assert same.spearman == pytest.approx(1)
+  assert (same.low, same.high) == (1, 1) and same.medium < 0.5
   turned = reliability.agreement(score, 1 - score, 10)
-  assert turned['spearman'] == pytest.approx(-1)
-  assert (turned['low'], turned['high']) == (0, 0)
-  assert turned['chance'] == pytest.approx(10 / 101)
+  assert turned.spearman == pytest.approx(-1)
+  assert (turned.low, turned.high) == (0, 0)
+  assert turned.chance == pytest.approx(10 / 101)
   assert sentences.agreement_line('them', turned) == (
       'Spearman correlation with them: -1.000; they share 0.00 of low, '
-      f'{turned["medium"]:.2f} of medium, 0.00 of high (chance: 0.10)')
+      f'{turned.medium:.2f} of medium, 0.00 of high (chance: 0.10)')

@@ -74,10 +74,10 @@ def test_summary_leaves_out_what_has_no_score():
   found = reliability.summary(Memorization(
       np.array([0.0, 1.0, np.nan, 0.5]), np.array([0.1, 0.3, np.nan, np.nan]),
       *np.zeros((2, 4), int)))
-  assert found['quantiles'] == {
+  assert found.quantiles == {
       '0.05': 0.05, '0.25': 0.25, '0.5': 0.5, '0.75': 0.75, '0.95': 0.95}
-  assert found['mean_standard_error'] == 0.2
-  assert (found['examples'], found['without_score']) == (4, 1)
+  assert found.mean_standard_error == 0.2
+  assert (found.examples, found.without_score) == (4, 1)
   assert sentences.sentence('scores', found) == (
       'scores: 0.050, 0.250, 0.500, 0.750, 0.950 at 5, 25, 50, 75 and 95 %; '
       'mean standard error 0.2000')
@@ -85,9 +85,9 @@ def test_summary_leaves_out_what_has_no_score():
 
 def test_summary_of_nothing_is_nan():
   found = reliability.summary(Memorization(*np.full((4, 3), np.nan)))
-  assert np.isnan(found['mean_standard_error'])
-  assert found['without_score'] == 3
-  assert np.isnan(list(found['quantiles'].values())).all()
+  assert np.isnan(found.mean_standard_error)
+  assert found.without_score == 3
+  assert np.isnan(list(found.quantiles.values())).all()
 
 
 def test_files_that_come_with_the_package_are_found_by_name():

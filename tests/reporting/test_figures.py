@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import types
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from rum_jax.evaluation import Row, Summary
+from rum_jax.evaluation.results import GroupFigures
 from rum_jax.reporting import figures
 from rum_jax.reporting.figures import palette
 from rum_jax.types import GROUPS
@@ -16,30 +21,48 @@ SVG = '{http://www.w3.org/2000/svg}'
 
 
 def figure(*values):
-  return {'mean': float(np.mean(values)), 'ci95': 0.02, 'values': list(values)}
+  return Summary(mean=float(np.mean(values)), ci95=0.02, values=values)
 
 
-def make_results():
+@dataclasses.dataclass
+class Drawn:
+  """What the pictures of results take."""
+
+  oracle: Any
+  rows: list[Row]
+
+
+def make_results(seconds=0.4):
   def row(method, variant, tow):
-    return {'method': method, 'variant': variant, 'diverged': [],
-            'tow': figure(tow - 0.1, tow + 0.1), 'seconds': figure(0.2, 0.2),
-            'groups': {group: {'tow': figure(tow, tow)} for group in GROUPS}}
+    rest = dict.fromkeys((
+        'tow_by_group', 'tow_mia', 'mia_gap', 'forget_accuracy',
+        'retain_accuracy', 'test_accuracy'), figure(tow, tow))
+    return Row(
+        **rest, method=method, variant=variant, diverged=(), steps=(),
+        tow=figure(tow - 0.1, tow + 0.1), seconds=figure(0.2, 0.2),
+        compile_seconds=0.0, probes=(), setting=None,
+        groups={group: GroupFigures(tow=figure(tow, tow),
+                                    forget_accuracy=figure(tow, tow))
+                for group in GROUPS})
 
   variants = ('vanilla', 'matched', 'shuffle', 'rum_f')
-  return {'oracle': {'seconds': 0.4}, 'rows': [
+  return Drawn(types.SimpleNamespace(seconds=seconds), [
       row('do_nothing', 'reference', 0.5),
       row('another_oracle', 'reference', 0.9),
       *(row(method, variant, 0.7) for method in ('salun', 'other')
         for variant in variants),
-      row('rum', 'rum', 0.8)]}
+      row('rum', 'rum', 0.8)])
 
 
 def lost(results):
   """The same with a run that diverged and one of a single seed."""
-  nothing = {'mean': None, 'ci95': None, 'values': [None, None]}
-  first, second = results['rows'][2:4]
-  first['tow'], second['tow']['ci95'] = nothing, None
-  first['groups'] = {group: {'tow': nothing} for group in GROUPS}
+  nothing = Summary(mean=np.nan, ci95=np.nan, values=(np.nan, np.nan))
+  first, second = results.rows[2:4]
+  results.rows[2] = dataclasses.replace(first, tow=nothing, groups={
+      group: GroupFigures(tow=nothing, forget_accuracy=nothing)
+      for group in GROUPS})
+  results.rows[3] = dataclasses.replace(
+      second, tow=dataclasses.replace(second.tow, ci95=np.nan))
   return results
 
 
@@ -59,7 +82,10 @@ def draw(name, results=None):
     return figures.examples(
         image, label, true_label, ['cat <', 'aquarium_fish'],
         score[:21].reshape(3, 7))
-  return getattr(figures, name)(results or make_results())
+  results = results or make_results()
+  if name == 'tow_by_group':
+    return figures.tow_by_group(results.rows)
+  return getattr(figures, name)(results)
 
 
 NAMES = ('tow_by_method', 'memorization_histogram', 'examples', 'tow_by_group',
@@ -93,9 +119,7 @@ def test_missing_figures_leave_gaps_and_no_warning(name):
 
 
 def test_nothing_to_retrain_leaves_the_cost_empty():
-  results = make_results()
-  results['oracle']['seconds'] = 0.0
-  assert '0.50' not in texts(figures.cost(results))
+  assert '0.50' not in texts(figures.cost(make_results(seconds=0.0)))
   assert texts(figures.cost(make_results())).count('0.50') == 9
 
 

@@ -1,32 +1,49 @@
 """Tables for the README, from figures made up here."""
 
-from rum_jax.reporting import markdown
+import dataclasses
+
+from rum_jax.evaluation.results import Environment, Versions
+from rum_jax.memorization.ensemble import Fit
+from rum_jax.memorization.reliability import Advice, Estimate, Identity
+from rum_jax.memorization.reliability import MemorizationFile, Reliability
+from rum_jax.reporting import markdown, speed
+from rum_jax.reporting.speed import AlgorithmCost, FactorCost, Layer, Speed
+from rum_jax.reporting.speed import Step
 from rum_jax.reporting.vocabulary import counted
 
-STEP = {'network': 'cnn', 'image': 32, 'batch': 128, 'what': '8 seeds',
-        'microseconds': 38123.4, 'torch_microseconds': 45678.9,
-        'times_as_fast': 1.198, 'from_to': [1.014, 1.3],
-        'device': 'cpu', 'precision': 'float32'}
+RATIO = {'microseconds': 38123.4, 'images_a_second': 3357.5,
+         'torch_microseconds': 45678.9, 'times_as_fast': 1.198,
+         'from_to': (1.014, 1.3)}
+STEP = Step(network='cnn', image=32, batch=128, what='8 seeds', **RATIO)
 
 
-HERE = {'device': 'cpu', 'precision': 'float32'}
+def measured(device='cpu', precision='float32', **rows):
+  environment = Environment(
+      versions=Versions(jax='0.10.2'), device=device, platform='cpu', devices=2,
+      cores=2, commit=None)
+  return Speed(environment=environment, precision=precision, **rows)
+
+
+def cost(network, method, epochs, ratio):
+  return AlgorithmCost(network=network, method=method, seconds=1.0,
+                       compile_seconds=1.0, epochs=epochs, of_its_passes=ratio)
 
 
 def test_each_kind_of_figure_has_a_table_on_each_device():
   figures = [
-      STEP, {**STEP, 'mebibytes': 410.2, 'torch_mebibytes': 398.6},
-      {**{k: v for k, v in STEP.items() if k != 'what'}, 'layer': 'max-pool',
-       'pixels': 8, 'loop': 12.34, 'once': 0.96},
-      *({'network': n, 'method': m, 'epochs': e, 'of_its_passes': r, **HERE}
-        for n, m, e, r in (('mlp', 'salun', 9.96, 1.004),
-                           ('mlp', 'ssd', 3.04, 1.21),
-                           ('cnn', 'salun', 10.6, 1.046),
-                           ('cnn', 'ssd', 8.1, 0.634))),
-      {**STEP, 'device': 'H200', 'precision': 'bfloat16',
-       'from_to': [1.198, 1.198]},
-      {'factor': 'ES', 'seconds': 0.311, 'plain_seconds': 12.2,
-       'times_as_fast': 39.2, **HERE}]
-  where, steps, layers, algorithms, factors, other, fast = markdown.speed(
+      measured(steps=(STEP, dataclasses.replace(
+          STEP, mebibytes=410.2, torch_mebibytes=398.6))),
+      measured(layers=(Layer(
+          layer='max-pool', pixels=8, loop=12.34, once=0.96, **RATIO),)),
+      measured(algorithms=(
+          cost('mlp', 'salun', 9.96, 1.004), cost('mlp', 'ssd', 3.04, 1.21),
+          cost('cnn', 'salun', 10.6, 1.046), cost('cnn', 'ssd', 8.1, 0.634))),
+      measured('H200', 'bfloat16', steps=(
+          dataclasses.replace(STEP, from_to=(1.198, 1.198)),)),
+      measured(factors=(FactorCost(
+          factor='ES', seconds=0.311, plain_seconds=12.2,
+          times_as_fast=39.2),))]
+  where, steps, layers, algorithms, factors, other, fast = speed.tables(
       figures).split('\n\n')
   assert (where, other) == ('On cpu, float32:', 'On H200, bfloat16:')
   assert steps.splitlines()[2:] == [
@@ -45,25 +62,27 @@ def test_each_kind_of_figure_has_a_table_on_each_device():
 
 
 def test_what_was_not_measured_has_no_table_and_no_figure():
-  assert markdown.speed([]) == ''
-  works = [{'network': n, 'method': m, 'epochs': 1.0, 'of_its_passes': 1.0,
-            **HERE}
-           for n, m in (('mlp', 'ssd'), ('mlp', 'salun'), ('cnn', 'ssd'))]
-  assert markdown.speed(works).splitlines()[4:] == [
+  assert speed.tables([]) == '' and speed.tables([measured()]) == ''
+  works = measured(algorithms=tuple(
+      cost(n, m, 1.0, 1.0)
+      for n, m in (('mlp', 'ssd'), ('mlp', 'salun'), ('cnn', 'ssd'))))
+  assert speed.tables([works]).splitlines()[4:] == [
       '| `ssd` | 1.0 | 1.00 | 1.0 | 1.00 |', '| `salun` | 1.0 | 1.00 |  |  |']
 
 
 def test_a_card_says_what_the_scores_are_of_and_how_far_they_go():
-  part = {'quantiles': {'0.5': 0.25}, 'mean_standard_error': 0.1,
-          'split_half': {'spearman': 0.5, 'corrected': 0.75, 'low': 0.1,
-                         'medium': 0.2, 'high': 0.3}}
-  card = markdown.memorization({
-      'identity': {'dataset': 'cifar10', 'network': 'mlp', 'epochs': 30,
-                   'subset': 0.7},
-      'models': 64, 'correctness': part, 'probability': part,
-      'fit': {'mean': 1.0, 'least': 0.5, 'fitted': 63, 'models': 64},
-      'convergence': [{'models': 50, **part['split_half']}],
-      'recommendation': {'sentence': 'Take more.'}}, 'a command').splitlines()
+  half = Reliability(64, 0.5, 0.75, 0.1, 0.2, 0.3)
+  part = Estimate(quantiles={'0.5': 0.25}, mean_standard_error=0.1,
+                  examples=100, without_score=0, split_half=half)
+  advice = Advice(models=100.0, lowest=50.0, highest=200.0, measured=False,
+                  target=0.8, group='medium', sentence='Take more.')
+  card = markdown.memorization(MemorizationFile(
+      identity=Identity(dataset='cifar10', network='mlp', epochs=30,
+                        subset=0.7),
+      first_model=0, models=64, correctness=part, probability=part,
+      fit=Fit(mean=1.0, least=0.5, fitted=63, models=64), group_size=10,
+      convergence=(half._replace(models=50),), recommendation=advice),
+                               'a command').splitlines()
   assert card[0] == ('`a command`: cifar10, mlp, 64 models of 30 epochs on 70% '
                      'of the examples.')
   assert '63 of 64 about 99% or more' in card[2]

@@ -9,8 +9,8 @@ import re
 import numpy as np
 import pytest
 
-from rum_jax import evaluation, reporting
-from rum_jax.evaluation import results
+from rum_jax import evaluation, records, reporting
+from rum_jax.evaluation import results, Results
 from rum_jax.reporting import markup, vocabulary
 from rum_jax.types import GROUPS
 
@@ -41,7 +41,7 @@ def make_row(method, variant, tow, by_group):
   return {
       'method': method, 'variant': variant, **same,
       'seconds': figure([0.25] * 3), 'compile_seconds': 1.5,
-      'steps': [20] * len(stages), 'diverged': [],
+      'steps': [20] * len(stages), 'diverged': [], 'probes': [],
       'groups': {group: {'tow': figure(value + JITTER),
                          'forget_accuracy': figure(value + JITTER)}
                  for group, value in zip(GROUPS, by_group, strict=True)},
@@ -49,7 +49,7 @@ def make_row(method, variant, tow, by_group):
 
 
 def make_results(tow=None, by_group=(0.99, 0.70, 0.10), spread=0.001):
-  """Results whose pairs differ by their ToW, give or take the spread."""
+  """JSON of results whose pairs differ by their ToW, give or take `spread`."""
   tow = {**TOW, **(tow or {})}
   made = [make_row(*name, value, by_group) for name, value in tow.items()]
   gap = spread * np.array([-1, 0, 1])
@@ -59,12 +59,16 @@ def make_results(tow=None, by_group=(0.99, 0.70, 0.10), spread=0.001):
           for x in ('tow', 'tow_by_group', 'tow_mia', 'mia_gap')}}
       for method in ('finetune', 'salun') for control in results.CONTROLS]
   about = {'size': 48, 'mean_memorization': 0.5, 'es': figure([9., 10., 11.]),
-           'rows': [1, 2], 'corrupted': 4}
+           'rows': [1, 2], 'published_rows': [1, 2], 'corrupted': 4,
+           'refined_by': 'memorization', 'mean_score': 0.5}
   accuracy = figure(0.9 + JITTER)
   return {
+      'schema': 1,
       'recipe': {'dataset': 'digits', 'network': 'mlp', 'held_out': 'test',
-                 'corrupt': 0.05, 'scores': ''},
+                 'corrupt': 0.05, 'scores': '', 'refine_by': 'memorization',
+                 'seeds': 3},
       'environment': {'versions': {'jax': '0.10.2'}, 'device': 'cpu',
+                      'platform': 'cpu', 'devices': 2, 'cores': 2,
                       'commit': None},
       'data_hash': 'abc123', 'seeds': [0, 1, 2],
       'examples': {'train': 1438, 'held_out': 359}, 'corrupted': [3, 5, 8],
@@ -95,8 +99,20 @@ def as_json(value):
   return json.loads(re.sub(r'\bNaN\b', 'null', text))
 
 
+def findings(value):
+  return reporting.findings(records.from_json(Results, value))
+
+
+def table(value):
+  return reporting.table(records.from_json(Results, value))
+
+
+def page(value, pictures):
+  return reporting.page(records.from_json(Results, value), pictures)
+
+
 def sentence(results, *, of):
-  found = [x for x in reporting.findings(results) if x.startswith(of)]
+  found = [x for x in findings(results) if x.startswith(of)]
   assert len(found) == 1, found
   return found[0]
 
@@ -161,12 +177,12 @@ def test_a_row_that_loses_half_of_the_accuracy_ruins_the_network(
     accuracy, ruined):
   results = make_results()
   row_of(results, 'rum', 'rum')['test_accuracy'] = figure(accuracy + JITTER)
-  said = [x for x in reporting.findings(results) if 'ruins the network:' in x]
+  said = [x for x in findings(results) if 'ruins the network:' in x]
   assert said == ruined * [
       f'RUM ruins the network: its test accuracy is {accuracy:.3f}, the '
       'oracle’s 0.900.']
   ruins = 'are above doing nothing, of which RUM ruins the network'
-  assert (ruins in reporting.findings(results)[-1]) == ruined
+  assert (ruins in findings(results)[-1]) == ruined
 
 
 @pytest.mark.parametrize('tow, said', [
@@ -202,7 +218,7 @@ def test_the_attack_may_have_another_favourite():
   results = make_results()
   for row in results['rows']:
     row['tow_mia'] = row['tow']
-  assert not any('By ToW-MIA' in x for x in reporting.findings(results))
+  assert not any('By ToW-MIA' in x for x in findings(results))
   row_of(results, 'rum', 'rum')['tow_mia'] = figure([0.5, 0.6, 0.7])
   row_of(results, 'salun', 'vanilla')['tow_mia'] = figure([0.97, 0.98, 0.99])
   got = sentence(results, of='By ToW-MIA')
@@ -210,7 +226,7 @@ def test_the_attack_may_have_another_favourite():
 
 
 def test_finding_on_doing_nothing_names_the_rows_that_are_no_better():
-  got = reporting.findings(make_results())[-1]
+  got = findings(make_results())[-1]
   assert got == '8 of 9 rows are above doing nothing; below it: SalUn RUM^F.'
 
 
@@ -223,7 +239,7 @@ def test_finding_on_doing_nothing_names_the_only_row(tow, accuracy, said):
   row = row_of(results, 'salun', 'vanilla')
   row['test_accuracy'] = figure(accuracy + JITTER)
   results['rows'] = [*results['rows'][:2], row]
-  assert f'SalUn vanilla is {said}' in reporting.findings(results)
+  assert f'SalUn vanilla is {said}' in findings(results)
   row['tow'] = results['rows'][0]['tow']
   got = sentence(results, of='SalUn vanilla is ')
   assert got == 'SalUn vanilla is not shown to differ from doing nothing.'
@@ -241,18 +257,18 @@ def test_one_seed_tells_nothing():
     return value
 
   results = as_json(only_first(make_results()))
-  said = ' '.join(reporting.findings(results))
+  said = ' '.join(findings(results))
   assert 'too few seeds to compare with vanilla (+0.099 ± –)' in said
   assert 'There are too few seeds to say whether it falls.' in said
   assert 'There are too few seeds to compare (−0.020 ± –).' in said
   for word in ('helps', 'hurts', 'better', 'above', 'below'):
     assert word not in said
-  assert '0.940 ± –' in reporting.table(results)
+  assert '0.940 ± –' in table(results)
 
 
 def test_table_puts_references_first_and_marks_the_best_row():
   results = make_results({('another_oracle', 'reference'): 0.99})
-  lines = reporting.table(results).splitlines()
+  lines = table(results).splitlines()
   names = [line[2:18].strip() for line in lines[1:15]]
   assert names == [
       'Oracle', 'Do nothing', 'Another oracle', 'Fine-tune', 'vanilla',
@@ -267,7 +283,7 @@ def test_table_puts_references_first_and_marks_the_best_row():
     assert words in lines[0]
   for words in ('Oracle', 'ToW', 'ToW by group', 'ToW-MIA', 'MIA', 'MIA gap'):
     assert sum(line.startswith(f'{words}: ') for line in lines) == 1
-  moved = reporting.table(make_results({('salun', 'vanilla'): 0.96}))
+  moved = table(make_results({('salun', 'vanilla'): 0.96}))
   assert '* SalUn vanilla: the highest mean ToW of a method.' in moved
 
 
@@ -275,16 +291,16 @@ def test_diverged_rows_are_marked_explained_and_never_the_best():
   results = make_results()
   diverge(row_of(results, 'rum', 'rum'), 2)
   diverge(row_of(results, 'salun', 'matched'), 0, 1, 2)
-  text = reporting.table(as_json(results))
+  text = table(as_json(results))
   assert '† RUM diverged with seed 2 in stage 1 of 3; its' in text
   assert ('† SalUn matched diverged with seed 0 in stage 1 of 1, seed 1 in '
           'stage 1 of 1 and seed 2 in') in text
   assert '* Fine-tune RUM^F: the highest mean ToW of a method.' in text
   lost = next(x for x in text.splitlines() if x.startswith('†   matched'))
   assert lost.split()[2:] == ['–'] * 7 + ['0.25']
-  page = reporting.page(as_json(results), {})
-  assert 'matched †' in page and '† RUM diverged with seed 2' in page
-  assert 'nan' not in re.sub('<style>.*?</style>', '', page).lower()
+  text = page(as_json(results), {})
+  assert 'matched †' in text and '† RUM diverged with seed 2' in text
+  assert 'nan' not in re.sub('<style>.*?</style>', '', text).lower()
 
 
 def test_one_row_of_one_group_makes_a_table():
@@ -294,10 +310,10 @@ def test_one_row_of_one_group_makes_a_table():
   for row in results['rows']:
     row['groups'] = {'forget': row['groups']['low']}
   results['differences'] = []
-  text = reporting.table(results)
+  text = table(results)
   assert 'package.module:factory\n' in text and 'minus' not in text
   assert '*' not in text and 'highest' not in text
-  assert 'best' not in ' '.join(reporting.findings(results))
+  assert 'best' not in ' '.join(findings(results))
   assert '- package.module:factory vanilla reaches a ToW of 0.950' in text
   assert '- package.module:factory vanilla is above doing nothing.' in text
 
@@ -305,8 +321,8 @@ def test_one_row_of_one_group_makes_a_table():
 def test_nan_and_null_read_the_same():
   results = make_results()
   diverge(row_of(results, 'salun', 'rum_f'), 0, 1)
-  assert reporting.table(results) == reporting.table(as_json(results))
-  assert reporting.page(results, {}) == reporting.page(as_json(results), {})
+  assert table(results) == table(as_json(results))
+  assert page(results, {}) == page(as_json(results), {})
 
 
 @pytest.mark.parametrize('mean, ci95, signed, text', [
@@ -354,43 +370,43 @@ def test_page_is_whole_and_needs_no_other_file():
              '<image href="data:image/png;base64,AA=="/></svg>')
   names = ('tow_by_method', 'memorization_histogram', 'examples',
            'tow_by_group', 'embedding', 'cost')
-  text = reporting.page(make_results(), dict.fromkeys(names, picture))
-  page = Page(text)
-  assert page.links == ['data:image/png;base64,AA=='] * 6
+  text = page(make_results(), dict.fromkeys(names, picture))
+  parsed = Page(text)
+  assert parsed.links == ['data:image/png;base64,AA=='] * 6
   assert not re.search(r'url\(|@import|<script|<link', text)
-  assert page.count('figure') == page.count('figcaption') == 6
-  assert page.count('h1') == 1 and page.count('html', lang='en') == 1
-  assert page.count('h2') == page.count('section') == 10
-  assert page.count('table') == page.count('caption') == 5
-  assert page.count('tr', **{'class': 'best'}) == 1
-  assert page.count('th', scope='rowgroup') == 6
-  assert all('scope' in have for tag, have in page.tags if tag == 'th')
+  assert parsed.count('figure') == parsed.count('figcaption') == 6
+  assert parsed.count('h1') == 1 and parsed.count('html', lang='en') == 1
+  assert parsed.count('h2') == parsed.count('section') == 10
+  assert parsed.count('table') == parsed.count('caption') == 5
+  assert parsed.count('tr', **{'class': 'best'}) == 1
+  assert parsed.count('th', scope='rowgroup') == 6
+  assert all('scope' in have for tag, have in parsed.tags if tag == 'th')
   for term in ('ToW', 'MIA', 'RUM<sup>F</sup>', 'matched', 'shuffle'):
     assert f'<dt>{term}</dt>' in text
   assert 'ES, the entanglement score' in text
 
 
 def test_page_leaves_out_pictures_that_are_missing():
-  assert Page(reporting.page(make_results(), {})).count('figure') == 0
+  assert Page(page(make_results(), {})).count('figure') == 0
 
 
 def test_page_escapes_what_it_is_given():
   results = make_results()
-  results['recipe']['dataset'] = '<b>&'
-  text = reporting.page(results, {})
-  assert '<b>' not in text and '&lt;b&gt;&amp;' in text
-  assert markup.words('a < b ± 1') == 'a &lt; b\xa0±\xa01'
+  results['recipe']['dataset'] = '<b>give or take."""'
+  text = page(results, {})
+  assert '<b>' not in text and 'give or take."""lt;b&gt;&amp;' in text
+  assert markup.words('a < b ± 1') == 'a give or take."""lt; b\xa0±\xa01'
 
 
 def test_page_names_the_proxy_that_the_groups_were_chosen_by():
   results = make_results()
-  assert 'by memorization' not in reporting.page(results, {}).lower().replace(
+  assert 'by memorization' not in page(results, {}).lower().replace(
       'closeness by memorization', '')
   results['recipe']['refine_by'] = 'held_out_retraining'
   about = {**results['groups']['low'], 'mean_memorization': None,
            'mean_score': 1.25}
   results['groups'] = dict.fromkeys(GROUPS, about)
-  text = reporting.page(results, {'memorization_histogram': '<svg></svg>'})
+  text = page(results, {'memorization_histogram': '<svg></svg>'})
   for said in ('48 of high memorization by held out retraining.',
                'Mean memorization by held out retraining',
                'Memorization by held out retraining of all', '<td>1.250</td>'):
@@ -398,7 +414,7 @@ def test_page_names_the_proxy_that_the_groups_were_chosen_by():
 
 
 def test_page_says_what_was_run_and_how():
-  text = reporting.page(make_results(), {})
+  text = page(make_results(), {})
   for said in ('3 networks (mlp) trained on 1,438 examples of digits, 3 of '
                'which (5 %)', 'forget 144 of them: 48 of low',
                '359 test examples are held out', 'learning_rate 0.05',
@@ -408,11 +424,11 @@ def test_page_says_what_was_run_and_how():
 
 def test_page_shows_what_methods_report_of_themselves():
   results = make_results()
-  plain = reporting.page(results, {})
+  plain = page(results, {})
   assert 'report of themselves' not in plain
   by_name = {(r['method'], r['variant']): r for r in results['rows']}
   by_name['salun', 'vanilla']['probes'] = [{'density Dense_0 kernel': 0.4321}]
   by_name['rum', 'rum']['probes'] = [{}, {'sparsity': 0.25}, {}]
-  shown = reporting.page(results, {})
+  shown = page(results, {})
   assert 'What the methods report of themselves' in shown
   assert 'density Dense_0 kernel 0.432' in shown and 'sparsity 0.25' in shown
