@@ -18,14 +18,13 @@ from absl import flags
 import jax
 import numpy as np
 
-from rum_jax import memorization, recipes
+from rum_jax import memorization, recipes, trees
 from rum_jax.commands import app
 from rum_jax.memorization import shards
 from rum_jax.pipeline import fitting, subset_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.storage import artefacts, hosts
-from rum_jax.types import Dataset
 
 FOLDER = flags.DEFINE_string(
     'shards', None, 'Folder of the files.', required=True)
@@ -35,7 +34,7 @@ EACH = flags.DEFINE_integer(
     'each', 2, 'Models in a file.', lower_bound=1)
 
 _PUBLISHED = {'validation': 0.0, 'examples': 0, 'corrupt': 0.0,
-              'held_out': 'test', 'augment': False, 'milestones': ''}
+              'held_out': 'test', 'augment': 'none', 'milestones': ''}
 # The names and values in an identity never change: shards are made over months.
 _TRAINING = {'precision': 'precision', 'epochs': 'epochs',
              'batch_size': 'batch_size', 'learning_rate': 'peak_learning_rate',
@@ -61,7 +60,7 @@ def identity_of(recipe: recipes.Recipe, data: Data) -> dict[str, Any]:
   if recipe.network in recipes.OF_ANY_WIDTH and not recipe.widths:
     raise ValueError(f'Expected widths of network={recipe.network}, which are '
                      'part of what a shard is, found none.')
-  parts = [Dataset(*(np.asarray(x)[rows] for x in source.dataset))
+  parts = [trees.take(source.dataset, rows)
            for rows in (source.train, source.test)]
   return shards.identity(
       *parts, {'name': recipe.network, **recipe.channels,

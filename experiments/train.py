@@ -10,16 +10,16 @@ from rum_jax.commands import app
 from rum_jax.evaluation import metrics
 from rum_jax.pipeline import stages
 from rum_jax.reporting.vocabulary import counted, figure
+from rum_jax.types import Signals
 
 
 def main() -> None:
   recipe, data, runtime = app.begin(forgets=False)
   artefact = stages.originals(recipe, data, runtime)
-  label = data.source.dataset.label
+  signals = Signals(artefact.arrays['loss'], artefact.arrays['score'])
   for name, rows in (('training', data.source.train),
                      (recipe.held_out, data.source.test)):
-    accuracy = evaluation.summary(
-        metrics.accuracy(artefact.arrays['logits'], label, rows))
+    accuracy = evaluation.summary(metrics.accuracy(signals, rows))
     print(f'{name:<10} accuracy {figure(accuracy)} over '
           f'{counted(recipe.seeds, "seed")}')
 

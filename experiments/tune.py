@@ -33,7 +33,7 @@ from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.storage import files
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Array, Variables
+from rum_jax.types import Array, Signals, Variables
 
 BUDGET = flags.DEFINE_integer(
     'budget', 32, 'Settings tried for each method and variant.', lower_bound=1)
@@ -46,18 +46,16 @@ class Judge:
                subsets: evaluation.Subsets, oracle: Artefact):
     self._data, self._runtime = data, runtime
     self._rows = (subsets.forget, subsets.retain, subsets.test)
-    self._truth = self._accuracies(jnp.asarray(oracle.arrays['logits']))
+    self._truth = self._accuracies(
+        Signals(oracle.arrays['loss'], oracle.arrays['score']))
 
-  def _accuracies(self, logits: Array) -> list[Array]:
-    label = self._data.examples.label
-    return [metrics.accuracy(logits, label, rows) for rows in self._rows]
+  def _accuracies(self, signals: Signals) -> list[Array]:
+    return [metrics.accuracy(signals, rows) for rows in self._rows]
 
   def __call__(self, variables: Variables) -> np.ndarray:
     """`[S]` ToW; 0 where a run diverged."""
-    logits = stages.predicted(
-        self._data, self._runtime, variables)['logits']
-    gaps = [a - b for a, b in zip(self._accuracies(logits),
-                                  self._truth)]
+    signals = stages.predicted(self._data, self._runtime, variables)
+    gaps = [a - b for a, b in zip(self._accuracies(signals), self._truth)]
     return np.nan_to_num(np.asarray(metrics.tug_of_war(*gaps)))
 
 

@@ -11,25 +11,26 @@ from rum_jax.parallel import data_parallel
 from rum_jax.rum import sequential
 from rum_jax.seeds import over_seeds
 from rum_jax.optimizers import sgd
-from rum_jax.types import Dataset
+from rum_jax.types import Images
 from rum_jax.types import Info
 from rum_jax.types import Model
 from rum_jax.types import Outputs
 from rum_jax.types import Split
+from rum_jax.types import Task
 from rum_jax.types import Variables
 
 __version__ = '0.1.0'
 
 __all__ = [
-    *_algorithms, 'Dataset', 'Info', 'Model', 'Outputs', 'Split', 'Variables',
-    'data_parallel', 'over_seeds', 'sequential', 'sgd',
+    *_algorithms, 'Images', 'Info', 'Model', 'Outputs', 'Split', 'Task',
+    'Variables', 'data_parallel', 'over_seeds', 'sequential', 'sgd',
 ]
 
 # Packages, then modules.
 _LAZY = (
     'algorithms', 'commands', 'datasets', 'entanglement', 'evaluation',
     'memorization', 'models', 'pipeline', 'recipes', 'reporting', 'search',
-    'storage',
+    'storage', 'tasks',
     'batch_norm', 'edits', 'gradients', 'labels', 'losses', 'objectives',
     'optimizers', 'parallel', 'plans', 'records', 'refinement', 'resumable',
     'rum', 'seeds', 'subspaces', 'testing', 'training', 'trees', 'types',

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax.types import (
-    Array, Dataset, Info, Key, Model, Split, Unlearner, Variables)
+    Array, Examples, Images, Info, Key, Model, Split, Task, Unlearner,
+    Variables)
 
 
 def check_range(name: str, value: Any, low: float, high: float = math.inf,
@@ -56,6 +57,7 @@ def check_model(model: Any) -> None:
   """Raises `TypeError` unless it is a `Model`."""
   hint = ' (a Flax module becomes one by rum_jax.models.from_linen)'
   _check_kind('model', model, Model, hint)
+  _check_kind('model.task', model.task, Task)
 
 
 def check_optimizer(tx: Any) -> None:
@@ -65,40 +67,54 @@ def check_optimizer(tx: Any) -> None:
                     f'rum_jax.sgd(0.1), found {described(tx)}.')
 
 
-def check_run(variables: Any, dataset: Any, split: Any) -> None:
+def check_run(variables: Any, examples: Any, split: Any) -> None:
   """Refuses what no run can start from.
 
   Args:
     variables: of the network.
-    dataset: image `[N, ...]` and label `[N]`.
-    split: forget `[F]` and retain `[R]`, rows of the dataset. Those that are
+    examples: leaves `[N, ...]`.
+    split: forget `[F]` and retain `[R]`, rows of the examples. Those that are
       traced, or lie with other processes, are not checked for range.
 
   Raises:
-    TypeError: if one of them is of another type, or labels or rows are no whole
-      numbers.
-    ValueError: if there are more images than labels or fewer, labels or rows
+    TypeError: if one of them is of another type, or rows, or the labels of
+      images, are no whole numbers.
+    ValueError: if the leaves of the examples differ in length, labels or rows
       have more than one axis, or a row is out of range or there twice.
   """
   _check_kind('variables', variables, Variables)
-  _check_kind('dataset', dataset, Dataset)
+  count = check_examples(examples)
   _check_kind('split', split, Split)
-  for name, values in dataset._asdict().items():
-    if not getattr(values, 'ndim', 0):
-      raise TypeError(f'Expected dataset.{name} to be an array with an axis of '
-                      f'examples, found {described(values)}.')
-  check_whole('dataset.label', dataset.label, 'class numbers')
-  images, labels = (len(x) for x in dataset)
-  if images != labels:
-    raise ValueError('Expected as many images as labels, found '
-                     f'{images} and {labels}.')
   for name, rows in split._asdict().items():
     check_whole(f'rows to {name}', rows, 'np.flatnonzero of a mask')
   known = {name: np.asarray(rows) for name, rows in split._asdict().items()
            if _is_known(rows)}
   for name, rows in known.items():
-    check_within(f'rows to {name}', rows, labels)
+    check_within(f'rows to {name}', rows, count)
   check_once(*known.values())
+
+
+def check_examples(examples: Any) -> int:
+  """Returns N, or refuses what are no examples `[N, ...]`; see `check_run`."""
+  leaves = {
+      f'examples{jax.tree_util.keystr(path)}': x
+      for path, x in jax.tree.leaves_with_path(
+          examples, is_leaf=lambda x: x is None)}
+  if not leaves:
+    raise TypeError('Expected examples to hold arrays, found '
+                    f'{described(examples)}.')
+  for name, values in leaves.items():
+    if not getattr(values, 'ndim', 0):
+      raise TypeError(f'Expected {name} to be an array with an axis of '
+                      f'examples, found {described(values)}.')
+  if isinstance(examples, Images):
+    check_whole('examples.label', examples.label, 'class numbers')
+  lengths = {name: len(values) for name, values in leaves.items()}
+  if len(set(lengths.values())) > 1:
+    raise ValueError(
+        'Expected as many rows in each array of the examples, found ' +
+        ', '.join(f'{n} in {name}' for name, n in lengths.items()) + '.')
+  return len(next(iter(leaves.values())))
 
 
 def check_within(name: str, rows: np.ndarray, count: int, where: str = ''
@@ -147,10 +163,10 @@ def checked(unlearn: Unlearner) -> Unlearner:
   """An unlearner that calls `check_run` before anything else."""
 
   @functools.wraps(unlearn)
-  def whole(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def whole(key: Key, variables: Variables, examples: Examples, split: Split
             ) -> tuple[Variables, Info]:
-    check_run(variables, dataset, split)
-    return unlearn(key, variables, dataset, split)
+    check_run(variables, examples, split)
+    return unlearn(key, variables, examples, split)
 
   return whole
 

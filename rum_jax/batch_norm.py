@@ -19,9 +19,9 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import _checks, plans, training, trees
+from rum_jax import _checks, objectives, plans, training, trees
 from rum_jax.types import (
-    Array, Dataset, Info, Key, Model, Outputs, Plan, PyTree, Split, Unlearner,
+    Array, Examples, Info, Key, Model, Outputs, Plan, PyTree, Split, Unlearner,
     Variables)
 
 _SALT = 0xBA7C  # Sets the key of recalibration apart from an unlearner's own.
@@ -41,10 +41,11 @@ def frozen(model: Model) -> Model:
     A network with the same variables.
   """
 
-  def apply(variables: Variables, images: Array, *, train: bool,
-            mask: Array | None = None) -> tuple[Outputs, PyTree]:
-    del train
-    outputs, _ = model.apply(variables, images, train=False, mask=mask)
+  def apply(variables: Variables, examples: Examples, *, train: bool,
+            key: Key | None = None, mask: Array | None = None
+            ) -> tuple[Outputs, PyTree]:
+    del train, key
+    outputs, _ = model.apply(variables, examples, train=False, mask=mask)
     return outputs, variables.stats
 
   return model._replace(apply=apply)
@@ -70,18 +71,18 @@ def recalibrated(unlearner: Unlearner, model: Model, batch_size: int = 256
   _checks.check_callable('unlearner', unlearner)
   _checks.check_count('batch_size', batch_size, 1)
 
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Any
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Any
               ) -> tuple[Variables, Info]:
-    variables, info = unlearner(key, variables, dataset, split)
+    variables, info = unlearner(key, variables, examples, split)
     stage = split if isinstance(split, Split) else split[-1]
-    stats = moments(jax.random.fold_in(key, _SALT), model, variables, dataset,
+    stats = moments(jax.random.fold_in(key, _SALT), model, variables, examples,
                     stage, batch_size)
     return Variables(variables.params, stats), info
 
   return unlearn
 
 
-def moments(key: Key, model: Model, variables: Variables, dataset: Dataset,
+def moments(key: Key, model: Model, variables: Variables, examples: Examples,
             split: Split, batch_size: int = 256) -> PyTree:
   """Mean over the retain set's batches of each batch's moments.
 
@@ -94,7 +95,7 @@ def moments(key: Key, model: Model, variables: Variables, dataset: Dataset,
     key: of the batches.
     model: the network.
     variables: parameters, and the shapes of the moments.
-    dataset: all examples.
+    examples: all examples.
     split: whose retain set is passed over once.
     batch_size: examples a batch; each batch counts by its size.
 
@@ -103,15 +104,14 @@ def moments(key: Key, model: Model, variables: Variables, dataset: Dataset,
   """
   if not jax.tree.leaves(variables.stats):
     return variables.stats
-  _checks.check_run(variables, dataset, split)
-  dataset = jax.tree.map(jnp.asarray, dataset)
+  _checks.check_run(variables, examples, split)
+  examples = jax.tree.map(jnp.asarray, examples)
   plan = plans.over_retain(batch_size)(key, split)
 
   def updated(start: PyTree, row: Plan) -> PyTree:
-    batch = training.gather(dataset, row, jnp.zeros(()), jnp.zeros((), int))
-    return model.apply(
-        Variables(variables.params, start), batch.image, train=True,
-        mask=batch.weight)[1]
+    batch = training.gather(examples, row, jnp.zeros(()), jnp.zeros((), int))
+    step = jax.random.fold_in(key, row.index[0])  # For dropout and the like.
+    return objectives.forward(model, variables.params, start, batch, step)[1]
 
   first = trees.take(plan, 0)
   zeros = jax.tree.map(jnp.zeros_like, variables.stats)

@@ -1,4 +1,4 @@
-"""Gradients of the cross-entropy at variables that stand still.
+"""Gradients of the loss at variables that stand still.
 
 What SalUn's mask, influence and selective dampening look at. The network runs
 in evaluation mode, so that an example's gradient depends on that example alone.
@@ -10,8 +10,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import losses, plans
-from rum_jax.types import Array, Dataset, Model, PyTree, Variables
+from rum_jax import plans, trees
+from rum_jax.types import Array, Examples, Model, PyTree, Variables
 
 
 def in_batches(index: Array, batch_size: int) -> tuple[Array, Array]:
@@ -26,27 +26,27 @@ def in_batches(index: Array, batch_size: int) -> tuple[Array, Array]:
   return jnp.asarray(index)[jnp.minimum(where, max(n, 1) - 1)], where < n
 
 
-def example_losses(model: Model, variables: Variables, dataset: Dataset,
+def example_losses(model: Model, variables: Variables, examples: Examples,
                    rows: Array) -> Array:
-  """Cross-entropy `[B]` of the given rows, in evaluation mode.
+  """The task's loss `[B]` of the given rows, in evaluation mode.
 
-  NaN, and so is its gradient, for rows that the dataset does not have.
+  NaN, and so is its gradient, for rows that are not there.
   """
-  image, label = (jnp.asarray(x)[rows] for x in dataset)
-  outputs, _ = model.apply(variables, image, train=False)
-  return (losses.cross_entropy(outputs.logits, label)
-          * plans.one_or_nan(rows, len(dataset.label)))
+  batch = trees.take(jax.tree.map(jnp.asarray, examples), rows)
+  outputs, _ = model.apply(variables, batch, train=False)
+  return (model.task.loss(outputs, batch)
+          * plans.one_or_nan(rows, trees.length(examples)))
 
 
-def weighted(model: Model, variables: Variables, dataset: Dataset,
+def weighted(model: Model, variables: Variables, examples: Examples,
              index: Array, weight: Array, batch_size: int = 256) -> PyTree:
   """Gradient of `Σ weight_i · loss_i`, a batch at a time.
 
   Args:
     model: the network.
     variables: where the gradient is taken.
-    dataset: all examples.
-    index: `[n]` rows of the dataset.
+    examples: all examples.
+    index: `[n]` rows of all examples.
     weight: `[n]`; `1 / n` for the gradient of the mean.
     batch_size: examples at a time.
 
@@ -58,7 +58,7 @@ def weighted(model: Model, variables: Variables, dataset: Dataset,
 
   def loss(params: PyTree, rows: Array, weight: Array) -> Array:
     at = Variables(params, variables.stats)
-    return (weight * example_losses(model, at, dataset, rows)).sum()
+    return (weight * example_losses(model, at, examples, rows)).sum()
 
   def add(total: PyTree, batch: tuple[Array, Array]):
     grads = jax.grad(loss)(variables.params, *batch)
@@ -68,13 +68,13 @@ def weighted(model: Model, variables: Variables, dataset: Dataset,
   return lax.scan(add, zeros, (rows, spread))[0]
 
 
-def per_example(model: Model, variables: Variables, dataset: Dataset,
+def per_example(model: Model, variables: Variables, examples: Examples,
                 rows: Array) -> PyTree:
   """Gradient of every example's loss: a pytree of leaves `[B, ...]`."""
 
   def loss(params: PyTree, row: Array) -> Array:
     at = Variables(params, variables.stats)
-    return example_losses(model, at, dataset, row[None])[0]
+    return example_losses(model, at, examples, row[None])[0]
 
   return jax.vmap(jax.grad(loss), in_axes=(None, 0))(variables.params, rows)
 

@@ -9,20 +9,39 @@ from rum_jax.types import Array
 
 
 def cross_entropy(logits: Array, labels: Array) -> Array:
-  """`-log softmax(logits)[label]` of every example.
+  """`-log softmax(logits)[label]` of every example, exact near 0.
+
+  It is `softplus(logsumexp_{k≠y} z_k − z_y)`, in which the label's own logit
+  is not added to the others: float32 would round the sum to that logit, and
+  every loss below 1e-7 to 0.
 
   Args:
     logits: `[B, K]`.
     labels: `[B]` int32.
 
   Returns:
-    `[B]` nats; NaN where there is no such class.
+    `[B]` nats; NaN where there is no such class or a logit is NaN or
+    positive infinity.
   """
   # A sum over classes, as the gradient of a look-up would be a scatter.
   hit = labels[:, None] == jnp.arange(logits.shape[-1])
+  known = hit.any(axis=-1) & (logits < jnp.inf).all(axis=-1)
   true = jnp.where(hit, logits, 0).sum(axis=-1)
-  true = jnp.where(hit.any(axis=-1), true, jnp.nan)
-  return jax.nn.logsumexp(logits, axis=-1) - true
+  least = jnp.finfo(logits.dtype).min  # Finite, for a network of one class.
+  others = jax.nn.logsumexp(jnp.where(hit, least, logits), axis=-1)
+  return jax.nn.softplus(others - jnp.where(known, true, jnp.nan))
+
+
+def logit_confidence(loss: Array) -> Array:
+  """The logit of the confidence `p = exp(−loss)`: `φ = log p − log(1 − p)`.
+
+  Args:
+    loss: `[...]` nats, exact near 0 as `cross_entropy` is.
+
+  Returns:
+    `[...]`; infinite where the loss is 0.
+  """
+  return -(loss + jnp.log(-jnp.expm1(-loss)))
 
 
 def distillation(student: Array, teacher: Array, temperature: float) -> Array:

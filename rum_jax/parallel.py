@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 import numpy as np
 
-from rum_jax import _checks
-from rum_jax.types import Array, Model, Outputs, PyTree, Variables
+from rum_jax import _checks, trees
+from rum_jax.types import (
+    Array, Examples, Key, Model, Outputs, PyTree, Variables)
 
 SEEDS, EXAMPLES = 'seeds', 'examples'  # The axes.
 
@@ -55,7 +56,8 @@ def data_parallel(model: Model) -> Model:
           in_axes=(0, 0, None, 0), devices_per_run=4)
 
   It gives what `model` gives but for the rounding of sums, in evaluation and in
-  training: batch-norm's moments are those of the whole batch. Where a run has
+  training: batch-norm's moments are those of the whole batch. Dropout is
+  another draw, as each device draws for its own part. Where a run has
   one device, as outside of `over_seeds`, and for fewer examples than devices,
   it is `model`.
 
@@ -68,25 +70,29 @@ def data_parallel(model: Model) -> Model:
     A network with the same variables.
   """
 
-  def apply(variables: Variables, images: Array, *, train: bool,
-            mask: Array | None = None) -> tuple[Outputs, PyTree]:
-    here, size = jax.sharding.get_abstract_mesh(), len(images)
-    count = here.shape.get(EXAMPLES, 1)
+  def apply(variables: Variables, examples: Examples, *, train: bool,
+            key: Key | None = None, mask: Array | None = None
+            ) -> tuple[Outputs, PyTree]:
+    here = jax.sharding.get_abstract_mesh()
+    size, count = trees.length(examples), here.shape.get(EXAMPLES, 1)
     if count == 1 or size < count or EXAMPLES in here.manual_axes:
-      return model.apply(variables, images, train=train, mask=mask)
+      return model.apply(variables, examples, train=train, key=key, mask=mask)
     mask = jnp.ones(size, bool) if mask is None else mask
 
     def filled(x: Array) -> Array:
       return jnp.pad(x, [(0, -size % count)] + [(0, 0)] * (x.ndim - 1))
 
-    def apply_part(variables: Variables, images: Array, mask: Array):
-      return model.apply(variables, images, train=train, mask=mask)
+    def apply_part(variables: Variables, examples: Examples, mask: Array,
+                   key: Key | None):
+      if key is not None:
+        key = jax.random.fold_in(key, lax.axis_index(EXAMPLES))
+      return model.apply(variables, examples, train=train, key=key, mask=mask)
 
     part, whole = PartitionSpec(EXAMPLES), PartitionSpec()
     outputs, stats = jax.shard_map(
-        apply_part, axis_names={EXAMPLES}, in_specs=(whole, part, part),
+        apply_part, axis_names={EXAMPLES}, in_specs=(whole, part, part, whole),
         out_specs=(part, whole), check_vma=False)(
-            variables, filled(images), filled(mask))
+            variables, jax.tree.map(filled, examples), filled(mask), key)
     return jax.tree.map(lambda x: x[:size], outputs), stats
 
   return model._replace(apply=apply)

@@ -16,7 +16,7 @@ import optax
 
 from rum_jax import training
 from rum_jax.types import (
-    Array, Dataset, Draw, Key, Model, Objective, PyTree, Split, Variables)
+    Array, Examples, Draw, Key, Model, Objective, PyTree, Split, Variables)
 
 
 class Fit(NamedTuple):
@@ -55,23 +55,23 @@ class Observer(NamedTuple):
 
   Attributes:
     begin: maps the variables before the first epoch to what is kept then.
-    observe: `(kept, state, dataset) -> kept`.
+    observe: `(kept, state, examples) -> kept`.
   """
 
   begin: Callable[[Variables], PyTree]
-  observe: Callable[[PyTree, training.State, Dataset], PyTree]
+  observe: Callable[[PyTree, training.State, Examples], PyTree]
 
 
-BLIND = Observer(lambda variables: (), lambda kept, state, dataset: kept)
+BLIND = Observer(lambda variables: (), lambda kept, state, examples: kept)
 
 
 def begin(model: Model, fit: Fit, observer: Observer = BLIND
-          ) -> Callable[[Key, Dataset, Split], Run]:
-  """`(key, dataset, split) -> run` before its first epoch."""
+          ) -> Callable[[Key, Examples, Split], Run]:
+  """`(key, examples, split) -> run` before its first epoch."""
 
-  def start(key: Key, dataset: Dataset, split: Split) -> Run:
+  def start(key: Key, examples: Examples, split: Split) -> Run:
     key_init, _ = jax.random.split(key)
-    variables = training.fresh(key_init, model, dataset, split.retain)
+    variables = training.fresh(key_init, model, examples, split.retain)
     state = training.start(variables, fit.tx)
     return Run(state, jnp.full((fit.steps,), jnp.nan),
                observer.begin(state.variables))
@@ -80,23 +80,23 @@ def begin(model: Model, fit: Fit, observer: Observer = BLIND
 
 
 def advance(fit: Fit, observer: Observer = BLIND) -> Callable[..., Run]:
-  """`(key, run, count, dataset, split) -> run` that is `count` epochs on.
+  """`(key, run, count, examples, split) -> run` that is `count` epochs on.
 
   The key is that of `begin`; `count` is traced, so that one program serves
   segments of any length.
   """
 
-  def some(key: Key, run: Run, count: Array, dataset: Dataset, split: Split
+  def some(key: Key, run: Run, count: Array, examples: Examples, split: Split
            ) -> Run:
     _, key_fit = jax.random.split(key)
 
     def epoch(_, run: Run) -> Run:
       state, info = training.run_epochs(
-          key_fit, run.state, dataset, split, objective=fit.objective,
+          key_fit, run.state, examples, split, objective=fit.objective,
           tx=fit.tx, draw=fit.draw, epochs=1, total_steps=fit.steps)
       first = run.state.epoch * info.loss.shape[0]
       return Run(state, lax.dynamic_update_slice(run.loss, info.loss, (first,)),
-                 observer.observe(run.seen, state, dataset))
+                 observer.observe(run.seen, state, examples))
 
     return lax.fori_loop(0, count, epoch, run)
 

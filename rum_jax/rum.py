@@ -15,7 +15,7 @@ import jax
 
 from rum_jax import _checks
 from rum_jax.types import (
-    Dataset, Info, Key, Split, Unlearner, Variables)
+    Examples, Info, Key, Split, Unlearner, Variables)
 
 
 def sequential(*unlearners: Unlearner) -> Unlearner:
@@ -41,7 +41,7 @@ def sequential(*unlearners: Unlearner) -> Unlearner:
   for i, unlearner in enumerate(unlearners):
     _checks.check_callable(f'unlearners[{i}]', unlearner)
 
-  def unlearn(key: Key, variables: Variables, dataset: Dataset,
+  def unlearn(key: Key, variables: Variables, examples: Examples,
               split: Sequence[Split]) -> tuple[Variables, tuple[Info, ...]]:
     if isinstance(split, Split) or len(split) != len(unlearners):
       found = 'one bare Split' if isinstance(split, Split) else len(split)
@@ -50,7 +50,7 @@ def sequential(*unlearners: Unlearner) -> Unlearner:
     infos = []
     for i, (unlearner, stage) in enumerate(zip(unlearners, split)):
       stage_key = jax.random.fold_in(key, i) if i else key
-      variables, info = unlearner(stage_key, variables, dataset, stage)
+      variables, info = unlearner(stage_key, variables, examples, stage)
       infos.append(info)
     return variables, tuple(infos)
 

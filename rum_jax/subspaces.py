@@ -2,7 +2,7 @@
 
 A *layer* is one entry of the top level of the parameters' dict. Their order is
 not that of their names: it is the order in which the forward pass first brings
-them together with the images, read off its trace.
+them together with the examples, read off its trace.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ import jax.numpy as jnp
 import optax
 
 from rum_jax import optimizers
-from rum_jax.types import Array, Model, Outputs, PyTree, Variables
+from rum_jax.types import (
+    Array, Examples, Key, Model, Outputs, PyTree, Variables)
 
-_IMAGES = object()  # Marks what depends on the images.
+_EXAMPLES = object()  # Marks what depends on the examples.
 
 
-def forward_order(model: Model, variables: Variables, images: Array
+def forward_order(model: Model, variables: Variables, examples: Examples
                   ) -> tuple[str, ...]:
-  """Names of the top-level modules, from the images to the logits.
+  """Names of the top-level modules, from the examples to the prediction.
 
   Args:
     model: the network.
     variables: its parameters must be a dict; only shapes matter.
-    images: `[B, H, W, C]`; only shapes matter.
+    examples: leaves `[B, ...]`; only shapes matter.
 
   Returns:
-    The keys of `variables.params`; modules that the logits do not need come
-    first.
+    The keys of `variables.params`; modules that the prediction does not need
+    come first.
 
   Raises:
     TypeError: if the parameters are not a dict.
@@ -43,18 +44,19 @@ def forward_order(model: Model, variables: Variables, images: Array
     raise TypeError('Expected the parameters to be a dict of modules, found '
                     f'{type(params).__name__}.')
 
-  def logits(params: PyTree, images: Array) -> Array:
-    return model.apply(Variables(params, stats), images, train=False)[0].logits
+  def prediction(params: PyTree, examples: Examples) -> PyTree:
+    return model.apply(
+        Variables(params, stats), examples, train=False)[0].prediction
 
-  trace = jax.make_jaxpr(logits)(params, images).jaxpr
+  trace = jax.make_jaxpr(prediction)(params, examples).jaxpr
   marks = [path[0].key for path, _ in jax.tree.leaves_with_path(params)]
   used: list[str] = []
-  _follow(trace, [*marks, _IMAGES], used)
+  _follow(trace, marks + [_EXAMPLES] * len(jax.tree.leaves(examples)), used)
   return (*(name for name in params if name not in used), *used)
 
 
 def _follow(trace: Any, marks: list[Any], used: list[str]) -> list[Any]:
-  """Appends to `used` the modules that meet the images, in order.
+  """Appends to `used` the modules that meet the examples, in order.
 
   A value computed from one module alone keeps that module's mark, so that a
   cast or a reshape of all parameters at the start is not yet a use. Returns the
@@ -73,22 +75,22 @@ def _follow(trace: Any, marks: list[Any], used: list[str]) -> list[Any]:
     if found and inside is not None and len(inside.invars) == len(inputs):
       outputs = _follow(inside, inputs, used)
     elif len(found) > 1:
-      used.extend(m for m in found if m is not _IMAGES and m not in used)
-      outputs = [_IMAGES] * len(equation.outvars)
+      used.extend(m for m in found if m is not _EXAMPLES and m not in used)
+      outputs = [_EXAMPLES] * len(equation.outvars)
     else:
       outputs = (found or [None]) * len(equation.outvars)
     known.update(zip(equation.outvars, outputs))
   return [mark(value) for value in trace.outvars]
 
 
-def last(model: Model, variables: Variables, images: Array, k: int
+def last(model: Model, variables: Variables, examples: Examples, k: int
          ) -> tuple[str, ...]:
   """The last `k` names of `forward_order`.
 
   Raises:
     ValueError: if there are fewer than `k`.
   """
-  order = forward_order(model, variables, images)
+  order = forward_order(model, variables, examples)
   if k > len(order):
     raise ValueError(f'Expected k={k} to be at most {len(order)}, the number '
                      f'of top-level modules: {", ".join(order)}.')
@@ -109,12 +111,14 @@ def held(model: Model, names: Collection[str]) -> Model:
     A network with the same outputs.
   """
 
-  def apply(variables: Variables, images: Array, *, train: bool,
-            mask: Array | None = None) -> tuple[Outputs, PyTree]:
+  def apply(variables: Variables, examples: Examples, *, train: bool,
+            key: Key | None = None, mask: Array | None = None
+            ) -> tuple[Outputs, PyTree]:
     params = {name: value if name in names else lax.stop_gradient(value)
               for name, value in variables.params.items()}
     outputs, stats = model.apply(
-        Variables(params, variables.stats), images, train=train, mask=mask)
+        Variables(params, variables.stats), examples, train=train, key=key,
+        mask=mask)
     return outputs, {
         name: variables.stats[name]
         if name in params and name not in names else value

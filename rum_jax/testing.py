@@ -21,7 +21,7 @@ import numpy as np
 
 from rum_jax import _checks, models, optimizers
 from rum_jax.types import (
-    Dataset, PyTree, Split, Unlearner, Variables)
+    Examples, Images, PyTree, Split, Unlearner, Variables)
 
 Factory = Callable[..., Unlearner]
 
@@ -39,15 +39,15 @@ class Subject(NamedTuple):
     still: the same with `epochs=0`, or `None` where that is not asked.
     jitted: the unlearner under `jax.jit`.
     traces: grows by an entry each time `jitted` is traced.
-    runs: `(key, variables, dataset, split)` of two seeds; the dataset, shared,
-      has rows that are in no split.
+    runs: `(key, variables, examples, split)` of two seeds; they share examples,
+      some of which are in no split.
   """
 
   unlearner: Unlearner
   still: Unlearner | None
   jitted: Unlearner
   traces: list[None]
-  runs: Sequence[tuple[Any, Variables, Dataset, Split]]
+  runs: Sequence[tuple[Any, Variables, Examples, Split]]
 
 
 def check_unlearner(factory: Factory, *, from_scratch: bool = False) -> None:
@@ -94,7 +94,7 @@ def _build(factory: Factory, network: Any, from_scratch: bool) -> Subject:
   """Makes a network, its data and the unlearner, in the precision at hand."""
   noise = np.random.default_rng(0)
   total, shape = _FORGET + _RETAIN + _OUTSIDE, (_SIDE, _SIDE, 1)
-  dataset = Dataset(
+  examples = Images(
       noise.integers(0, 256, (total, *shape)).astype(np.uint8),
       noise.integers(0, network.classes, total).astype(np.int32))
   number = jnp.zeros(()).dtype
@@ -103,13 +103,13 @@ def _build(factory: Factory, network: Any, from_scratch: bool) -> Subject:
       lambda x: x.astype(number), single.init(key)))
   shapes = jax.eval_shape(model.init, jax.random.key(0))
 
-  def run(seed: int) -> tuple[Any, Variables, Dataset, Split]:
+  def run(seed: int) -> tuple[Any, Variables, Examples, Split]:
     rows = noise.permutation(_FORGET + _RETAIN).astype(np.int32)
     params = jax.tree.map(
         lambda x: noise.normal(0, 0.4, x.shape).astype(number), shapes.params)
     stats = jax.tree.map(
         lambda x: noise.uniform(0.5, 1, x.shape).astype(number), shapes.stats)
-    return (jax.random.key(seed), Variables(params, stats), dataset,
+    return (jax.random.key(seed), Variables(params, stats), examples,
             Split(rows[:_FORGET], rows[_FORGET:]))
 
   tx = optimizers.sgd(0.05, momentum=0.9, weight_decay=1e-3)
@@ -117,17 +117,17 @@ def _build(factory: Factory, network: Any, from_scratch: bool) -> Subject:
   if 'epochs' in inspect.signature(factory).parameters and not from_scratch:
     still = factory(model, tx, epochs=0)
 
-  def traced(key: Any, variables: Variables, dataset: Dataset, split: Split
+  def traced(key: Any, variables: Variables, examples: Examples, split: Split
              ) -> tuple[Variables, PyTree]:
     traces.append(None)
-    return unlearner(key, variables, dataset, split)
+    return unlearner(key, variables, examples, split)
 
   return Subject(unlearner, still, jax.jit(traced), traces, (run(0), run(1)))
 
 
 def rule_names(subject: Subject) -> None:
-  """It takes `key, variables, dataset, split`, in this order."""
-  want = ['key', 'variables', 'dataset', 'split']
+  """It takes `key, variables, examples, split`, in this order."""
+  want = ['key', 'variables', 'examples', 'split']
   found = inspect.signature(subject.unlearner).parameters
   assert list(found)[:4] == want, f'It takes {", ".join(found)}.'
   more = [name for name, value in found.items()
@@ -159,9 +159,9 @@ def rule_zero(subject: Subject) -> None:
 
 def rule_once(subject: Subject) -> None:
   """Under `jax.jit` it compiles once, also for variables that it returned."""
-  key, variables, dataset, split = subject.runs[0]
-  variables, _ = subject.jitted(key, variables, dataset, split)
-  subject.jitted(key, variables, dataset, split)
+  key, variables, examples, split = subject.runs[0]
+  variables, _ = subject.jitted(key, variables, examples, split)
+  subject.jitted(key, variables, examples, split)
   subject.jitted(*subject.runs[1])
   count = len(subject.traces)
   assert count == 1, f'It was traced {count} times.'
@@ -181,12 +181,12 @@ def rule_repeats(subject: Subject) -> None:
 
 def rule_split(subject: Subject) -> None:
   """It looks at no example outside its split."""
-  key, variables, dataset, split = subject.runs[0]
-  other = jax.tree.map(np.copy, dataset)
-  other.image[-_OUTSIDE:] = 255 - other.image[-_OUTSIDE:]
-  other.label[-_OUTSIDE:] = 0
+  key, variables, examples, split = subject.runs[0]
+  other = jax.tree.map(np.copy, examples)
+  for x in jax.tree.leaves(other):
+    x[-_OUTSIDE:] = x.max() - x[-_OUTSIDE:]
   _compare(subject.jitted(key, variables, other, split)[0],
-           subject.jitted(key, variables, dataset, split)[0], 0)
+           subject.jitted(key, variables, examples, split)[0], 0)
 
 
 def rule_jit(subject: Subject) -> None:
@@ -198,9 +198,9 @@ def rule_jit(subject: Subject) -> None:
 def rule_vmap(subject: Subject) -> None:
   """Under `jax.vmap` over seeds it gives what a loop over them gives."""
   axes = (0, 0, None, 0)
-  keys, variables, (dataset, _), splits = zip(*subject.runs)
+  keys, variables, (examples, _), splits = zip(*subject.runs)
   stack = lambda runs: jax.tree.map(lambda *xs: np.stack(xs), *runs)
-  stacked = jnp.stack(keys), stack(variables), dataset, stack(splits)
+  stacked = jnp.stack(keys), stack(variables), examples, stack(splits)
   mapped, _ = jax.jit(jax.vmap(subject.unlearner, in_axes=axes))(*stacked)
   loop = [subject.jitted(*run)[0] for run in subject.runs]
   _compare(mapped, stack(loop), _TOLERANCE)

@@ -10,9 +10,9 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import _checks, plans
+from rum_jax import _checks, plans, trees
 from rum_jax.types import (
-    Array, Batch, Dataset, Draw, Info, Key, Model, Objective, Outputs,
+    Array, Batch, Examples, Draw, Info, Key, Model, Objective, Outputs,
     Plan, PyTree, Split, Unlearner, Variables)
 
 
@@ -46,23 +46,23 @@ def make_step(objective: Objective, tx: optax.GradientTransformation
   return step
 
 
-def gather(dataset: Dataset, plan: Plan, progress: Array, epoch: Array
+def gather(examples: Examples, plan: Plan, progress: Array, epoch: Array
            ) -> Batch:
-  """Looks one step's rows up: `[B]` indices to a `Batch`.
+  """Looks up the rows of one step: `[B]` indices to a `Batch`.
 
   A row that is not there weighs NaN, so that no run with one looks sound.
   """
+  there = plans.one_or_nan(plan.index, trees.length(examples))
   return Batch(
-      image=dataset.image[plan.index], label=dataset.label[plan.index],
-      index=plan.index, forget=plan.forget,
-      weight=plan.weight * plans.one_or_nan(plan.index, len(dataset.label)),
+      examples=trees.take(examples, plan.index), index=plan.index,
+      forget=plan.forget, weight=plan.weight * there,
       progress=progress, epoch=epoch)
 
 
-def fresh(key: Key, model: Model, dataset: Dataset, rows: Array) -> Variables:
+def fresh(key: Key, model: Model, examples: Examples, rows: Array) -> Variables:
   """The variables of a network that is about to train on `rows` `[n]`."""
-  dataset = jax.tree.map(jnp.asarray, dataset)
-  return model.init_from_data(model.init(key), dataset, rows)
+  examples = jax.tree.map(jnp.asarray, examples)
+  return model.init_from_data(model.init(key), examples, rows)
 
 
 def start(variables: Variables, tx: optax.GradientTransformation) -> State:
@@ -73,7 +73,7 @@ def start(variables: Variables, tx: optax.GradientTransformation) -> State:
 def run_epochs(
     key: Key,
     state: State,
-    dataset: Dataset,
+    examples: Examples,
     split: Split,
     *,
     objective: Objective,
@@ -91,7 +91,7 @@ def run_epochs(
   Args:
     key: of the whole run, the same for all its segments.
     state: where to go on.
-    dataset: all examples.
+    examples: all examples.
     split: what `draw` lays out.
     objective: what to minimise.
     tx: the optimiser.
@@ -103,7 +103,7 @@ def run_epochs(
   Returns:
     `(state, info)` with `info.loss` `[epochs · T]`.
   """
-  dataset = jax.tree.map(jnp.asarray, dataset)
+  examples = jax.tree.map(jnp.asarray, examples)
   step = make_step(objective, tx)
   length = jax.eval_shape(draw, key, split).index.shape[0]
   key_draw, key_step = jax.random.split(key)
@@ -113,7 +113,7 @@ def run_epochs(
     plan, t = row
 
     def move(_):
-      batch = gather(dataset, plan, t / total_steps, epoch)
+      batch = gather(examples, plan, t / total_steps, epoch)
       return step(variables, opt_state, batch, jax.random.fold_in(key_step, t))
 
     if total_steps % length:
@@ -140,7 +140,7 @@ def run_epochs(
 def fit(
     key: Key,
     variables: Variables,
-    dataset: Dataset,
+    examples: Examples,
     split: Split,
     *,
     objective: Objective,
@@ -155,7 +155,7 @@ def fit(
   Args:
     key: consumed.
     variables: where to start.
-    dataset: all examples.
+    examples: all examples.
     split: what `draw` lays out.
     objective: what to minimise.
     tx: the optimiser, started afresh.
@@ -177,7 +177,7 @@ def fit(
   if not total:
     return variables, Info(jnp.zeros((0,)), {})
   state, info = run_epochs(
-      key, start(variables, tx), dataset, split, objective=objective, tx=tx,
+      key, start(variables, tx), examples, split, objective=objective, tx=tx,
       draw=draw, epochs=plans.num_steps(total, length), total_steps=total,
       probe=probe)
   return state.variables, info._replace(loss=info.loss[:total])
@@ -212,9 +212,9 @@ def descent(
   check_fit(tx, epochs, steps)
 
   @_checks.checked
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
-    return fit(key, variables, dataset, split, objective=objective, tx=tx,
+    return fit(key, variables, examples, split, objective=objective, tx=tx,
                draw=draw, epochs=epochs, steps=steps, probe=probe)
 
   return unlearn
@@ -229,26 +229,49 @@ def check_fit(tx: optax.GradientTransformation, epochs: int,
     _checks.check_count('steps', steps)
 
 
-def predict(model: Model, variables: Variables, image: Array,
+def in_batches(fn: Callable[[Examples], PyTree], examples: Examples,
+               batch_size: int = 1024) -> PyTree:
+  """`fn` of all examples, a batch at a time.
+
+  Args:
+    fn: maps `[B, ...]` examples to a pytree of leaves `[B, ...]`, each row of
+      which depends on its own example alone.
+    examples: leaves `[N, ...]`.
+    batch_size: examples at a time.
+
+  Returns:
+    The results, leaves `[N, ...]`.
+
+  Raises:
+    ValueError: if there are no examples, or `batch_size` is not positive.
+  """
+  _checks.check_count('batch_size', batch_size, 1)
+  examples = jax.tree.map(jnp.asarray, examples)
+  n = trees.length(examples)
+  _checks.check_count('number of examples', n, 1)
+  steps = plans.num_steps(n, batch_size)
+  width = plans.num_steps(n, steps)
+  index = jnp.minimum(jnp.arange(steps * width), n - 1).reshape(steps, width)
+  results = lax.map(lambda rows: fn(trees.take(examples, rows)), index)
+  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], results)
+
+
+def predict(model: Model, variables: Variables, examples: Examples,
             batch_size: int = 1024) -> Outputs:
-  """Outputs in evaluation mode for all images, a batch at a time.
+  """Outputs in evaluation mode for all examples, a batch at a time.
 
   Args:
     model: the network.
     variables: of one model.
-    image: `[N, H, W, C]` uint8.
-    batch_size: how many at a time.
+    examples: leaves `[N, ...]`.
+    batch_size: examples at a time.
 
   Returns:
-    `Outputs(logits [N, K], features [N, D])`.
+    `Outputs(prediction [N, ...], features [N, D])`.
+
+  Raises:
+    ValueError: if there are no examples, or `batch_size` is not positive.
   """
-  _checks.check_count('batch_size', batch_size, 1)
-  image = jnp.asarray(image)
-  n = image.shape[0]
-  _checks.check_count('number of images', n, 1)
-  steps = plans.num_steps(n, batch_size)
-  width = plans.num_steps(n, steps)
-  index = jnp.minimum(jnp.arange(steps * width), n - 1).reshape(steps, width)
-  outputs = lax.map(
-      lambda rows: model.apply(variables, image[rows], train=False)[0], index)
-  return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1])[:n], outputs)
+  return in_batches(
+      lambda batch: model.apply(variables, batch, train=False)[0], examples,
+      batch_size)

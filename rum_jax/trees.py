@@ -11,8 +11,13 @@ import numpy as np
 from rum_jax.types import PyTree
 
 
+def length(tree: PyTree) -> int:
+  """Length of the leading axis, which all leaves share."""
+  return jax.tree.leaves(tree)[0].shape[0]
+
+
 def take(tree: PyTree, index: Any) -> PyTree:
-  """`leaf[index]` of every leaf: picks one seed, or some, of a stacked tree."""
+  """`leaf[index]` of every leaf: picks rows of examples, or stacked seeds."""
   return jax.tree.map(lambda x: x[index], tree)
 
 

@@ -16,6 +16,9 @@ import jax
 Array = jax.Array
 Key = jax.Array
 PyTree = Any
+# A pytree whose leaves have a leading axis [N, ...]: all examples in their
+# original order, never shuffled and never vmapped; or those of a batch.
+Examples = Any
 GROUPS = ('low', 'medium', 'high')
 
 
@@ -34,53 +37,79 @@ class Variables(NamedTuple):
 
 
 class Outputs(NamedTuple):
-  """What a network says of a batch.
+  """What a network returns for a batch.
 
   Attributes:
-    logits: `[B, K]` unnormalised log-probabilities.
+    prediction: what the task's loss takes; `[B, K]` logits of a classifier.
     features: `[B, D]` the embedding before the last layer; jit prunes it where
       nobody asks for it.
   """
 
-  logits: Array
+  prediction: Any
   features: Array
 
 
+class Task(NamedTuple):
+  """What it means to know an example: three functions of a batch.
+
+  All three map over further leading axes with `jax.vmap`.
+
+  Attributes:
+    loss: `(outputs, examples) -> [B]` nats, at least 0 and exact near 0; NaN
+      where the outputs are not finite. Its exponential, `exp(−loss)`, is the
+      confidence that memorization and membership attacks look at.
+    score: `(outputs, examples) -> [B]` in `[0, 1]`; 1 where the example is
+      known, such as a correct class or all tokens correct.
+    divergence: `(student, teacher, temperature) -> [B]`, how far the outputs
+      `student` are from the outputs `teacher`; at least 0, and no gradient
+      reaches the teacher.
+  """
+
+  loss: Callable[[Outputs, Examples], Array]
+  score: Callable[[Outputs, Examples], Array]
+  divergence: Callable[[Outputs, Outputs, float], Array]
+
+
 class Apply(Protocol):
-  """`(variables, images, *, train, mask=None) -> (Outputs, stats)`."""
+  """`(variables, examples, *, train, key, mask) -> (Outputs, stats)`."""
 
   def __call__(
       self,
       variables: Variables,
-      images: Array,
+      examples: Examples,
       *,
       train: bool,
+      key: Key | None = None,
       mask: Array | None = None,
   ) -> tuple[Outputs, PyTree]:
     ...
 
 
 class Model(NamedTuple):
-  """A network as two pure functions.
+  """A network as pure functions, and the task that it learns.
 
   Attributes:
     init: `key -> Variables`.
-    apply: maps variables and images `[B, H, W, C]` (uint8) to `Outputs` and
+    apply: maps variables and a batch of examples `[B, ...]` to `Outputs` and
       the new stats. With `train=True` batch-norm uses the moments of those
-      examples whose `mask` `[B]` is not 0; otherwise its running moments.
-    init_from_data: `(variables, dataset, rows [n]) -> variables`: replaces what
-      the images decide that the network is about to train on, such as a
-      whitening of patches. Most networks have nothing of the kind.
+      examples whose `mask` `[B]` is not 0, and `key` draws what is random in
+      the network, such as dropout; otherwise batch-norm uses its running
+      moments and nothing is random.
+    task: loss, score and divergence of the outputs.
+    init_from_data: `(variables, examples, rows [n]) -> variables`: replaces
+      what is computed from the examples that the network is about to train on,
+      such as a whitening of patches. Most networks have nothing of the kind.
   """
 
   init: Callable[[Key], Variables]
   apply: Apply
-  init_from_data: Callable[[Variables, Dataset, Array], Variables] = (
-      lambda variables, dataset, rows: variables)
+  task: Task
+  init_from_data: Callable[[Variables, Examples, Array], Variables] = (
+      lambda variables, examples, rows: variables)
 
 
-class Dataset(NamedTuple):
-  """Labelled images in their original order; never shuffled, never vmapped.
+class Images(NamedTuple):
+  """Labelled images: the `Examples` of a classifier.
 
   Attributes:
     image: `[N, H, W, C]` uint8.
@@ -92,10 +121,10 @@ class Dataset(NamedTuple):
 
 
 class Split(NamedTuple):
-  """Who is to be forgotten and who is to be kept, as rows of a `Dataset`.
+  """Who is to be forgotten and who is to be kept, as rows of all examples.
 
-  A row that the dataset does not have is an error or, where values are traced,
-  makes whatever looks at it NaN.
+  A row that is not there is an error. Where values are traced, whatever looks
+  at such a row becomes NaN.
 
   Attributes:
     forget: `[F]` int32 indices; under seeds `[S, F]`.
@@ -110,7 +139,7 @@ class Plan(NamedTuple):
   """One epoch: which examples, in which order.
 
   Attributes:
-    index: `[T, B]` int32 rows of the dataset.
+    index: `[T, B]` int32 rows of all examples.
     forget: `[T, B]` bool, true where the row comes from the forget set.
     weight: `[T, B]` float32, 0 where the row only pads the last batch.
   """
@@ -124,17 +153,15 @@ class Batch(NamedTuple):
   """What an objective sees.
 
   Attributes:
-    image: `[B, H, W, C]` uint8.
-    label: `[B]` int32.
-    index: `[B]` int32 rows of the dataset.
+    examples: their rows, leaves `[B, ...]`.
+    index: `[B]` int32 rows of all examples.
     forget: `[B]` bool.
     weight: `[B]` float32, 0 = padding.
     progress: `[]` float32 in `[0, 1)`, the share of the run that is done.
     epoch: `[]` int32.
   """
 
-  image: Array
-  label: Array
+  examples: Examples
   index: Array
   forget: Array
   weight: Array
@@ -143,7 +170,7 @@ class Batch(NamedTuple):
 
 
 class Info(NamedTuple):
-  """What people read of a run; no algorithm reads it.
+  """What a run reports to people; no algorithm reads it.
 
   Attributes:
     loss: `[T]` objective of every step; NaN in a run that diverged.
@@ -155,15 +182,30 @@ class Info(NamedTuple):
   probes: PyTree
 
 
+class Signals(NamedTuple):
+  """What judging needs of S models, in evaluation mode.
+
+  Attributes:
+    loss: `[S, N]` nats; `exp(−loss)` is the confidence. Not finite in a model
+      that diverged.
+    score: `[S, N]` in `[0, 1]`, 1 where the example is known.
+    features: `[S, N, D]`, or `None` where nobody asked for them.
+  """
+
+  loss: Array
+  score: Array
+  features: Array | None = None
+
+
 Draw = Callable[[Key, Split], Plan]
 Objective = Callable[[PyTree, PyTree, Batch, Key], tuple[Array, PyTree]]
-Augment = Callable[[Key, Array], Array]
+Edit = Callable[[Key, Batch], Examples]  # Augmentation and relabelling.
 
 
 class Unlearner(Protocol):
-  """The paper's U: `(key, variables, dataset, split) -> (variables, info)`."""
+  """The paper's U: `(key, variables, examples, split) -> (variables, info)`."""
 
   def __call__(
-      self, key: Key, variables: Variables, dataset: Dataset, split: Any
+      self, key: Key, variables: Variables, examples: Examples, split: Any
   ) -> tuple[Variables, Info]:
     ...

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax import models
-from rum_jax.types import Dataset, Model, Outputs, Variables
+from rum_jax import models, tasks
+from rum_jax.types import Images, Model, Outputs, Variables
 
 hypothesis.settings.register_profile(
     'repeatable', derandomize=True, deadline=None, database=None,
@@ -51,11 +51,11 @@ def float64():
 
 
 @pytest.fixture(scope='session')
-def toy() -> Dataset:
+def toy() -> Images:
   """24 random images of 8×8 in 3 classes."""
   rng = np.random.default_rng(0)
   image = rng.integers(0, 256, (24, 8, 8, 1), dtype=np.uint8)
-  return Dataset(image, rng.integers(0, 3, 24).astype(np.int32))
+  return Images(image, rng.integers(0, 3, 24).astype(np.int32))
 
 
 @pytest.fixture(scope='session')
@@ -76,10 +76,12 @@ def cnn(float32_cnn) -> tuple[Model, Variables]:
 def linear() -> tuple[Model, Variables]:
   """`pixels / 255 @ w + b` of 2×1×1 images in two classes: easy by hand."""
 
-  def apply(variables, images, *, train, mask=None):
+  def apply(variables, examples, *, train, key=None, mask=None):
+    images = examples.image
     x = images.reshape(len(images), -1).astype(float) / 255
     w, b = variables.params['w'], variables.params['b']
     return Outputs(x @ w + b, x), variables.stats
 
   params = {'w': jnp.asarray([[1.0, -1.0], [0.5, 2.0]]), 'b': jnp.zeros(2)}
-  return Model(lambda key: Variables(params, {}), apply), Variables(params, {})
+  start = Variables(params, {})
+  return Model(lambda key: start, apply, tasks.classification()), start

@@ -18,7 +18,8 @@ MAY_IMPORT = {
     'search': {'root'},
     'datasets': {'root', 'storage'},
     'kernels': {'root'},
-    'models': {'root', 'kernels', 'storage'},
+    'tasks': {'root'},
+    'models': {'root', 'kernels', 'storage', 'tasks'},
     'algorithms': {'root'},
     'evaluation': {'root'},
     'entanglement': {'root', 'evaluation'},
@@ -27,16 +28,16 @@ MAY_IMPORT = {
     'face': {'root', 'algorithms'},
     'recipes': {'root', 'face', 'models', 'memorization'},
     'pipeline': {'root', 'face', 'storage', 'search', 'datasets', 'models',
-                 'algorithms', 'evaluation', 'entanglement', 'memorization',
-                 'recipes'},
+                 'tasks', 'algorithms', 'evaluation', 'entanglement',
+                 'memorization', 'recipes'},
     'reporting': {'root', 'evaluation', 'entanglement', 'memorization'},
     'commands': {'root', 'face', 'storage', 'search', 'datasets', 'models',
-                 'algorithms', 'evaluation', 'entanglement', 'memorization',
-                 'recipes', 'pipeline', 'reporting'},
+                 'tasks', 'algorithms', 'evaluation', 'entanglement',
+                 'memorization', 'recipes', 'pipeline', 'reporting'},
     'experiments': {'root', 'face', 'storage', 'search', 'datasets', 'models',
-                    'kernels', 'algorithms', 'evaluation', 'entanglement',
-                    'memorization', 'recipes', 'pipeline', 'reporting',
-                    'commands'}}
+                    'kernels', 'tasks', 'algorithms', 'evaluation',
+                    'entanglement', 'memorization', 'recipes', 'pipeline',
+                    'reporting', 'commands'}}
 # What may be imported in these wings only.
 WALLS = {
     'flax': {'models'}, 'tensorflow_datasets': {'datasets'},

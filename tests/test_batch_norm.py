@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rum_jax
-from rum_jax import batch_norm, models
+from rum_jax import batch_norm, models, trees
 from rum_jax.types import Split, Variables
 
 SPLIT = Split(np.arange(4, dtype=np.int32), np.arange(4, 20, dtype=np.int32))
@@ -36,14 +36,14 @@ def test_freeze_leaves_the_moments_alone_and_uses_them(float64, toy, cnn):
   found = run(rum_jax.finetune(
       batch_norm.frozen(model), TX, epochs=1), variables, toy)
   jax.tree.map(np.testing.assert_array_equal, found.stats, variables.stats)
-  image, label = (x[SPLIT.retain] for x in toy)
+  kept = trees.take(toy, SPLIT.retain)
 
   @jax.jit
   def loss(params):
     outputs, _ = model.apply(
-        Variables(params, variables.stats), image, train=False)
-    logs = jax.nn.log_softmax(outputs.logits)
-    return -logs[np.arange(len(label)), label].mean()
+        Variables(params, variables.stats), kept, train=False)
+    logs = jax.nn.log_softmax(outputs.prediction)
+    return -logs[np.arange(len(kept.label)), kept.label].mean()
 
   gradient = jax.grad(loss)(variables.params)
   close(found.params, jax.tree.map(

@@ -9,24 +9,24 @@ import optax
 import pytest
 
 from rum_jax import _checks
-from rum_jax.types import Dataset, Split, Variables
+from rum_jax.types import Images, Split, Variables
 
 VARIABLES = Variables({}, {})
-DATASET = Dataset(np.zeros((4, 1, 1, 1), np.uint8), np.zeros(4, np.int32))
+EXAMPLES = Images(np.zeros((4, 1, 1, 1), np.uint8), np.zeros(4, np.int32))
 SOME = np.arange(2)
 SPLIT = Split(SOME, SOME + 2)
 
 
-def refused(kind, message, variables=VARIABLES, dataset=DATASET,
+def refused(kind, message, variables=VARIABLES, examples=EXAMPLES,
             split=SPLIT):
   with pytest.raises(kind) as error:
-    _checks.check_run(variables, dataset, split)
+    _checks.check_run(variables, examples, split)
   assert str(error.value) == message
 
 
 def test_what_fits_passes():
   for split in (Split(SOME, SOME + 2), Split(SOME[:0], jnp.arange(4))):
-    _checks.check_run(VARIABLES, DATASET, split)
+    _checks.check_run(VARIABLES, EXAMPLES, split)
 
 
 @pytest.mark.parametrize('value, found', [
@@ -34,25 +34,41 @@ def test_what_fits_passes():
     (np.float32(3), 'np.float32(3.0)'), (len, 'the function len'),
     (SOME, 'an array of int64 (2,)')])
 def test_types(value, found):
-  for name, kind in (('variables', 'Variables'), ('dataset', 'Dataset'),
-                     ('split', 'Split')):
+  for name, kind in (('variables', 'Variables'), ('split', 'Split')):
     refused(TypeError, f'Expected {name} to be a rum_jax.{kind}, found '
             f'{found}.', **{name: value})
 
 
-@pytest.mark.parametrize('value, found', [
-    (None, 'None'), ([0, 1, 0, 1], 'list(…)'), (np.zeros(()), 'an array of '
-                                                'float64 ()')])
-def test_fields_of_a_data_set(value, found):
+@pytest.mark.parametrize('value, where, found', [
+    (None, '', 'None'), ([0, 1, 0, 1], '[0]', '0'),
+    (np.zeros(()), '', 'an array of float64 ()')])
+def test_fields_of_examples(value, where, found):
   for name in ('image', 'label'):
-    refused(TypeError, f'Expected dataset.{name} to be an array with an axis '
-            f'of examples, found {found}.',
-            dataset=DATASET._replace(**{name: value}))
+    refused(TypeError, f'Expected examples.{name}{where} to be an array with '
+            f'an axis of examples, found {found}.',
+            examples=EXAMPLES._replace(**{name: value}))
 
 
-def test_as_many_images_as_labels():
-  refused(ValueError, 'Expected as many images as labels, found 4 and 3.',
-          dataset=DATASET._replace(label=DATASET.label[:3]))
+@pytest.mark.parametrize('value, where, found', [
+    (None, '', 'None'), ({'w': 1}, "['w']", '1'), (3, '', '3'),
+    (dict, '', 'the class dict'), (np.float32(3), '', 'np.float32(3.0)'),
+    (len, '', 'the function len')])
+def test_examples_are_arrays(value, where, found):
+  refused(TypeError, f'Expected examples{where} to be an array with an axis of '
+          f'examples, found {found}.', examples=value)
+  refused(TypeError, 'Expected examples to hold arrays, found dict(…).',
+          examples={})
+
+
+def test_examples_may_be_any_tree():
+  both = {'x': [np.zeros((4, 2)), np.arange(4)]}
+  _checks.check_run(VARIABLES, both, SPLIT)
+
+
+def test_as_many_rows_in_each_array():
+  refused(ValueError, 'Expected as many rows in each array of the examples, '
+          'found 4 in examples.image, 3 in examples.label.',
+          examples=EXAMPLES._replace(label=EXAMPLES.label[:3]))
 
 
 @pytest.mark.parametrize('name', ['forget', 'retain'])
@@ -71,11 +87,11 @@ def test_rows(name, rows, empty, found):
 def test_shapes_of_rows_and_labels():
   refused(ValueError, 'Expected rows to forget to have one axis, found shape '
           '(1, 2).', split=SPLIT._replace(forget=SOME[None]))
-  refused(ValueError, 'Expected dataset.label to have one axis, found shape '
-          '(4, 3).', dataset=DATASET._replace(label=np.eye(4, 3, dtype=int)))
-  refused(TypeError, 'Expected dataset.label to be an array of whole numbers, '
+  refused(ValueError, 'Expected examples.label to have one axis, found shape '
+          '(4, 3).', examples=EXAMPLES._replace(label=np.eye(4, 3, dtype=int)))
+  refused(TypeError, 'Expected examples.label to be an array of whole numbers, '
           'such as class numbers, found an array of float64 (4, 3).',
-          dataset=DATASET._replace(label=np.eye(4, 3)))
+          examples=EXAMPLES._replace(label=np.eye(4, 3)))
 
 
 @pytest.mark.parametrize('split', [
@@ -92,7 +108,7 @@ def test_rows_that_are_not_there():
   refused(ValueError, 'Expected rows to forget in [0, 4), found -1.',
           split=Split(SOME - 1, SOME))
   jax.jit(lambda rows: _checks.check_run(
-      VARIABLES, DATASET, Split(rows, rows)))(SOME + 4)  # Not known: passes.
+      VARIABLES, EXAMPLES, Split(rows, rows)))(SOME + 4)  # Not known: passes.
 
 
 @pytest.mark.parametrize('tx', [0.1, None, 'sgd', optax.sgd])

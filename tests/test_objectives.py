@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import objectives, training
-from rum_jax.types import Batch, Dataset, Plan
+from rum_jax.types import Batch, Images, Plan
 
 # Double precision has 16 digits; sums of a few hundred terms and a division by
 # a standard deviation leave 12 of them.
 CLOSE = {'rtol': 1e-12, 'atol': 1e-12}
 
 
-def batch_of(dataset: Dataset, index, weight=None) -> Batch:
+def batch_of(dataset: Images, index, weight=None) -> Batch:
   """A batch of the rows of a data set, all of weight 1 by default."""
   index = jnp.asarray(index)
   weight = jnp.ones(len(index)) if weight is None else jnp.asarray(weight)
@@ -24,15 +24,19 @@ def batch_of(dataset: Dataset, index, weight=None) -> Batch:
   return training.gather(dataset, plan, jnp.zeros(()), jnp.zeros((), int))
 
 
-def noise(key, images):
-  """An augmentation in which every key tells."""
+def noisy(key, images):
   return images * jax.random.uniform(key, images.shape)
+
+
+def noise(key, batch):
+  """An augmentation in which every key tells."""
+  return batch.examples._replace(image=noisy(key, batch.examples.image))
 
 
 def test_supervised_is_the_mean_cross_entropy_by_hand(float64, linear):
   model, variables = linear
   image = np.array([[255, 0], [0, 255], [51, 102]], np.uint8)
-  dataset = Dataset(image.reshape(3, 2, 1, 1), np.array([0, 1, 0]))
+  dataset = Images(image.reshape(3, 2, 1, 1), np.array([0, 1, 0]))
   x = image / 255
   logits = x @ np.array([[1.0, -1.0], [0.5, 2.0]])
   p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -50,10 +54,11 @@ def test_supervised_is_the_mean_cross_entropy_by_hand(float64, linear):
 def test_supervised_augments_and_relabels(float64, linear):
   model, variables = linear
   image = np.array([[255, 0], [0, 204]], np.uint8).reshape(2, 2, 1, 1)
-  dataset, key = Dataset(image, np.array([0, 1])), jax.random.key(3)
-  changed = Dataset(noise(key, jnp.asarray(image)), np.array([1, 0]))
+  dataset, key = Images(image, np.array([0, 1])), jax.random.key(3)
+  changed = Images(noisy(key, jnp.asarray(image)), np.array([1, 0]))
   objective = objectives.supervised(
-      model, noise, lambda batch: (batch.label + 1) % 2)
+      model, noise, lambda key, batch: batch.examples._replace(
+          label=(batch.examples.label + 1) % 2))
   got = objective(variables.params, {}, batch_of(dataset, [0, 1]), key)
   want = objectives.supervised(model)(
       variables.params, {}, batch_of(changed, [0, 1]), None)

@@ -23,14 +23,14 @@ import numpy as np
 import rum_jax
 from rum_jax import batch_norm, gradients, models, training
 rng = np.random.default_rng(0)
-data = jax.tree.map(jnp.asarray, rum_jax.Dataset(
+data = jax.tree.map(jnp.asarray, rum_jax.Images(
     rng.integers(0, 256, (21, 8, 8, 1), 'uint8'), rng.integers(0, 3, 21)))
 plain = models.from_linen(models.SmallCNN(3, (4,)), (8, 8, 1))
 sizes = set()
 
-def spy(variables, images, **how):
-  sizes.add(len(images))
-  return plain.apply(variables, images, **how)
+def spy(variables, examples, **how):
+  sizes.add(len(examples.image))
+  return plain.apply(variables, examples, **how)
 
 keys = jax.random.split(jax.random.key(7), 3)
 mask = jnp.asarray([1, 1, 0, 1, 1, 1, 1])
@@ -39,13 +39,13 @@ tx = rum_jax.sgd(0.1)
 
 def look(model, key, split):
   variables = jax.tree.map(lambda x: x.astype(float), model.init(key))
-  image, label = data.image[:7], data.label[:7]
+  some = jax.tree.map(lambda x: x[:7], data)
 
   def loss(params, how=mask):
     outputs, stats = model.apply(
-        variables._replace(params=params), image, train=True, mask=how)
-    logs = jax.nn.log_softmax(outputs.logits)
-    return -(logs[jnp.arange(7), label] * mask).sum(), (outputs, stats)
+        variables._replace(params=params), some, train=True, mask=how)
+    logs = jax.nn.log_softmax(outputs.prediction)
+    return -(logs[jnp.arange(7), some.label] * mask).sum(), (outputs, stats)
 
   def steepness(params):
     slopes = jax.grad(lambda p: loss(p)[0])(params)
@@ -62,7 +62,7 @@ def look(model, key, split):
   return {
       'training': (value, slopes), 'second': again,
       'unmasked': loss(variables.params, None),
-      'evaluation': training.predict(model, variables, data.image, 5),
+      'evaluation': training.predict(model, variables, data, 5),
       'examples': gradients.per_example(model, variables, data, rows[0, :3]),
       **{name: method(key, variables, data, split)
          for name, method in methods.items()}}
@@ -116,7 +116,7 @@ def test_every_device_has_its_part_of_each_batch(folder):
 
 def test_alone_it_is_the_network(toy, cnn):
   model, variables = cnn
-  want, got = ([*jax.tree.leaves(m.apply(variables, toy.image, train=True))]
+  want, got = ([*jax.tree.leaves(m.apply(variables, toy, train=True))]
                for m in (model, rum_jax.data_parallel(model)))
   for a, b in zip(want, got, strict=True):
     np.testing.assert_array_equal(a, b)

@@ -32,7 +32,7 @@ import rum_jax
 from rum_jax import models
 from rum_jax.storage import artefacts
 rng = np.random.default_rng(0)
-data = jax.tree.map(jnp.asarray, rum_jax.Dataset(
+data = jax.tree.map(jnp.asarray, rum_jax.Images(
     rng.integers(0, 256, (20, 4, 4, 1), 'uint8'), rng.integers(0, 3, 20)))
 model = models.from_linen(models.MLP(3, (16,)), (4, 4, 1))
 fit = rum_jax.retrain(model, rum_jax.sgd(0.1), epochs=2, batch_size=8)

@@ -64,14 +64,14 @@ def test_the_order_is_seen_through(wrap):
 
   params = {name: jnp.ones((2, 2)) for name in 'azmc'} | {'unused': jnp.ones(1)}
   model = Model(None, lambda variables, images, *, train, mask=None: (
-      Outputs(logits(variables.params, images), None), {}))
+      Outputs(logits(variables.params, images), None), {}), None)
   order = subspaces.forward_order(
       model, Variables(params, {}), jnp.ones((1, 2)))
   assert order == ('unused', 'z', 'm', 'c', 'a')
 
 
 def test_parameters_that_are_no_dict_are_refused():
-  model = Model(None, None)
+  model = Model(None, None, None)
   with pytest.raises(TypeError, match='dict of modules, found list'):
     subspaces.forward_order(
         model, Variables([jnp.ones(2)], {}), jnp.ones((1, 2)))
@@ -109,8 +109,8 @@ def test_eu_k_forgets_what_the_last_layer_was(toy, cnn):
 def test_what_is_held_gets_no_gradient(toy, cnn):
   model, variables = cnn
   outputs = jax.jit(jax.grad(lambda params, names: subspaces.held(
-      model, names).apply(Variables(params, variables.stats), toy.image,
-                          train=True)[0].logits.sum()), static_argnums=1)
+      model, names).apply(Variables(params, variables.stats), toy,
+                          train=True)[0].prediction.sum()), static_argnums=1)
   gradient = outputs(variables.params, ('Dense_0', 'BatchNorm_0'))
   largest = {name: max(float(jnp.abs(x).max()) for x in jax.tree.leaves(g))
              for name, g in gradient.items()}

@@ -25,61 +25,61 @@ def mean_of(image):
   return image.astype(float).mean() / 255
 
 
-def right(key, variables, dataset, split):
+def right(key, variables, examples, split):
   """Moves every parameter by a number of the key and of the split's images."""
-  amount = jax.random.normal(key, dtype=mean_of(dataset.image).dtype)
+  amount = jax.random.normal(key, dtype=mean_of(examples.image).dtype)
   return shifted(variables, amount * mean_of(
-      jnp.asarray(dataset.image)[split.forget])), FINE
+      jnp.asarray(examples.image)[split.forget])), FINE
 
 
-def other_names(key, params, dataset, split):
+def other_names(key, params, examples, split):
   return params, FINE
 
 
-def one_more(key, variables, dataset, split, epochs):
+def one_more(key, variables, examples, split, epochs):
   return variables, FINE
 
 
-def only_variables(key, variables, dataset, split):
+def only_variables(key, variables, examples, split):
   return variables
 
 
-def other_dtype(key, variables, dataset, split):
+def other_dtype(key, variables, examples, split):
   half = jax.tree.map(lambda x: x.astype(jnp.float16), variables.params)
   return Variables(half, variables.stats), FINE
 
 
-def other_shape(key, variables, dataset, split):
+def other_shape(key, variables, examples, split):
   return jax.tree.map(lambda x: x[None], variables), FINE
 
 
-def lost_stats(key, variables, dataset, split):
+def lost_stats(key, variables, examples, split):
   return Variables(variables.params, {'gone': jnp.zeros(1)}), FINE
 
 
-def not_traceable(key, variables, dataset, split):
+def not_traceable(key, variables, examples, split):
   first = jax.tree.leaves(variables.params)[0]
   return shifted(variables, float(first.sum())), FINE
 
 
-def not_a_number(key, variables, dataset, split):
+def not_a_number(key, variables, examples, split):
   return shifted(variables, jnp.nan), FINE
 
 
-def peeps(key, variables, dataset, split):
-  return shifted(variables, mean_of(dataset.image)), FINE
+def peeps(key, variables, examples, split):
+  return shifted(variables, mean_of(examples.image)), FINE
 
 
-def single_precision(key, variables, dataset, split):
+def single_precision(key, variables, examples, split):
   return jax.tree.map(lambda x: x.astype(jnp.float32), variables), FINE
 
 
-def knows_jit(key, variables, dataset, split):
+def knows_jit(key, variables, examples, split):
   traced = isinstance(variables.params['Dense_0']['bias'], jax.core.Tracer)
   return shifted(variables, 1e-6 * traced), FINE
 
 
-def mixes_seeds(key, variables, dataset, split):
+def mixes_seeds(key, variables, examples, split):
   """Under vmap it adds the number of seeds."""
 
   @jax.custom_batching.custom_vmap
@@ -95,7 +95,7 @@ def mixes_seeds(key, variables, dataset, split):
 
 
 BROKEN = {
-    other_names: 'in this order. It takes key, params, dataset, split.',
+    other_names: 'in this order. It takes key, params, examples, split.',
     one_more: 'in this order. It also needs epochs.',
     only_variables: r'returns `\(variables, info\)`',
     other_dtype: r'Expected float32\[5\] at .*bias.*, found float16\[5\].',
@@ -132,7 +132,7 @@ def test_what_is_broken_is_named(unlearner):
 def test_a_result_that_is_not_the_key_s_own_is_named():
   noise = iter(range(10**6))
 
-  def drifts(key, variables, dataset, split):
+  def drifts(key, variables, examples, split):
     extra = jax.pure_callback(
         lambda: jnp.asarray(1e-3 * next(noise)),
         jax.ShapeDtypeStruct((), jnp.zeros(()).dtype))
@@ -144,7 +144,7 @@ def test_a_result_that_is_not_the_key_s_own_is_named():
 
 def with_epochs(model, tx, epochs=1):
   """A method that steps before it looks at its budget."""
-  return lambda key, variables, dataset, split: (
+  return lambda key, variables, examples, split: (
       shifted(variables, 1.0 + epochs), FINE)
 
 
@@ -155,7 +155,7 @@ def test_no_epochs_means_no_change_unless_it_starts_from_scratch():
 
 
 def test_the_network_is_named_too():
-  def needs_no_batch_norm(key, variables, dataset, split):
+  def needs_no_batch_norm(key, variables, examples, split):
     return Variables(variables.params, {}), FINE
 
   with pytest.raises(AssertionError, match='On a CNN with batch-norm'):

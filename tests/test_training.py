@@ -18,9 +18,11 @@ CLOSE = {'rtol': 1e-12, 'atol': 1e-12}
 SPLIT = Split(np.arange(19, 24, dtype=np.int32), np.arange(19, dtype=np.int32))
 
 
-def noise(key, images):
+def noise(key, batch):
   """An augmentation in which every key tells."""
-  return images * jax.random.uniform(key, images.shape)
+  images = batch.examples.image
+  return batch.examples._replace(
+      image=images * jax.random.uniform(key, images.shape))
 
 
 def settings(model, **changes):
@@ -230,7 +232,7 @@ def test_descent_checks_its_budget(linear, wrong, message):
 def test_predicting_in_batches_is_predicting_at_once(
     float64, cnn, toy, batch_size):
   model, variables = cnn
-  want, _ = model.apply(variables, jnp.asarray(toy.image), train=False)
-  got = training.predict(model, variables, toy.image, batch_size)
+  want, _ = model.apply(variables, jax.tree.map(jnp.asarray, toy), train=False)
+  got = training.predict(model, variables, toy, batch_size)
   chex.assert_shape(got, [(24, 3), (24, 4)])
   chex.assert_trees_all_close(got, want, **CLOSE)

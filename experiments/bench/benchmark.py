@@ -45,7 +45,7 @@ from rum_jax import objectives, plans, recipes, training
 from rum_jax.commands import app
 from rum_jax.pipeline import assembly, context, results
 from rum_jax.reporting.speed import Speed, Step
-from rum_jax.types import Dataset, Split
+from rum_jax.types import Images, Split
 
 SUITE = flags.DEFINE_enum(
     'suite', 'training', ['training', 'layers', 'algorithms', 'factors'],
@@ -75,7 +75,7 @@ def prepare(network: str) -> costs.Case:
     return costs.Case(recipe, data.examples, source,
                       assembly.build_model(recipe, source))
   count, rng = 4 * recipe.batch_size, np.random.default_rng(0)
-  source = source._replace(num_train=count, dataset=Dataset(
+  source = source._replace(num_train=count, dataset=Images(
       rng.integers(0, 256, (count, IMAGE.value, IMAGE.value, 3), np.uint8),
       rng.integers(0, 10, count, np.int32)))
   return costs.Case(recipe, jax.tree.map(jnp.asarray, source.dataset), source,

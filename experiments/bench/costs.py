@@ -22,9 +22,10 @@ import numpy as np
 from experiments.bench import timing
 import rum_jax
 from rum_jax import datasets, gradients, plans, recipes, search, training
+from rum_jax import trees
 from rum_jax.pipeline import assembly
 from rum_jax.reporting.speed import AlgorithmCost
-from rum_jax.types import Dataset, Model, Split
+from rum_jax.types import Images, Model, Split
 
 ROUNDS = 4  # Passes over the data that a price is measured on.
 _CHUNK = 64  # Of influence: its default.
@@ -93,7 +94,7 @@ class Case(NamedTuple):
   """
 
   recipe: recipes.Recipe
-  examples: Dataset
+  examples: Images
   source: datasets.Source
   model: Model
 
@@ -109,7 +110,7 @@ def prices(case: Case, rows: jax.Array) -> list[timing.Call]:
 
   def predict(variables, data):
     return repeated(lambda zero: training.predict(
-        model, variables, data.image[rows + zero], size).logits)
+        model, variables, trees.take(data, rows + zero), size).prediction)
 
   def single(variables, data):
     batches, _ = gradients.in_batches(rows, _CHUNK)

@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import _checks, losses, plans, training
+from rum_jax import _checks, losses, objectives, plans, training
 from rum_jax.types import (
-    Array, Augment, Batch, Dataset, Info, Key, Model, Objective, PyTree, Split,
+    Array, Edit, Batch, Examples, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
 
 
@@ -35,7 +35,7 @@ def bad_teacher(
     epochs: int = 1,
     batch_size: int = 256,
     steps: int | None = None,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
 ) -> Unlearner:
   """`KL(good ‖ student)` on retain, `KL(bad ‖ student)` on forget.
 
@@ -49,7 +49,7 @@ def bad_teacher(
     epochs: passes over both sets.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
-    augment: `(key, images) -> images`; teachers and student see the same.
+    augment: `(key, batch) -> examples`; teachers and student see the same.
 
   Returns:
     An unlearner.
@@ -66,13 +66,13 @@ def bad_teacher(
   draw = plans.over_both(batch_size)
 
   @_checks.checked
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
     key_bad, key_share, key_fit = jax.random.split(key, 3)
     count = int(retain_share * split.retain.shape[0])
     some = jax.random.permutation(key_share, split.retain)[:count]
     return training.fit(
-        key_fit, variables, dataset, split._replace(retain=some),
+        key_fit, variables, examples, split._replace(retain=some),
         objective=taught(model, variables, model.init(key_bad), temperature,
                          released, augment),
         tx=tx, draw=draw, epochs=epochs, steps=steps)
@@ -81,21 +81,21 @@ def bad_teacher(
 
 
 def taught(model: Model, good: Variables, bad: Variables, temperature: float,
-           released: bool = False, augment: Augment | None = None) -> Objective:
+           released: bool = False, augment: Edit | None = None) -> Objective:
   """Distillation from `bad` where the row is to be forgotten, else `good`."""
 
   def objective(params: PyTree, stats: PyTree, batch: Batch, key: Key
                 ) -> tuple[Array, PyTree]:
-    images = augment(key, batch.image) if augment else batch.image
-    student, stats = model.apply(
-        Variables(params, stats), images, train=True, mask=batch.weight)
-    teachers = [model.apply(v, images, train=False)[0].logits
+    batch = objectives.edited(batch, key, augment)
+    student, stats = objectives.forward(model, params, stats, batch, key)
+    teachers = [model.apply(v, batch.examples, train=False)[0]
                 for v in (bad, good)]
-    target = jnp.where(batch.forget[:, None], *teachers)
-    kl = losses.distillation(student.logits, target, temperature)
+    target = jax.tree.map(lambda a, b: jnp.where(
+        batch.forget.reshape(-1, *(1,) * (a.ndim - 1)), a, b), *teachers)
+    kl = model.task.divergence(student, target, temperature)
     loss = losses.weighted_mean(kl, batch.weight)
     if released:
-      loss = loss / (student.logits.shape[-1] * temperature**2)
+      loss = loss / (student.prediction.shape[-1] * temperature**2)
     return loss, stats
 
   return objective

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import optax
 
-from rum_jax import _checks, objectives, plans, subspaces, training
+from rum_jax import _checks, objectives, plans, subspaces, training, trees
 from rum_jax.types import (
-    Augment, Dataset, Info, Key, Model, Split, Unlearner, Variables)
+    Edit, Examples, Info, Key, Model, Split, Unlearner, Variables)
 
 
 def cf_k(
@@ -31,7 +31,7 @@ def cf_k(
     epochs: int = 10,
     batch_size: int = 256,
     steps: int | None = None,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
 ) -> Unlearner:
   """`CE(retain)` over the last `k` top-level modules.
 
@@ -43,7 +43,7 @@ def cf_k(
     epochs: passes over the retain set.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
-    augment: `(key, images) -> images`.
+    augment: `(key, batch) -> examples`.
 
   Returns:
     An unlearner.
@@ -60,11 +60,11 @@ def cf_k(
   draw = plans.over_retain(batch_size)
 
   @_checks.checked
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
-    names = subspaces.last(model, variables, dataset.image[:1], k)
+    names = subspaces.last(model, variables, trees.take(examples, slice(1)), k)
     return training.fit(
-        key, variables, dataset, split,
+        key, variables, examples, split,
         objective=objectives.supervised(subspaces.held(model, names), augment),
         tx=subspaces.gated(tx, variables.params, names), draw=draw,
         epochs=epochs, steps=steps)

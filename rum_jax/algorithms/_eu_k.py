@@ -18,9 +18,9 @@ from __future__ import annotations
 import jax
 import optax
 
-from rum_jax import _checks, objectives, plans, subspaces, training
+from rum_jax import _checks, objectives, plans, subspaces, training, trees
 from rum_jax.types import (
-    Augment, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+    Edit, Examples, Info, Key, Model, PyTree, Split, Unlearner, Variables)
 
 
 def eu_k(
@@ -31,7 +31,7 @@ def eu_k(
     epochs: int = 30,
     batch_size: int = 256,
     steps: int | None = None,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
 ) -> Unlearner:
   """`CE(retain)` over the last `k` top-level modules, started afresh.
 
@@ -43,7 +43,7 @@ def eu_k(
     epochs: passes over the retain set, as many as the original training's.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
-    augment: `(key, images) -> images`.
+    augment: `(key, batch) -> examples`.
 
   Returns:
     An unlearner.
@@ -60,15 +60,15 @@ def eu_k(
   draw = plans.over_retain(batch_size)
 
   @_checks.checked
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
-    names = subspaces.last(model, variables, dataset.image[:1], k)
+    names = subspaces.last(model, variables, trees.take(examples, slice(1)), k)
     key_init, key_fit = jax.random.split(key)
-    fresh = training.fresh(key_init, model, dataset, split.retain)
+    fresh = training.fresh(key_init, model, examples, split.retain)
     start = Variables(*(_swapped(old, new, names)
                         for old, new in zip(variables, fresh)))
     return training.fit(
-        key_fit, start, dataset, split,
+        key_fit, start, examples, split,
         objective=objectives.supervised(subspaces.held(model, names), augment),
         tx=subspaces.gated(tx, variables.params, names), draw=draw,
         epochs=epochs, steps=steps)

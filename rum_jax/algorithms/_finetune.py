@@ -12,7 +12,7 @@ from __future__ import annotations
 import optax
 
 from rum_jax import objectives, plans, training
-from rum_jax.types import Augment, Model, Unlearner
+from rum_jax.types import Edit, Model, Unlearner
 
 
 def finetune(
@@ -22,7 +22,7 @@ def finetune(
     epochs: int = 10,
     batch_size: int = 256,
     steps: int | None = None,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
 ) -> Unlearner:
   """`CE(retain)` from the original variables.
 
@@ -32,7 +32,7 @@ def finetune(
     epochs: passes over the retain set.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
-    augment: `(key, images) -> images`.
+    augment: `(key, batch) -> examples`.
 
   Returns:
     An unlearner.

@@ -17,7 +17,7 @@ from jax.scipy import linalg
 import optax
 
 from rum_jax import gradients
-from rum_jax.types import Array, Dataset, Model, PyTree, Variables
+from rum_jax.types import Array, Examples, Model, PyTree, Variables
 
 
 class Fisher(NamedTuple):
@@ -26,15 +26,15 @@ class Fisher(NamedTuple):
   Attributes:
     model: the network.
     variables: where its gradients are taken.
-    dataset: all examples.
-    index: `[N]` rows of the dataset.
+    examples: all examples.
+    index: `[N]` rows of the examples.
     damping: added to the diagonal.
     chunk: per-example gradients at a time.
   """
 
   model: Model
   variables: Variables
-  dataset: Dataset
+  examples: Examples
   index: Array
   damping: float
   chunk: int
@@ -42,7 +42,7 @@ class Fisher(NamedTuple):
 
 def rows_of(f: Fisher, rows: Array) -> PyTree:
   """The rows of `G` of the given examples: a pytree of leaves `[B, ...]`."""
-  return gradients.per_example(f.model, f.variables, f.dataset, rows)
+  return gradients.per_example(f.model, f.variables, f.examples, rows)
 
 
 def project(f: Fisher, x: PyTree) -> Array:
@@ -60,7 +60,7 @@ def project(f: Fisher, x: PyTree) -> Array:
 
 def combine(f: Fisher, c: Array) -> PyTree:
   """`Gᵀ c` for `c` `[N]`: the gradient of a weighted sum of losses."""
-  return gradients.weighted(f.model, f.variables, f.dataset, f.index, c,
+  return gradients.weighted(f.model, f.variables, f.examples, f.index, c,
                             f.chunk)
 
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from rum_jax.types import Dataset, Info, Key, Split, Unlearner, Variables
+from rum_jax.types import Examples, Info, Key, Split, Unlearner, Variables
 
 
 def identity() -> Unlearner:
   """The unlearner that returns the variables as they are."""
 
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
-    del key, dataset, split
+    del key, examples, split
     return variables, Info(jnp.zeros((0,)), {})
 
   return unlearn

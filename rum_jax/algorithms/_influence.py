@@ -31,7 +31,7 @@ from rum_jax import _checks, gradients, trees
 from rum_jax.algorithms import _fisher
 from rum_jax.algorithms._fisher import Fisher
 from rum_jax.types import (
-    Array, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+    Array, Examples, Info, Key, Model, PyTree, Split, Unlearner, Variables)
 
 
 def influence(
@@ -73,13 +73,13 @@ def influence(
     _checks.check_count(name, value, 1)
 
   @_checks.checked
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
-    v = direction(model, variables, dataset, split, batch_size)
+    v = direction(model, variables, examples, split, batch_size)
     count = num_samples + 2 if released else num_samples
     order = (split.retain if released
              else jax.random.permutation(key, split.retain))
-    f = Fisher(model, variables, dataset, order[:count], damping, chunk)
+    f = Fisher(model, variables, examples, order[:count], damping, chunk)
     if released:
       x = recursion(f, v, num_samples)
       missing = optax.tree.sub(v, _fisher.times(f, x))
@@ -93,7 +93,7 @@ def influence(
   return unlearn
 
 
-def direction(model: Model, variables: Variables, dataset: Dataset,
+def direction(model: Model, variables: Variables, examples: Examples,
               split: Split, batch_size: int = 256) -> PyTree:
   """`v`: by how much forgetting changes the gradient of the mean loss."""
   forget, retain = split.forget.shape[0], split.retain.shape[0]
@@ -102,7 +102,7 @@ def direction(model: Model, variables: Variables, dataset: Dataset,
       jnp.full((retain,), -forget / (retain * (forget + retain)))])
   index = jnp.concatenate([split.forget, split.retain])
   return gradients.weighted(
-      model, variables, dataset, index, weight, batch_size)
+      model, variables, examples, index, weight, batch_size)
 
 
 def recursion(f: Fisher, v: PyTree, divisor: int) -> PyTree:

@@ -20,7 +20,7 @@ import optax
 
 from rum_jax import _checks, objectives, plans, training
 from rum_jax.types import (
-    Array, Augment, Batch, Key, Model, Objective, PyTree, Unlearner, Variables)
+    Array, Edit, Batch, Key, Model, Objective, PyTree, Unlearner, Variables)
 
 
 def l1_sparse(
@@ -32,7 +32,7 @@ def l1_sparse(
     epochs: int = 10,
     batch_size: int = 256,
     steps: int | None = None,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
     threshold: float = 1e-3,
 ) -> Unlearner:
   """`CE(retain) + alpha · (1 − progress) · ‖theta‖₁`.
@@ -46,7 +46,7 @@ def l1_sparse(
     epochs: passes over the retain set.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
-    augment: `(key, images) -> images`.
+    augment: `(key, batch) -> examples`.
     threshold: parameters smaller than this count as zero in what is reported.
 
   Returns:

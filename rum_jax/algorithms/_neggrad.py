@@ -20,7 +20,7 @@ import optax
 
 from rum_jax import _checks, objectives, plans, training
 from rum_jax.types import (
-    Array, Augment, Batch, Key, Model, Objective, PyTree, Unlearner)
+    Array, Edit, Batch, Key, Model, Objective, PyTree, Unlearner)
 
 
 def neggrad(
@@ -31,7 +31,7 @@ def neggrad(
     epochs: int = 5,
     batch_size: int = 256,
     steps: int | None = None,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
 ) -> Unlearner:
   """`−min(CE(forget), cap)` from the original variables.
 
@@ -43,7 +43,7 @@ def neggrad(
     epochs: passes over the forget set.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
-    augment: `(key, images) -> images`.
+    augment: `(key, batch) -> examples`.
 
   Returns:
     An unlearner.

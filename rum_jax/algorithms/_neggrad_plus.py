@@ -24,7 +24,7 @@ import optax
 
 from rum_jax import _checks, objectives, plans, training
 from rum_jax.types import (
-    Array, Augment, Batch, Dataset, Info, Key, Model, Objective, PyTree, Split,
+    Array, Edit, Batch, Examples, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
 
 
@@ -38,7 +38,7 @@ def neggrad_plus(
     epochs: int = 5,
     batch_size: int = 256,
     steps: int | None = None,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
 ) -> Unlearner:
   """`alpha · CE(retain) − (1 − alpha) · min(CE(forget), cap)`.
 
@@ -54,7 +54,7 @@ def neggrad_plus(
     epochs: passes over the retain set.
     batch_size: of either batch.
     steps: if given, the length of the run in steps instead of epochs.
-    augment: `(key, images) -> images`.
+    augment: `(key, batch) -> examples`.
 
   Returns:
     An unlearner.
@@ -73,11 +73,11 @@ def neggrad_plus(
                     plans.over_forget(batch_size), fresh=not released)
 
   @_checks.checked
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
     width = min(batch_size, split.retain.shape[-1])
     return training.fit(
-        key, variables, dataset, split,
+        key, variables, examples, split,
         objective=tug(model, width, alpha, cap, augment), tx=tx, draw=draw,
         epochs=epochs, steps=steps)
 
@@ -85,7 +85,7 @@ def neggrad_plus(
 
 
 def tug(model: Model, width: int, alpha: float, cap: float | None,
-        augment: Augment | None = None) -> Objective:
+        augment: Edit | None = None) -> Objective:
   """The objective, for batches whose first `width` rows are to be kept."""
   mean_loss = objectives.supervised(model, augment)
 

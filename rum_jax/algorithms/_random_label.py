@@ -11,16 +11,12 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
-import jax.numpy as jnp
 import optax
 
-from rum_jax import _checks, objectives, plans, training
-from rum_jax.labels import random_labels
+from rum_jax import _checks, edits, objectives, plans, training, trees
 from rum_jax.types import (
-    Array, Augment, Batch, Dataset, Info, Key, Model, Split,
+    Edit, Examples, Info, Key, Model, Split,
     Unlearner, Variables)
 
 
@@ -33,7 +29,7 @@ def random_label(
     steps: int | None = None,
     exclude_true: bool = True,
     redraw: bool = False,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
 ) -> Unlearner:
   """`CE(forget ∪ retain)` with a random label where the row is to be forgotten.
 
@@ -47,7 +43,7 @@ def random_label(
       released code has `False`.
     redraw: whether labels are drawn anew each epoch; the released code has
       `True`.
-    augment: `(key, images) -> images`.
+    augment: `(key, batch) -> examples`.
 
   Returns:
     An unlearner.
@@ -62,34 +58,18 @@ def random_label(
   draw = plans.over_both(batch_size)
 
   @_checks.checked
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
     key_label, key_fit = jax.random.split(key)
-    wrong = wrong_labels(key_label, model, variables, dataset,
-                         exclude_true=exclude_true, redraw=redraw)
-    relabel = lambda batch: jnp.where(batch.forget, wrong(batch), batch.label)
+    prediction = jax.eval_shape(
+        lambda batch: model.apply(variables, batch, train=False)[0].prediction,
+        trees.take(examples, slice(1)))
+    relabel = edits.wrong_labels(
+        key_label, examples, prediction.shape[-1], exclude_true=exclude_true,
+        redraw=redraw)
     return training.fit(
-        key_fit, variables, dataset, split,
+        key_fit, variables, examples, split,
         objective=objectives.supervised(model, augment, relabel),
         tx=tx, draw=draw, epochs=epochs, steps=steps)
 
   return unlearn
-
-
-def wrong_labels(key: Key, model: Model, variables: Variables,
-                 dataset: Dataset, *, exclude_true: bool, redraw: bool
-                 ) -> Callable[[Batch], Array]:
-  """What the rows of a batch are called; drawn once for all rows, or anew."""
-  classes = jax.eval_shape(
-      lambda image: model.apply(variables, image, train=False)[0].logits,
-      dataset.image[:1]).shape[-1]
-
-  def drawn(epoch: Array | int, index: Array, label: Array) -> Array:
-    return random_labels(jax.random.fold_in(key, epoch), index, label, classes,
-                         exclude_true=exclude_true)
-
-  if redraw:
-    return lambda batch: drawn(batch.epoch, batch.index, batch.label)
-  label = jnp.asarray(dataset.label)
-  table = drawn(0, jnp.arange(label.shape[0]), label)
-  return lambda batch: table[batch.index]

@@ -13,7 +13,7 @@ import optax
 
 from rum_jax import objectives, plans, training
 from rum_jax.types import (
-    Augment, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+    Edit, Examples, Info, Key, Model, PyTree, Split, Unlearner, Variables)
 
 
 def retrain(
@@ -23,7 +23,7 @@ def retrain(
     epochs: int = 30,
     batch_size: int = 256,
     steps: int | None = None,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
     probe: Callable[[Variables], PyTree] | None = None,
 ) -> Unlearner:
   """Cross-entropy on the retain set from a fresh initialisation.
@@ -35,7 +35,7 @@ def retrain(
     epochs: passes over the retain set.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
-    augment: `(key, images) -> images`.
+    augment: `(key, batch) -> examples`.
     probe: called with the variables after each epoch.
 
   Returns:
@@ -50,11 +50,11 @@ def retrain(
       objectives.supervised(model, augment), tx, plans.over_retain(batch_size),
       epochs=epochs, steps=steps, probe=probe)
 
-  def unlearn(key: Key, variables: Variables | None, dataset: Dataset,
+  def unlearn(key: Key, variables: Variables | None, examples: Examples,
               split: Split) -> tuple[Variables, Info]:
     del variables
     key_init, key_train = jax.random.split(key)
     return train(key_train, training.fresh(
-        key_init, model, dataset, split.retain), dataset, split)
+        key_init, model, examples, split.retain), examples, split)
 
   return unlearn

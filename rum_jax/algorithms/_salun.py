@@ -28,7 +28,7 @@ import optax
 from rum_jax import _checks, gradients, optimizers, plans
 from rum_jax.algorithms._random_label import random_label
 from rum_jax.types import (
-    Augment, Dataset, Info, Key, Model, Plan, PyTree, Split, Unlearner,
+    Edit, Examples, Info, Key, Model, Plan, PyTree, Split, Unlearner,
     Variables)
 
 
@@ -44,7 +44,7 @@ def salun(
     steps: int | None = None,
     exclude_true: bool = True,
     redraw: bool = False,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
 ) -> Unlearner:
   """`random_label` with every weight outside the saliency mask held still.
 
@@ -60,7 +60,7 @@ def salun(
     steps: if given, the length of the run in steps instead of epochs.
     exclude_true: as in `random_label`.
     redraw: as in `random_label`.
-    augment: `(key, images) -> images`.
+    augment: `(key, batch) -> examples`.
 
   Returns:
     An unlearner; `info.probes['density']` holds, for every leaf of the
@@ -81,26 +81,26 @@ def salun(
   relabel(tx)  # Raises here what would otherwise be raised while tracing.
 
   @_checks.checked
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
     if released:
       key, key_mask = jax.random.split(key)
       gradient = released_gradient(
-          key_mask, model, variables, dataset, split, tx, batch_size)
+          key_mask, model, variables, examples, split, tx, batch_size)
     else:
-      gradient = forget_gradient(model, variables, dataset, split, batch_size)
+      gradient = forget_gradient(model, variables, examples, split, batch_size)
     mask = saliency_mask(
         gradient, density, per_leaf=per_leaf, released=released)
     inside = (optax.chain(optimizers.gate(mask), tx) if released
               else optimizers.gated(tx, mask))
-    variables, info = relabel(inside)(key, variables, dataset, split)
+    variables, info = relabel(inside)(key, variables, examples, split)
     shares = jax.tree.map(jnp.mean, mask)
     return variables, info._replace(probes={'density': shares})
 
   return unlearn
 
 
-def forget_gradient(model: Model, variables: Variables, dataset: Dataset,
+def forget_gradient(model: Model, variables: Variables, examples: Examples,
                     split: Split, batch_size: int = 256) -> PyTree:
   """Gradient of the mean forget loss at `variables`, in evaluation mode.
 
@@ -109,12 +109,12 @@ def forget_gradient(model: Model, variables: Variables, dataset: Dataset,
   """
   count = split.forget.shape[0]
   return gradients.weighted(
-      model, variables, dataset, split.forget,
+      model, variables, examples, split.forget,
       jnp.full((count,), 1 / max(count, 1)), batch_size)
 
 
 def released_gradient(
-    key: Key, model: Model, variables: Variables, dataset: Dataset,
+    key: Key, model: Model, variables: Variables, examples: Examples,
     split: Split, tx: optax.GradientTransformation, batch_size: int = 256
 ) -> PyTree:
   """Sum of the batches' gradients along one epoch of ascent by `tx`."""
@@ -124,7 +124,7 @@ def released_gradient(
     at, state, total = carry
     share = -row.weight.astype(float) / row.weight.sum()
     grads = gradients.weighted(
-        model, at, dataset, row.index, share, batch_size)
+        model, at, examples, row.index, share, batch_size)
     updates, state = tx.update(grads, state, at.params)
     params = optax.apply_updates(at.params, updates)
     total = jax.tree.map(jnp.add, total, grads)

@@ -25,9 +25,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import _checks, losses, plans, training
+from rum_jax import _checks, losses, objectives, plans, training
 from rum_jax.types import (
-    Array, Augment, Batch, Dataset, Info, Key, Model, Objective, PyTree, Split,
+    Array, Edit, Batch, Examples, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
 
 
@@ -43,7 +43,7 @@ def scrub(
     epochs: int = 5,
     batch_size: int = 256,
     steps: int | None = None,
-    augment: Augment | None = None,
+    augment: Edit | None = None,
 ) -> Unlearner:
   """`−KL(forget)` passes, then `gamma · CE(retain) + beta · KL(retain)`.
 
@@ -60,7 +60,7 @@ def scrub(
     batch_size: examples a step, of either pass.
     steps: if given, the number of steps, of both kinds together, after which
       the run ends, instead of epochs.
-    augment: `(key, images) -> images`; teacher and student see the same.
+    augment: `(key, batch) -> examples`; teacher and student see the same.
 
   Returns:
     An unlearner; `info.loss` is at most 0 in a max pass and at least 0 in a min
@@ -81,7 +81,7 @@ def scrub(
   both = plans.then(plans.over_forget(batch_size), min_pass)
 
   @_checks.checked
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
     objective = contrast(
         model, variables, beta, gamma, temperature, augment)
@@ -100,7 +100,7 @@ def scrub(
       if total:
         state, info = training.run_epochs(
             key_phase, state._replace(epoch=jnp.zeros_like(state.epoch)),
-            dataset, split, objective=objective, tx=tx, draw=draw,
+            examples, split, objective=objective, tx=tx, draw=draw,
             epochs=plans.num_steps(total, length), total_steps=total)
         losses_seen.append(info.loss[:total])
     return state.variables, Info(jnp.concatenate(losses_seen), {})
@@ -109,18 +109,17 @@ def scrub(
 
 
 def contrast(model: Model, teacher: Variables, beta: float, gamma: float,
-             temperature: float, augment: Augment | None = None) -> Objective:
+             temperature: float, augment: Edit | None = None) -> Objective:
   """`−KL` where the row is to be forgotten, else `gamma · CE + beta · KL`."""
 
   def objective(params: PyTree, stats: PyTree, batch: Batch, key: Key
                 ) -> tuple[Array, PyTree]:
-    images = augment(key, batch.image) if augment else batch.image
-    student, stats = model.apply(
-        Variables(params, stats), images, train=True, mask=batch.weight)
-    target, _ = model.apply(teacher, images, train=False)
-    kl = losses.distillation(student.logits, target.logits, temperature)
-    ce = losses.cross_entropy(student.logits, batch.label)
-    loss = jnp.where(batch.forget, -kl, gamma * ce + beta * kl)
+    batch = objectives.edited(batch, key, augment)
+    student, stats = objectives.forward(model, params, stats, batch, key)
+    target, _ = model.apply(teacher, batch.examples, train=False)
+    kl = model.task.divergence(student, target, temperature)
+    own = model.task.loss(student, batch.examples)
+    loss = jnp.where(batch.forget, -kl, gamma * own + beta * kl)
     return losses.weighted_mean(loss, batch.weight), stats
 
   return objective

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from rum_jax import _checks, gradients
 from rum_jax.types import (
-    Array, Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+    Array, Examples, Info, Key, Model, PyTree, Split, Unlearner, Variables)
 
 
 def ssd(
@@ -62,12 +62,12 @@ def ssd(
   _checks.check_count('batch_size', batch_size, 1)
 
   @_checks.checked
-  def unlearn(key: Key, variables: Variables, dataset: Dataset, split: Split
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
     del key
     every = jnp.concatenate([split.retain, split.forget])
     of_all, of_forget = (
-        importance(model, variables, dataset, index, batch_size, released)
+        importance(model, variables, examples, index, batch_size, released)
         for index in (every, split.forget))
     # Not `f > alpha * a`, which would leave a weight of NaN importance alone.
     chosen = jax.tree.map(lambda f, a: ~(f <= alpha * a), of_forget, of_all)
@@ -82,7 +82,7 @@ def ssd(
   return unlearn
 
 
-def importance(model: Model, variables: Variables, dataset: Dataset,
+def importance(model: Model, variables: Variables, examples: Examples,
                index: Array, batch_size: int, released: bool = False) -> PyTree:
   """Mean squared gradient of each weight over the rows `index` `[n]`.
 
@@ -95,10 +95,10 @@ def importance(model: Model, variables: Variables, dataset: Dataset,
   def squares(rows: Array, inside: Array) -> PyTree:
     inside = inside.astype(float)
     if released:
-      mean = gradients.weighted(model, variables, dataset, rows,
+      mean = gradients.weighted(model, variables, examples, rows,
                                 inside / inside.sum(), batch_size)
       return jax.tree.map(jnp.square, mean)
-    grads = gradients.per_example(model, variables, dataset, rows)
+    grads = gradients.per_example(model, variables, examples, rows)
     return jax.tree.map(lambda g: _total_square(inside, g), grads)
 
   def add(total: PyTree, batch: tuple[Array, Array]):

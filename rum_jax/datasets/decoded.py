@@ -20,7 +20,7 @@ import numpy as np
 
 from rum_jax.datasets.sources import Source
 from rum_jax.storage import digests, files
-from rum_jax.types import Dataset
+from rum_jax.types import Images
 
 _FORMAT = 2  # Of the file; one of another format is written anew.
 
@@ -86,7 +86,7 @@ def _read(place: pathlib.Path, identity: str) -> Source | None:
       if header['fingerprint'] != identity:
         return None
       label, row, image = (np.load(file, allow_pickle=False) for _ in range(3))
-      source = Source(Dataset(image, label), header['num_train'], row,
+      source = Source(Images(image, label), header['num_train'], row,
                       tuple(header['classes']), header['name'],
                       *(tuple(header.get(x, ())) for x in ('notes', 'files')))
       whole = _digest(source) == header['sha256'] and not file.read(1)

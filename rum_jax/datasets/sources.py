@@ -10,7 +10,7 @@ import numpy as np
 
 from rum_jax.datasets import arrivals, classes as class_numbers
 from rum_jax.datasets.errors import DataError
-from rum_jax.types import Dataset
+from rum_jax.types import Images
 
 
 class Source(NamedTuple):
@@ -31,7 +31,7 @@ class Source(NamedTuple):
       of `sample` were left out when a sample was drawn.
   """
 
-  dataset: Dataset
+  dataset: Images
   num_train: int
   row: np.ndarray
   classes: tuple[str, ...]
@@ -90,7 +90,7 @@ def from_arrays(image: np.ndarray, label: np.ndarray, name: str,
       (label >= 0) & (label < len(classes)) & (label == np.floor(label)),
       f'labels to be whole numbers in [0, {len(classes)})')
   rows = np.arange(len(label))
-  dataset = Dataset(image.astype(np.uint8, copy=False), label.astype(np.int32))
+  dataset = Images(image.astype(np.uint8, copy=False), label.astype(np.int32))
   return Source(dataset, len(label), rows, classes, name)
 
 
@@ -154,7 +154,7 @@ def joined(train: Source, test: Source) -> Source:
   if train.classes != test.classes:
     raise ValueError(f'Expected the same classes, found {train.classes} for '
                      f'training and {test.classes} for testing.')
-  dataset = Dataset(*map(np.concatenate, zip(train.dataset, test.dataset)))
+  dataset = Images(*map(np.concatenate, zip(train.dataset, test.dataset)))
   row = np.concatenate([train.row, test.row])
   notes = tuple(dict.fromkeys((*train.notes, *test.notes)))
   return train._replace(dataset=dataset, row=row, notes=notes)

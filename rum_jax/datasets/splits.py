@@ -24,7 +24,7 @@ from rum_jax import _checks
 from rum_jax.datasets.errors import DataError
 from rum_jax.datasets.sources import Source
 from rum_jax.labels import random_labels
-from rum_jax.types import Array, Dataset, Key
+from rum_jax.types import Array, Images, Key
 
 
 def hold_out(source: Source, share: float, seed: int, *,
@@ -119,7 +119,7 @@ def _arrange(source: Source, train: np.ndarray, held_out: np.ndarray,
              part: str, drawn: np.ndarray) -> Source:
   """The source with those for training, those held out, and the drawn apart."""
   order = np.concatenate([train, held_out])
-  dataset = Dataset(*(x[order] for x in source.dataset))
+  dataset = Images(*(x[order] for x in source.dataset))
   return source._replace(
       dataset=dataset, num_train=len(train), row=source.row[order],
       apart=(*source.apart, (part, source.row[drawn])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rum_jax.evaluation import factors, judge, membership, metrics, results
 from rum_jax.evaluation import statistics
+from rum_jax.evaluation._signals import signals
 from rum_jax.evaluation.judge import Behaviour
 from rum_jax.evaluation.judge import behaviour
 from rum_jax.evaluation.judge import compare
@@ -13,7 +14,6 @@ from rum_jax.evaluation.judge import Subsets
 from rum_jax.evaluation.membership import balanced
 from rum_jax.evaluation.membership import svc_attack
 from rum_jax.evaluation.membership import threshold_attack
-from rum_jax.evaluation.membership import true_confidence
 from rum_jax.evaluation.metrics import accuracy
 from rum_jax.evaluation.metrics import grouped_tug_of_war
 from rum_jax.evaluation.metrics import tug_of_war
@@ -42,6 +42,6 @@ __all__ = [
     'behaviour', 'best', 'compare', 'confidence_interval', 'difference',
     'differences', 'diverged', 'factors', 'finite', 'grouped_tug_of_war',
     'judge', 'membership', 'metrics', 'of_oracle', 'rank_correlation',
-    'references', 'results', 'row', 'statistics', 'summary', 'svc_attack',
-    'threshold_attack', 'true_confidence', 'tug_of_war',
+    'references', 'results', 'row', 'signals', 'statistics', 'summary',
+    'svc_attack', 'threshold_attack', 'tug_of_war',
 ]

@@ -1,4 +1,4 @@
-"""What models do, and how far that is from what retrained models do."""
+"""How models behave, and how far that is from how retrained models behave."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax.evaluation import membership, metrics
-from rum_jax.types import Array
+from rum_jax.types import Signals
 
 
 class Subsets(NamedTuple):
@@ -31,7 +31,9 @@ class Subsets(NamedTuple):
 
 
 class Behaviour(NamedTuple):
-  """What S models do; every figure in `[0, 1]`, NaN where a run diverged.
+  """How S models behave; every figure in `[0, 1]`, NaN where a run diverged.
+
+  An accuracy is a mean score.
 
   Attributes:
     forget: `[S]` accuracy on the forget set.
@@ -48,23 +50,21 @@ class Behaviour(NamedTuple):
   mia: np.ndarray
 
 
-def behaviour(logits: Array, labels: Array, subsets: Subsets,
-              seed: int = 0) -> Behaviour:
+def behaviour(signals: Signals, subsets: Subsets, seed: int = 0) -> Behaviour:
   """Accuracies and the SVC attack of S models.
 
   Args:
-    logits: `[S, N, K]` in evaluation mode.
-    labels: `[N]` that the models were trained on.
+    signals: loss and score `[S, N]`.
     subsets: whom to look at.
     seed: of the attack's draw of members.
 
   Returns:
     The figures of each model.
   """
-  confidence = np.asarray(membership.true_confidence(logits, labels))
+  confidence = np.asarray(jnp.exp(-jnp.asarray(signals.loss)))
 
   def accuracy(rows: np.ndarray) -> np.ndarray:
-    return np.asarray(metrics.accuracy(logits, labels, rows), np.float64)
+    return np.asarray(metrics.accuracy(signals, rows), np.float64)
 
   mia = [membership.svc_attack(
       c[subsets.retain], c[subsets.test], c[subsets.forget], seed=seed)
@@ -104,21 +104,21 @@ def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
   }
 
 
-def finite(logits: np.ndarray) -> np.ndarray:
-  """`[S, N, K]` to `[S]`: whether a model says anything at all."""
-  return np.isfinite(logits).all(axis=(1, 2))
+def finite(loss: np.ndarray) -> np.ndarray:
+  """`[S, N]` to `[S]`: whether all losses of a model are finite."""
+  return np.isfinite(loss).all(axis=1)
 
 
 def diverged(losses: Sequence[np.ndarray], sound: np.ndarray
              ) -> list[tuple[int, int]]:
   """Run and first stage of every run that is not finite.
 
-  A loss is taken before its step, and some methods have none: what the models
-  say in the end tells of the last stage.
+  A loss is taken before its step, and some methods have none, so the losses of
+  the final models decide for the last stage.
 
   Args:
     losses: of each stage, `[S, T]`.
-    sound: `[S]`, whether the outputs of the last stage's models are.
+    sound: `[S]`, whether those of the last stage's models are finite.
 
   Returns:
     `(run, stage)`, both from 0.

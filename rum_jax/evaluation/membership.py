@@ -1,8 +1,9 @@
 """Membership inference: does the model still know the forget set?
 
 The paper's attack learns to tell retain from test examples by the confidence
-in the true class, and reports the share of the forget set that it takes for
-non-members. What counts is the gap to the same figure of a retrained model.
+`exp(−loss)`, a classifier's probability of the true class. It reports the share
+of the forget set that it takes for non-members. What counts is the gap to the
+same figure of a retrained model.
 
 References:
   Zhao et al., What makes unlearning hard and what to do about it, 2024.
@@ -18,13 +19,6 @@ import numpy as np
 
 from rum_jax import _checks
 from rum_jax.types import Array
-
-
-def true_confidence(logits: Array, labels: Array) -> Array:
-  """`softmax(logits)[label]`: `[..., N, K]`, `[N]` to `[..., N]`."""
-  log_p = jax.nn.log_softmax(logits)
-  index = jnp.broadcast_to(labels, log_p.shape[:-1])[..., None]
-  return jnp.exp(jnp.take_along_axis(log_p, index, axis=-1)[..., 0])
 
 
 def balanced(members: np.ndarray, others: np.ndarray, seed: int

@@ -6,34 +6,33 @@ import jax
 import jax.numpy as jnp
 
 from rum_jax import _checks
-from rum_jax.types import Array
+from rum_jax.types import Array, Signals
 
 
 @jax.jit
-def accuracy(logits: Array, labels: Array, index: Array) -> Array:
-  """Share of the examples in `index` whose largest logit is the label's.
+def accuracy(signals: Signals, index: Array) -> Array:
+  """Mean score of the examples in `index`: of a classifier its accuracy.
 
   Args:
-    logits: `[..., N, K]`; leading axes such as seeds are kept.
-    labels: `[N]` int32.
+    signals: loss and score `[..., N]`; leading axes such as seeds are kept.
     index: `[n]` int32 rows.
 
   Returns:
-    `[...]` in `[0, 1]`; NaN where a run diverged, since NaN logits have no
-    largest one.
+    `[...]` in `[0, 1]`; NaN where a loss in `index` is not finite, since that
+    run diverged.
 
   Raises:
     TypeError: if `index` is no array of whole numbers.
-    ValueError: if there is not one label for each example.
+    ValueError: if there is not one loss for each score.
   """
   _checks.check_whole('index', index, 'np.flatnonzero of a mask')
-  if logits.shape[-2:-1] != labels.shape:
-    raise ValueError('Expected a label for each of the logits [..., N, K], '
-                     f'found shapes {logits.shape} and {labels.shape}.')
-  rows = jnp.take(logits, index, axis=-2)
-  hit = rows.argmax(axis=-1) == jnp.take(labels, index)
-  finite = jnp.isfinite(rows).all(axis=(-2, -1))
-  return jnp.where(finite, hit.mean(axis=-1), jnp.nan)
+  if signals.loss.shape != signals.score.shape:
+    raise ValueError('Expected a loss for each score [..., N], found shapes '
+                     f'{signals.loss.shape} and {signals.score.shape}.')
+  loss, score = (jnp.take(x, index, axis=-1)
+                 for x in (signals.loss, signals.score))
+  fine = jnp.isfinite(loss).all(axis=-1)
+  return jnp.where(fine, score.mean(axis=-1), jnp.nan)
 
 
 def tug_of_war(forget_gap: Array, retain_gap: Array, test_gap: Array) -> Array:

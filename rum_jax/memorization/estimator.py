@@ -4,9 +4,10 @@
 from many models, each trained on a random subset of the data. The estimand is
 that of training on the subset's share of the data, not on all of it.
 
-Beside it stands the same difference of the mean *softmax probability* of the
-label: another estimand, close to the first, and of lower variance, since a
-probability says more of a model than whether it was right. Name the one used.
+Beside it stands the same difference of the mean *confidence* `exp(−loss)`, a
+classifier's softmax probability of the label. It is another estimand, close to
+the first and of lower variance, since a probability tells more about a model
+than whether it was right. Name the one that was used.
 
 References:
   Feldman and Zhang, What neural networks memorize and why, 2020.
@@ -21,20 +22,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import _checks, training
-from rum_jax.types import Array, Dataset, Key, Model, Variables
+from rum_jax import _checks, evaluation
+from rum_jax.types import Array, Examples, Key, Model, Variables
 
 LEVELS = 4095  # Squares of 256 such probabilities add up within uint32.
 _BYTE = 255
 
 
 class Seen(NamedTuple):
-  """What one model trained on a subset says.
+  """What one model, trained on a subset, knows of each example.
+
+  A model is right about an example where its score is above 1/2.
 
   Attributes:
     correct: `[N]` bool, whether it is right about each training example.
     inside: `[N]` bool, whether it trained on it.
-    level: `[N]` uint16, the label's probability in steps of `1 / LEVELS`.
+    level: `[N]` uint16, the confidence `exp(−loss)` in steps of `1 / LEVELS`;
+      a classifier's is the probability of the label.
     held_out: `[n]` bool, whether it is right about each of the others.
   """
 
@@ -89,23 +93,20 @@ def membership(subset: Array, num_examples: int) -> Array:
 
 
 def seen(model: Model, num_train: int, variables: Variables, subset: Array,
-         dataset: Dataset) -> Seen:
-  """What a model that trained on a subset says.
+         examples: Examples) -> Seen:
+  """Evaluates a model that trained on a subset.
 
   Args:
     model: the network.
     num_train: N; the first N examples train, the other n are held out.
     variables: of the trained model.
     subset: `[m]` rows that it trained on.
-    dataset: all N + n examples.
+    examples: all N + n examples.
   """
-  logits = training.predict(model, variables, dataset.image).logits
-  # The largest of NaN is class 0: a model that diverged is right about nobody.
-  fine = jnp.isfinite(logits).all(-1)
-  right = fine & (logits.argmax(-1) == dataset.label)
-  p = jax.nn.softmax(logits[:num_train])
-  p = p[jnp.arange(num_train), dataset.label[:num_train]]
-  p = jnp.where(fine[:num_train], p, 0)
+  signals = evaluation.signals(model, variables, examples)
+  fine = jnp.isfinite(signals.loss)  # A diverged model is right about nobody.
+  right = fine & (signals.score > 0.5)
+  p = jnp.where(fine, jnp.exp(-signals.loss), 0)[:num_train]
   return Seen(right[:num_train], membership(subset, num_train),
               jnp.round(p * LEVELS).astype(jnp.uint16), right[num_train:])
 

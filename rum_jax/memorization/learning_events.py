@@ -11,6 +11,9 @@ With p the softmax of the model after an epoch, y the label that was trained on:
 | `loss`           | sum of `−log p_y`: the cumulative sample loss            |
 | `forgetting`     | times it went from right to wrong; E where never right   |
 
+`max_confidence` and `entropy` need the probabilities of classes. The others
+work for every task, from its loss and score, with `exp(−loss)` for `p_y`.
+
 All are high where an example is memorized, also those that their papers define
 the other way round (confidence, accuracy) and name here by what they measure.
 
@@ -19,8 +22,8 @@ under the same weights, at the price of a forward pass an epoch. The released
 code of the follow-up, and Toneva et al., take them instead from the forward
 pass in training mode of the example's own batch, before its step.
 
-    train = rum_jax.retrain(model, tx, probe=probe(model, dataset))
-    _, info = train(key, None, dataset, split)
+    train = rum_jax.retrain(model, tx, probe=probe(model, examples))
+    _, info = train(key, None, examples, split)
     found = scores(history(info.probes))
 
 References:
@@ -41,29 +44,30 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax import losses, training
-from rum_jax.types import Array, Dataset, Model, Variables
+from rum_jax import training
+from rum_jax.types import (
+    Array, Examples, Model, Outputs, Task, Variables)
 
 
-class Signals(NamedTuple):
-  """What a model says of each example; high where it finds it hard.
+class Difficulty(NamedTuple):
+  """How hard each example is for a model; high where it is hard.
 
   Attributes:
-    confidence: `[N]`, `1 − p_y`.
-    max_confidence: `[N]`, `1 − max p`.
-    entropy: `[N]` nats.
-    accuracy: `[N]`, 0 where it is right and 1 where it is wrong.
+    confidence: `[N]`, `1 − exp(−loss)`.
+    max_confidence: `[N]`, `1 − max p`; `None` for a task without classes.
+    entropy: `[N]` nats; likewise.
+    accuracy: `[N]`, `1 − score`: of a classifier 0 where it is right.
     loss: `[N]` nats.
   """
 
   confidence: Array
-  max_confidence: Array
-  entropy: Array
+  max_confidence: Array | None
+  entropy: Array | None
   accuracy: Array
   loss: Array
 
 
-NAMES = (*Signals._fields, 'forgetting')
+NAMES = (*Difficulty._fields, 'forgetting')
 
 
 class History(NamedTuple):
@@ -71,68 +75,76 @@ class History(NamedTuple):
 
   Attributes:
     epochs: `[]` int32, how many.
-    total: sums of their signals.
+    total: sums of their difficulties.
     wrong: `[N]`, `accuracy` after the last of them.
     forgotten: `[N]`, how often an example went from right to wrong.
   """
 
   epochs: Array
-  total: Signals
+  total: Difficulty
   wrong: Array
   forgotten: Array
 
 
-def signals(logits: Array, labels: Array) -> Signals:
-  """What a model says; all of it NaN where the logits are.
+def difficulty(task: Task, outputs: Outputs, examples: Examples, *,
+               classes: bool = True) -> Difficulty:
+  """How hard the examples are for a model; NaN where its outputs are.
 
   Args:
-    logits: `[N, K]`.
-    labels: `[N]` int32.
+    task: whose loss and score are taken.
+    outputs: of the model, for N examples.
+    examples: leaves `[N, ...]`.
+    classes: whether the prediction holds logits `[N, K]` of classes, which
+      `max_confidence` and `entropy` need.
   """
-  log_p = jax.nn.log_softmax(logits)
-  p = jnp.exp(log_p)
-  loss = losses.cross_entropy(logits, labels)
-  wrong = (logits.argmax(axis=-1) != labels).astype(loss.dtype)
-  return Signals(
-      confidence=-jnp.expm1(-loss),
-      max_confidence=-jnp.expm1(log_p.max(axis=-1)),
-      entropy=-jnp.where(p == 0, 0, p * log_p).sum(axis=-1),
-      accuracy=jnp.where(jnp.isnan(loss), jnp.nan, wrong),
-      loss=loss)
+  loss, score = task.loss(outputs, examples), task.score(outputs, examples)
+  highest = entropy = None
+  if classes:
+    log_p = jax.nn.log_softmax(outputs.prediction)
+    p = jnp.exp(log_p)
+    highest = -jnp.expm1(log_p.max(axis=-1))
+    entropy = -jnp.where(p == 0, 0, p * log_p).sum(axis=-1)
+  return Difficulty(
+      confidence=-jnp.expm1(-loss), max_confidence=highest, entropy=entropy,
+      accuracy=jnp.where(jnp.isnan(loss), jnp.nan, 1 - score), loss=loss)
 
 
-def probe(model: Model, dataset: Dataset) -> Callable[[Variables], Signals]:
-  """`variables -> Signals` of all examples, for a run to call every epoch.
+def probe(model: Model, examples: Examples, *, classes: bool = True
+          ) -> Callable[[Variables], Difficulty]:
+  """`variables -> Difficulty` of all examples, for a run to call every epoch.
 
   Args:
     model: the network.
-    dataset: the N training examples.
+    examples: the N training examples.
+    classes: as for `difficulty`.
   """
 
-  def look(variables: Variables) -> Signals:
-    outputs = training.predict(model, variables, dataset.image)
-    return signals(outputs.logits, jnp.asarray(dataset.label))
+  def look(variables: Variables) -> Difficulty:
+    outputs = training.predict(model, variables, examples)
+    return difficulty(model.task, outputs,
+                      jax.tree.map(jnp.asarray, examples), classes=classes)
 
   return look
 
 
-def begin(num_examples: int) -> History:
+def begin(num_examples: int, *, classes: bool = True) -> History:
   """The history before the first epoch, when nothing is right yet."""
   zeros = jnp.zeros((num_examples,))
+  only = zeros if classes else None
   return History(jnp.zeros((), jnp.int32),
-                 Signals(*[zeros] * len(Signals._fields)), zeros + 1, zeros)
+                 Difficulty(zeros, only, only, zeros, zeros), zeros + 1, zeros)
 
 
-def observe(history: History, seen: Signals) -> History:
+def observe(history: History, seen: Difficulty) -> History:
   """The history an epoch later."""
   return History(
       history.epochs + 1, jax.tree.map(jnp.add, history.total, seen),
       seen.accuracy, history.forgotten + (1 - history.wrong) * seen.accuracy)
 
 
-def history(seen: Signals) -> History:
-  """The history of a run from its signals `[E, N]`."""
-  start = begin(seen.loss.shape[1])
+def history(seen: Difficulty) -> History:
+  """The history of a run from its difficulties `[E, N]`."""
+  start = begin(seen.loss.shape[1], classes=seen.entropy is not None)
   return lax.scan(lambda past, now: (observe(past, now), None), start, seen)[0]
 
 
@@ -141,9 +153,13 @@ def scores(history: History) -> dict[str, Array]:
 
   Args:
     history: of at least one epoch.
+
+  Returns:
+    All of them; of a task without classes all but two.
   """
   total, epochs = history.total, history.epochs
   mean = jax.tree.map(lambda x: x / epochs, total)
   never = total.accuracy == epochs
-  return {**mean._replace(loss=total.loss)._asdict(),
-          'forgetting': jnp.where(never, epochs, history.forgotten)}
+  found = {**mean._replace(loss=total.loss)._asdict(),
+           'forgetting': jnp.where(never, epochs, history.forgotten)}
+  return {name: x for name, x in found.items() if x is not None}

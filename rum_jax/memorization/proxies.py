@@ -11,6 +11,9 @@ With p the softmax in evaluation mode, y the label that was trained on and
 | `held_out_retraining` | `½ KL(p‖q) + ½ KL(q‖p)`, where q is p after further |
 |                       | training on held-out examples alone                 |
 
+`grand` works for every task. The others need logits of classes, and
+`curvature` needs images.
+
 All are high where an example is memorized. El2n and grand are defined as means
 over models from several initialisations: take the mean over runs. What can be
 read off the course of a run stands in `learning_events`.
@@ -35,9 +38,9 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import _checks, gradients, losses, objectives, plans, training
+from rum_jax import _checks, gradients, objectives, plans, training, trees
 from rum_jax.types import (
-    Array, Dataset, Key, Model, PyTree, Split, Variables)
+    Array, Examples, Images, Key, Model, PyTree, Split, Variables)
 
 
 def el2n(logits: Array, labels: Array) -> Array:
@@ -54,14 +57,14 @@ def el2n(logits: Array, labels: Array) -> Array:
   return _norm(p - jax.nn.one_hot(labels, p.shape[-1], dtype=p.dtype))
 
 
-def grand(model: Model, variables: Variables, dataset: Dataset,
+def grand(model: Model, variables: Variables, examples: Examples,
           batch_size: int = 64) -> Array:
   """Norm of the gradient of each example's loss, in evaluation mode.
 
   Args:
     model: the network.
     variables: of one model.
-    dataset: the N training examples.
+    examples: the N training examples.
     batch_size: examples at a time, each with a gradient of its own in memory.
 
   Returns:
@@ -69,13 +72,13 @@ def grand(model: Model, variables: Variables, dataset: Dataset,
   """
 
   def norms(rows: Array) -> Array:
-    grads = gradients.per_example(model, variables, dataset, rows)
+    grads = gradients.per_example(model, variables, examples, rows)
     return jnp.sqrt(sum(_norm(x)**2 for x in jax.tree.leaves(grads)))
 
-  return _by_batch(norms, dataset, batch_size)
+  return _by_batch(norms, examples, batch_size)
 
 
-def curvature(model: Model, variables: Variables, dataset: Dataset,
+def curvature(model: Model, variables: Variables, examples: Images,
               h: float = 0.01, batch_size: int = 256) -> Array:
   """How far the loss's gradient at the input turns over a small step.
 
@@ -84,7 +87,7 @@ def curvature(model: Model, variables: Variables, dataset: Dataset,
   Args:
     model: the network; it must take images of floats, as `from_linen` does.
     variables: of one model.
-    dataset: the N training examples.
+    examples: the N training examples.
     h: length of the step, where x is the image in units of its full range: a
       pixel of 255 is 1.
     batch_size: examples at a time.
@@ -96,21 +99,24 @@ def curvature(model: Model, variables: Variables, dataset: Dataset,
     ValueError: if `h` is not above 0.
   """
   _checks.check_range('h', h, 0, open_low=True)
-  image, label = map(jnp.asarray, dataset)
+  examples = jax.tree.map(jnp.asarray, examples)
 
   def turns(rows: Array) -> Array:
-    def loss(x: Array) -> Array:
-      outputs, _ = model.apply(variables, 255 * x, train=False)
-      return losses.cross_entropy(outputs.logits, label[rows]).sum()
+    batch = trees.take(examples, rows)
 
-    x = image[rows].astype(float) / 255
+    def loss(x: Array) -> Array:
+      moved = batch._replace(image=255 * x)
+      outputs, _ = model.apply(variables, moved, train=False)
+      return model.task.loss(outputs, moved).sum()
+
+    x = batch.image.astype(float) / 255
     slope = jax.grad(loss)(x)
     sign = jnp.sign(slope)
     length = jnp.maximum(_norm(sign), 1)  # It is 0 or at least 1.
     step = h * sign / length.reshape(-1, *(1,) * (x.ndim - 1))
     return _norm(jax.grad(loss)(x + step) - slope)
 
-  return _by_batch(turns, dataset, batch_size)
+  return _by_batch(turns, examples, batch_size)
 
 
 def held_out_retraining(
@@ -120,7 +126,7 @@ def held_out_retraining(
     epochs: int = 30,
     batch_size: int = 256,
     floor: float = 1e-10,
-) -> Callable[[Key, Variables, Dataset, Dataset], Array]:
+) -> Callable[[Key, Variables, Examples, Examples], Array]:
   """How much an example's prediction moves when others are trained on.
 
   The released code trains on the *test* set for at most 30 epochs, and stops
@@ -135,8 +141,8 @@ def held_out_retraining(
     floor: as for `symmetric_divergence`.
 
   Returns:
-    `(key, variables, dataset, held_out) -> [N]`, where `variables` are those
-    of a model trained on the N examples of `dataset` and on none of `held_out`.
+    `(key, variables, examples, held_out) -> [N]`. The `variables` are those of
+    a model trained on the N examples of `examples` and on none of `held_out`.
 
   Raises:
     ValueError: if `epochs`, `batch_size` or `floor` is out of range.
@@ -146,11 +152,11 @@ def held_out_retraining(
       objectives.supervised(model), tx, plans.over_retain(batch_size),
       epochs=epochs)
 
-  def score(key: Key, variables: Variables, dataset: Dataset,
-            held_out: Dataset) -> Array:
-    rows = jnp.arange(held_out.label.shape[0])
+  def score(key: Key, variables: Variables, examples: Examples,
+            held_out: Examples) -> Array:
+    rows = jnp.arange(trees.length(held_out))
     moved, _ = train(key, variables, held_out, Split(rows[:0], rows))
-    before, after = (training.predict(model, v, dataset.image).logits
+    before, after = (training.predict(model, v, examples).prediction
                      for v in (variables, moved))
     return symmetric_divergence(before, after, floor)
 
@@ -179,10 +185,10 @@ def _norm(x: PyTree) -> Array:
   return jnp.sqrt(jnp.square(x.reshape(x.shape[0], -1)).sum(axis=-1))
 
 
-def _by_batch(fn: Callable[[Array], Array], dataset: Dataset, batch_size: int
+def _by_batch(fn: Callable[[Array], Array], examples: Examples, batch_size: int
               ) -> Array:
   """`fn` of all rows `[N]`, a batch `[B]` at a time."""
   _checks.check_count('batch_size', batch_size, 1)
-  n = dataset.label.shape[0]
+  n = trees.length(examples)
   rows, _ = gradients.in_batches(jnp.arange(n), batch_size)
   return lax.map(fn, rows).reshape(-1)[:n]

@@ -34,7 +34,7 @@ import zlib
 import numpy as np
 
 from rum_jax.storage import files
-from rum_jax.types import Dataset
+from rum_jax.types import Images
 
 FORMAT = 1
 LEVELS = 31  # A probability takes five bits, or less once compressed.
@@ -67,19 +67,19 @@ class Shard(NamedTuple):
     return len(self.inside)
 
 
-def published_hash(dataset: Dataset) -> str:
+def published_hash(examples: Images) -> str:
   """SHA-256 of images and labels, whatever type the labels are kept in.
 
   Args:
-    dataset: all examples of a published part, in their published order.
+    examples: all examples of a published part, in their published order.
   """
   sha = hashlib.sha256()
-  sha.update(np.ascontiguousarray(dataset.image, np.uint8).tobytes())
-  sha.update(np.ascontiguousarray(dataset.label, '<i4').tobytes())
+  sha.update(np.ascontiguousarray(examples.image, np.uint8).tobytes())
+  sha.update(np.ascontiguousarray(examples.label, '<i4').tobytes())
   return sha.hexdigest()
 
 
-def identity(train: Dataset, held_out: Dataset, network: Mapping[str, Any],
+def identity(train: Images, held_out: Images, network: Mapping[str, Any],
              training: Mapping[str, Any], subset: Mapping[str, Any]
              ) -> dict[str, Any]:
   """What decides the answers of a model of a given number.

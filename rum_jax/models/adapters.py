@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import functools
 import inspect
 from typing import Any
 import warnings
 
+from flax import errors
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from rum_jax import _checks
+from rum_jax import _checks, tasks
 from rum_jax.models.layers import BatchNorm
 from rum_jax.types import (
-    Array, Dataset, Key, Model, Outputs, PyTree, Variables)
+    Array, Images, Key, Model, Outputs, PyTree, Task, Variables)
 
 _ENOUGH = 5000  # Images from which a module computes its statistics.
 
@@ -28,12 +29,14 @@ def from_linen(
     mean: Sequence[float] = (0.0,),
     std: Sequence[float] = (1.0,),
     precision: jnp.dtype | None = None,
+    task: Task | None = None,
 ) -> Model:
-  """Adapts a Linen module to `Model`.
+  """Adapts a Linen module, which looks at images, to a `Model` of `Images`.
 
   Args:
     module: called as `module(images, train=..., mask=...)` with float images
-      `[B, H, W, C]`; returns `Outputs`.
+      `[B, H, W, C]`; returns `Outputs`. In training it may draw random numbers
+      under the name `dropout`, as `flax.linen.Dropout` does.
     image_shape: `(H, W, C)`.
     mean: of every channel, in units of the full range; images arrive as
       uint8, are divided by 255, then normalised inside the model.
@@ -41,6 +44,7 @@ def from_linen(
     precision: of products and activations, such as `jnp.bfloat16`. Parameters
       and batch-norm keep theirs; logits and features are widened to it, with
       the digits that the last product left them. By default nothing changes.
+    task: what the module learns; by default `tasks.classification()`.
 
   Returns:
     The pure functions. A module with a method `from_images(images) -> dict` has
@@ -50,7 +54,8 @@ def from_linen(
   Raises:
     ValueError: if `image_shape` does not have three entries, an `std` is not
       positive, or there is neither one value nor one a channel; when
-      initialised or called, if images, logits or features have another shape.
+      initialised or called, if images, logits or features have another shape,
+      or the module draws random numbers in training and there is no key.
     TypeError: if it is no module, or takes other arguments; when initialised
       or called, if it returns anything else.
 
@@ -68,8 +73,10 @@ def from_linen(
     _check_outputs(module, outputs, 1)
     return Variables(tree['params'], tree.get('batch_stats', {}))
 
-  def apply(variables: Variables, images: Array, *, train: bool,
-            mask: Array | None = None) -> tuple[Outputs, PyTree]:
+  def apply(variables: Variables, examples: Images, *, train: bool,
+            key: Key | None = None, mask: Array | None = None
+            ) -> tuple[Outputs, PyTree]:
+    images = examples.image
     if images.shape[1:] != tuple(image_shape):
       raise ValueError(f'Expected images of shape {tuple(image_shape)}, found '
                        f'{images.shape[1:]}.')
@@ -81,23 +88,41 @@ def from_linen(
     run = functools.partial(module.apply, tree, x, train=train, mask=mask)
     with (nn.intercept_methods(_warn_of_padding)
           if train and mask is not None else contextlib.nullcontext()):
-      outputs, new = run(mutable=['batch_stats']) if train else (run(), {})
+      if train:
+        with _needs_key(module):
+          outputs, new = run(mutable=['batch_stats'],
+                             rngs=None if key is None else {'dropout': key})
+      else:
+        outputs, new = run(), {}
     _check_outputs(module, outputs, len(images))
     return (Outputs(*(x.astype(kind) for x in outputs)),
             new.get('batch_stats', variables.stats))
 
-  return Model(jax.jit(init), apply, _init_from_data(module, normalise))
+  return Model(jax.jit(init), apply, task or tasks.classification(),
+               _init_from_data(module, normalise))
+
+
+@contextlib.contextmanager
+def _needs_key(module: nn.Module) -> Iterator[None]:
+  """Says in plain words that a module draws random numbers and has no key."""
+  try:
+    yield
+  except errors.InvalidRngError as error:
+    raise ValueError(
+        f'Expected a key for {type(module).__name__}, which draws random '
+        "numbers in training: pass key= to the model's apply. Only the name "
+        f"'dropout' has numbers. Flax says: {error}") from error
 
 
 def _init_from_data(module: nn.Module, normalise: Callable[[Array], Array]
-                    ) -> Callable[[Variables, Dataset, Array], Variables]:
+                    ) -> Callable[[Variables, Images, Array], Variables]:
   """What the module's `from_images`, if it has one, makes of the first rows."""
 
-  def replaced(variables: Variables, dataset: Dataset, rows: Array
+  def replaced(variables: Variables, examples: Images, rows: Array
                ) -> Variables:
     if not hasattr(module, 'from_images'):
       return variables
-    new = module.from_images(normalise(dataset.image[rows[:_ENOUGH]]))
+    new = module.from_images(normalise(examples.image[rows[:_ENOUGH]]))
     return variables._replace(stats={**variables.stats, **new})
 
   return replaced
@@ -118,8 +143,9 @@ def _check_call(module: nn.Module) -> None:
 
 def _check_outputs(module: nn.Module, outputs: Any, count: int) -> None:
   if not isinstance(outputs, Outputs):
-    raise TypeError(f'Expected {type(module).__name__} to return Outputs('
-                    f'logits, features), found {_checks.described(outputs)}.')
+    raise TypeError(
+        f'Expected {type(module).__name__} to return Outputs(prediction, '
+        f'features), found {_checks.described(outputs)}.')
   for (name, x), letter in zip(outputs._asdict().items(), 'KD'):
     if getattr(x, 'ndim', None) != 2 or len(x) != count:
       raise ValueError(f'Expected {type(module).__name__} to return {name} '

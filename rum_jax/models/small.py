@@ -29,7 +29,7 @@ class MLP(nn.Module):
     x = x.reshape(x.shape[0], -1)
     for width in self.widths:
       x = jax.nn.relu(nn.Dense(width)(x))
-    return Outputs(logits=nn.Dense(self.classes)(x), features=x)
+    return Outputs(prediction=nn.Dense(self.classes)(x), features=x)
 
 
 class SmallCNN(nn.Module):

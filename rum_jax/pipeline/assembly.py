@@ -17,13 +17,15 @@ import optax
 
 import rum_jax
 from rum_jax import algorithms, batch_norm, datasets, edits, entanglement
-from rum_jax import models, objectives, optimizers, plans, resumable
+from rum_jax import models, objectives, optimizers, plans, resumable, trees
 from rum_jax.entanglement import partitions
 from rum_jax.recipes import FACTORIES, NETWORKS, one_of, Recipe, SPACES
-from rum_jax.types import Array, Dataset, Model, Unlearner, Variables
+from rum_jax.types import Array, Images, Model, Unlearner, Variables
 
 _TRIANGLE = 0.2, 0.23, 0.07  # First share of the rate; where its peak is; last.
 PARTITIONS = ('distance', 'class', 'neighbours', 'random')
+_EDITS = {'none': None, 'crop_and_flip': edits.crop_and_flip(),
+          'flip_and_translate': edits.alternating_flip_and_translate()}
 _FROM_SCRATCH = ('retrain', 'eu_k')  # Fresh layers have no moments to freeze.
 
 
@@ -47,7 +49,7 @@ def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
       source, 1 - recipe.examples / source.num_train, seed=5)
 
 
-def load_validation(recipe: Recipe, data_dir: str) -> Dataset:
+def load_validation(recipe: Recipe, data_dir: str) -> Images:
   """The examples that `load_source` sets apart for validation.
 
   Raises:
@@ -59,7 +61,7 @@ def load_validation(recipe: Recipe, data_dir: str) -> Dataset:
         f'Expected validation={recipe.validation} to be above 0: some examples '
         'must be set apart, for the test set is not to be trained on.')
   apart = datasets.hold_out(_whole(recipe.dataset, data_dir), share, seed=1)
-  return Dataset(*(x[apart.test] for x in apart.dataset))
+  return trees.take(apart.dataset, apart.test)
 
 
 def _whole(name: str, data_dir: str) -> datasets.Source:
@@ -127,8 +129,8 @@ def fit_of(recipe: Recipe, model: Model, num_examples: int) -> resumable.Fit:
                    weight_decay=recipe.weight_decay, nesterov=recipe.nesterov)
   if recipe.bias_rate != 1:
     tx = optax.chain(optimizers.scale_norm_biases(recipe.bias_rate), tx)
-  augment = edits.crop_and_flip() if recipe.augment else None
-  return resumable.Fit(objectives.supervised(model, augment), tx,
+  objective = objectives.supervised(model, _EDITS[recipe.augment])
+  return resumable.Fit(objective, tx,
                        plans.over_retain(recipe.batch_size), recipe.epochs,
                        recipe.epochs * length, num_examples)
 

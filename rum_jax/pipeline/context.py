@@ -20,7 +20,7 @@ from rum_jax.pipeline import assembly, inputs
 from rum_jax.pipeline.programs import Programs
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
-from rum_jax.types import Dataset, Model
+from rum_jax.types import Images, Model
 
 
 class Data(NamedTuple):
@@ -38,7 +38,7 @@ class Data(NamedTuple):
   """
 
   source: datasets.Source
-  examples: Dataset
+  examples: Images
   corrupted: np.ndarray
   true_label: np.ndarray
   hash: str

@@ -19,13 +19,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import resumable, training, trees
+from rum_jax import evaluation, resumable, trees
 from rum_jax.pipeline import assembly
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.progress import Progress
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts, hosts
-from rum_jax.types import Array, Dataset, Key, Model, Split, Variables
+from rum_jax.types import (
+    Array, Examples, Key, Model, Split, Variables)
 
 _CALL = 5.0  # Seconds that a segment should take.
 _SAVE = 20.0  # Seconds of work between two saves, and at least
@@ -59,7 +60,8 @@ class Begin:
 
   course: Course
 
-  def __call__(self, key: Key, dataset: Dataset, split: Split) -> resumable.Run:
+  def __call__(self, key: Key, dataset: Examples, split: Split
+               ) -> resumable.Run:
     course = self.course
     return resumable.begin(course.model, course.fit, course.observer)(
         key, dataset, split)
@@ -72,7 +74,7 @@ class Advance:
   course: Course
 
   def __call__(self, key: Key, run: resumable.Run, count: Array,
-               dataset: Dataset, split: Split) -> resumable.Run:
+               dataset: Examples, split: Split) -> resumable.Run:
     return resumable.advance(self.course.fit, self.course.observer)(
         key, run, count, dataset, split)
 
@@ -84,7 +86,7 @@ def train(
     course: Course,
     programs: Programs,
     key: Array,
-    dataset: Dataset,
+    dataset: Examples,
     split: Split,
     watch: Callable[[Variables], str],
     split_axis: int | None = None,
@@ -194,16 +196,15 @@ def forget_states(folder: pathlib.Path) -> None:
     shutil.rmtree(place)
 
 
-def watcher(model: Model, dataset: Dataset, rows: np.ndarray, name: str
+def watcher(model: Model, dataset: Examples, rows: np.ndarray, name: str
             ) -> Callable[[Variables], str]:
   """Shows the accuracy of one model on the first of the given rows."""
   index = jnp.asarray(rows[:1000])
 
   @functools.cache
   def program():
-    return jax.jit(lambda v, data: (
-        training.predict(model, v, data.image[index]).logits.argmax(-1)
-        == data.label[index]).mean())
+    return jax.jit(lambda v, data: evaluation.signals(
+        model, v, trees.take(data, index)).score.mean())
 
   return lambda variables: (
       f'{name} accuracy {float(program()(variables, dataset)):.3f}')

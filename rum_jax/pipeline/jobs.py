@@ -21,7 +21,7 @@ from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import (
-    Dataset, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+    Examples, Info, Key, Model, PyTree, Signals, Split, Unlearner, Variables)
 
 Stage = tuple[str, dict[str, Any]]  # A method, and the values it is given.
 
@@ -67,7 +67,7 @@ class Unlearn:
                        {**dict(held), **given}, self.steps)
         for (method, held), given in zip(self.setting, values, strict=True)))
 
-  def __call__(self, key: Key, variables: Variables, dataset: Dataset,
+  def __call__(self, key: Key, variables: Variables, dataset: Examples,
                splits: Sequence[Split], values: Sequence[dict[str, Any]]
                ) -> tuple[Variables, tuple[Info, ...]]:
     return self.unlearner(values)(key, variables, dataset, splits)
@@ -143,7 +143,8 @@ def compile_ahead(recipe: Recipe, data: Data, runtime: Runtime,
 def identity_of(recipe: Recipe, job: Job, start: Artefact) -> dict[str, Any]:
   """What decides the result of a job."""
   return {
-      'setting': job.setting, 'steps': job.steps, 'originals': start.digest,
+      'holds': 'signals', 'setting': job.setting, 'steps': job.steps,
+      'originals': start.digest,
       'splits': artefacts.array_digest(*jax.tree.leaves(job.splits)),
       'source': [assembly.source_hash(method) for method, _ in job.setting],
       **recipe.part('batch_size', 'momentum', 'weight_decay', 'batch_norm',
@@ -174,7 +175,7 @@ def unlearn(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
     notes['diverged'] = [
         {'seed': recipe.first_seed + s, 'stage': stage}
         for s, stage in evaluation.diverged(
-            losses, evaluation.finite(artefact.arrays['logits']))]
+            losses, evaluation.finite(artefact.arrays['loss']))]
     return artefact
 
   return artefacts.stage(
@@ -192,18 +193,17 @@ def _means(probes: PyTree) -> dict[str, float]:
 def judge(data: Data, runtime: Runtime, artefact: Artefact,
           subsets: evaluation.Subsets) -> evaluation.Behaviour:
   """What the models of an artefact do, attack included."""
+  signals = Signals(artefact.arrays['loss'], artefact.arrays['score'])
 
   def compute() -> Artefact:
-    figures = evaluation.behaviour(
-        artefact.arrays['logits'], data.source.dataset.label, subsets)
-    return Artefact(figures._asdict())
+    return Artefact(evaluation.behaviour(signals, subsets)._asdict())
 
-  logits = artefacts.array_digest(artefact.arrays['logits'])
+  judged = artefacts.array_digest(signals.loss, signals.score)
   rows = artefacts.array_digest(*jax.tree.leaves(subsets))
-  identity = {'logits': logits, 'rows': rows, 'data': data.hash,
+  identity = {'signals': judged, 'rows': rows, 'data': data.hash,
               'held out': data.held_out_hash}
   arrays = artefacts.stage(
-      artefacts.place(runtime.workdir, f'judged/{logits[:8]}', identity),
+      artefacts.place(runtime.workdir, f'judged/{judged[:8]}', identity),
       identity, compute).arrays
   return evaluation.Behaviour(**arrays)
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import rum_jax
-from rum_jax import recipes, training
+from rum_jax import recipes, training, trees
 from rum_jax.memorization import comparison, learning_events, observers, proxies
 from rum_jax.memorization import score_files
 from rum_jax.memorization.comparison import ProxiesFile, Proxy
@@ -26,7 +26,7 @@ from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Array, Dataset, Key, Model, Split, Variables
+from rum_jax.types import Array, Images, Key, Model, Split, Variables
 
 _WHEN = {'el2n': 'early', 'grand': 'early', 'held_out_retraining': 'final'}
 
@@ -119,8 +119,8 @@ class Look:
   recipe: Recipe
   model: Model
 
-  def __call__(self, key: Key, variables: Variables, data: Dataset,
-               apart: Dataset) -> Array:
+  def __call__(self, key: Key, variables: Variables, data: Images,
+               apart: Images) -> Array:
     if self.name == 'held_out_retraining':
       tx = rum_jax.sgd(
           self.recipe.learning_rate, momentum=self.recipe.momentum,
@@ -130,7 +130,7 @@ class Look:
               key, variables, data, apart)
     if self.name == 'grand':
       return proxies.grand(self.model, variables, data)
-    logits = training.predict(self.model, variables, data.image).logits
+    logits = training.predict(self.model, variables, data).prediction
     return proxies.el2n(logits, data.label)
 
 
@@ -140,7 +140,7 @@ def looked(recipe: Recipe, data: Data, runtime: Runtime, name: str,
   identity = {'runs': runs.digest, 'look': name, **recipe.part('learning_rate')}
 
   def compute() -> Artefact:
-    train = Dataset(*(x[:data.num_train] for x in data.examples))
+    train = trees.take(data.examples, slice(data.num_train))
     apart = train
     if name == 'held_out_retraining':
       apart = jax.tree.map(

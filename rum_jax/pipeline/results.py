@@ -1,4 +1,4 @@
-"""From artefacts to `Results`: rows, groups, environment."""
+"""From signals to `Results`: rows, groups, environment."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import dataclasses
 import pathlib
 import sys
@@ -13,14 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import evaluation, resumable
-from rum_jax import training, trees
+from rum_jax import evaluation, resumable, trees
 from rum_jax.pipeline import fitting
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Array, Model, Split, Variables
+from rum_jax.types import (
+    Array, Examples, Model, Signals, Split, Variables)
 
 _DATA = ('dataset', 'held_out', 'validation', 'examples', 'corrupt')
 TRAINING = (*_DATA, 'network', 'widths', 'precision', 'epochs', 'batch_size',
@@ -39,7 +38,8 @@ def keys(recipe: Recipe, purpose: str) -> Array:
 def training_identity(recipe: Recipe, data: Data, rows: np.ndarray
                       ) -> dict[str, Any]:
   """What decides the models that S seeds train on the given rows."""
-  return {'data': data.hash, 'held out': data.held_out_hash,
+  return {'holds': 'signals', 'data': data.hash,
+          'held out': data.held_out_hash,
           'rows': artefacts.array_digest(rows),
           **recipe.part(*TRAINING, 'seeds', 'first_seed')}
 
@@ -59,7 +59,7 @@ def train(recipe: Recipe, data: Data, runtime: Runtime, name: str, key: Array,
 
   artefact = artefacts.stage(folder, identity, compute)
   fitting.forget_states(folder)
-  lost = np.flatnonzero(~evaluation.finite(artefact.arrays['logits']))
+  lost = np.flatnonzero(~evaluation.finite(artefact.arrays['loss']))
   for seed in recipe.first_seed + lost % recipe.seeds:
     print(f'Warning: {name} diverged with seed={seed}; the other seeds are '
           'reported.', file=sys.stderr)
@@ -83,36 +83,37 @@ def fitted(recipe: Recipe, data: Data, runtime: Runtime, name: str,
 
 def described(data: Data, runtime: Runtime, variables: Variables, loss: Array,
               notes: dict[str, Any], features: bool = False) -> Artefact:
-  """The artefact of S models: variables, losses, and what they predict."""
-  wanted = ('logits', 'features') if features else ('logits',)
-  arrays = {'loss': loss, **predicted(data, runtime, variables, wanted)}
+  """The artefact of S models: variables, training losses, and signals."""
+  signals = predicted(data, runtime, variables, features)._asdict()
+  arrays = {'training_loss': loss, **{
+      name: x for name, x in signals.items() if x is not None}}
   return Artefact(jax.tree.map(np.asarray, arrays),
                   jax.tree.map(np.asarray, variables._asdict()), notes)
 
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-  """`(variables, image) -> name to [N, …]`; what is not wanted costs nothing.
+  """`(variables, examples) -> signals` of one model.
 
   Attributes:
     model: the network.
-    wanted: fields of its outputs.
+    features: whether the signals hold features.
   """
 
   model: Model
-  wanted: tuple[str, ...] = ('logits',)
+  features: bool = False
 
-  def __call__(self, variables: Variables, image: Array) -> dict[str, Array]:
-    outputs = training.predict(self.model, variables, image)
-    return {name: getattr(outputs, name) for name in self.wanted}
+  def __call__(self, variables: Variables, examples: Examples) -> Signals:
+    return evaluation.signals(
+        self.model, variables, examples, features=self.features)
 
 
 def predicted(data: Data, runtime: Runtime, variables: Variables,
-              wanted: Sequence[str] = ('logits',)) -> dict[str, Array]:
-  """What S models predict for all examples."""
+              features: bool = False) -> Signals:
+  """Signals of S models for all examples."""
   return runtime.programs.run(
-      Predict(runtime.model, tuple(wanted)), (0, None), variables,
-      data.examples.image)[0]
+      Predict(runtime.model, features), (0, None), variables,
+      data.examples)[0]
 
 
 def originals(recipe: Recipe, data: Data, runtime: Runtime) -> Artefact:

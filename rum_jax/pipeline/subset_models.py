@@ -24,7 +24,7 @@ from rum_jax.pipeline.progress import Progress
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts, hosts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Array, Dataset, Model, Split, Variables
+from rum_jax.types import Array, Examples, Model, Split, Variables
 
 SEGMENT = 64  # Models between two saves: seconds on a CPU with small networks.
 
@@ -108,7 +108,7 @@ class Seen:
   model: Model
   num_train: int
 
-  def __call__(self, variables: Variables, subset: Array, dataset: Dataset
+  def __call__(self, variables: Variables, subset: Array, dataset: Examples
                ) -> memorization.Seen:
     return memorization.seen(
         self.model, self.num_train, variables, subset, dataset)

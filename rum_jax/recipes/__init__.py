@@ -52,6 +52,7 @@ NETWORKS = {
     'resnet50': models.resnet50,
     'vgg16': models.vgg16}
 OF_ANY_WIDTH = ('airbench', 'cnn', 'mlp', 'resnet9')
+AUGMENT = ('none', 'crop_and_flip', 'flip_and_translate')
 BATCH_NORM = ('update', 'freeze', 'recalibrate')
 
 
@@ -94,9 +95,11 @@ class Recipe:
   epochs: int = _field(
       40, 'Epochs of training, retraining and memorization models.')
   batch_size: int = _field(64, 'Examples in a step, everywhere.')
-  augment: bool = _field(
-      False, 'Crop and flip the images at random in training and retraining, '
-      'not while unlearning.')
+  augment: str = _field(
+      'none', 'How images are changed in training and retraining, not while '
+      'unlearning: none; crop_and_flip, padded by 4 pixels; or '
+      'flip_and_translate, mirrored in every second epoch and moved by up to 2 '
+      'pixels.')
   learning_rate: float = _field(
       0.2, 'Learning rate of training, falling as a cosine.')
   milestones: str = _field(
@@ -156,6 +159,7 @@ class Recipe:
     self._check_widths()
     one_of('refine_by', self.refine_by, (MEMORIZATION, *PROXIES))
     one_of('batch_norm', self.batch_norm, BATCH_NORM)
+    one_of('augment', self.augment, AUGMENT)
     one_of('precision', self.precision, ('float32', 'bfloat16'))
     one_of('held_out', self.held_out, ('test', 'validation'))
     for name in self.method_names:
@@ -204,6 +208,10 @@ class Recipe:
 # What settings that suit one value of may not suit another.
 _DECISIVE = ('dataset', 'examples', 'network', 'epochs', 'batch_size',
              'augment', 'batch_norm', 'corrupt', 'momentum', 'weight_decay')
+
+
+# What `augment` was called in older files.
+_BOOLEAN = {False: 'none', True: 'crop_and_flip'}
 
 
 def one_of(name: str, value: str, allowed: Any) -> None:
@@ -260,6 +268,7 @@ def _differing(recipe: Recipe, made: dict[str, Any]) -> str:
   """Where another recipe, of whatever age, may want other settings."""
   before = {f.name: made.get(f.name, f.default)
             for f in dataclasses.fields(recipe) if f.name in _DECISIVE}
+  before['augment'] = _BOOLEAN.get(before['augment'], before['augment'])
   return ', '.join(f'{name}={value}' for name, value in before.items()
                    if value != getattr(recipe, name))
 

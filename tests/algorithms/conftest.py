@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from rum_jax.types import Dataset, Model, Outputs, Split, Variables
+from rum_jax import tasks
+from rum_jax.types import Images, Model, Outputs, Split, Variables
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -21,20 +22,20 @@ class Hand(NamedTuple):
 
   model: Model
   variables: Variables
-  dataset: Dataset
+  examples: Images
   split: Split
   fresh: Variables
 
   def run(self, unlearner, seed=0):
     """Unlearns, and returns `(params, info)`."""
     result, info = jax.jit(unlearner)(
-        jax.random.key(seed), self.variables, self.dataset, self.split)
+        jax.random.key(seed), self.variables, self.examples, self.split)
     return result.params, info
 
   def rows(self, rows):
     """`(x [n, 2], one-hot labels [n, 2])` of rows of the data set."""
-    x = self.dataset.image[rows].reshape(len(rows), 2) / 255
-    return x, np.eye(2)[self.dataset.label[rows]]
+    x = self.examples.image[rows].reshape(len(rows), 2) / 255
+    return x, np.eye(2)[self.examples.label[rows]]
 
   def probabilities(self, params, rows, temperature=1.0):
     x, _ = self.rows(rows)
@@ -74,10 +75,11 @@ def hand(float64) -> Hand:
   start = params([[1.0, -1.0], [0.5, 2.0]], [0.25, -0.5])
   fresh = params([[0.1, 0.3], [-0.2, 0.4]], [0.0, 0.05])
 
-  def apply(variables, images, *, train, mask=None):
+  def apply(variables, examples, *, train, key=None, mask=None):
+    images = examples.image
     x = images.reshape(len(images), 2).astype(float) / 255
     w, b = variables.params['w'], variables.params['b']
     return Outputs(x @ w + b, x), variables.stats
 
-  model = Model(lambda key: fresh, apply)
-  return Hand(model, start, Dataset(image, label), split, fresh)
+  model = Model(lambda key: fresh, apply, tasks.classification())
+  return Hand(model, start, Images(image, label), split, fresh)

@@ -64,8 +64,8 @@ def test_cf_k_and_eu_k_of_all_modules(hand):
 def test_sequential_of_one_is_that_one(hand):
   one = rum_jax.random_label(hand.model, TX, epochs=2, batch_size=2)
   both = rum_jax.sequential(one)
-  equal(hand.run(lambda key, variables, dataset, split: both(
-      key, variables, dataset, (split,)))[0], hand.run(one)[0])
+  equal(hand.run(lambda key, variables, examples, split: both(
+      key, variables, examples, (split,)))[0], hand.run(one)[0])
 
 
 @pytest.mark.parametrize('msteps, epochs, released, max_passes', [
@@ -164,5 +164,5 @@ def test_nothing_to_forget_is_no_division_by_zero(hand):
       rum_jax.bad_teacher(hand.model, TX, epochs=1, batch_size=2),
       rum_jax.salun(hand.model, TX, epochs=1, batch_size=2)):
     found, _ = jax.jit(unlearner)(
-        jax.random.key(0), hand.variables, hand.dataset, empty)
+        jax.random.key(0), hand.variables, hand.examples, empty)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(found))

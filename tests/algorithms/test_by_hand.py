@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import rum_jax
+from rum_jax import trees
 from rum_jax.algorithms._scrub import contrast
 from rum_jax.types import Batch
 
@@ -134,7 +135,7 @@ def test_scrub_objective_of_either_pass(hand):
     if not forget:
       want = gamma * hand.loss(away, rows) + beta * kl
       gradient = combine((gamma, hand.gradient(away, rows)), (beta, pull))
-    batch = Batch(hand.dataset.image[rows], hand.dataset.label[rows],
+    batch = Batch(trees.take(hand.examples, np.asarray(rows)),
                   np.asarray(rows), np.full(len(rows), forget),
                   np.ones(len(rows)), 0.0, 0)
     (loss, _), found = jax.jit(jax.value_and_grad(objective, has_aux=True))(

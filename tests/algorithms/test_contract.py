@@ -22,8 +22,8 @@ def trained(factory, **more):
 def in_stages(*unlearners):
   """RUM whose stages have one and the same split."""
   both = rum_jax.sequential(*unlearners)
-  return lambda key, variables, dataset, split: both(
-      key, variables, dataset, (split, split))
+  return lambda key, variables, examples, split: both(
+      key, variables, examples, (split, split))
 
 
 TABLE = {

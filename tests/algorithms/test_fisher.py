@@ -28,13 +28,13 @@ def flat(tree):
   return np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
 
 
-def stacked(model, variables, dataset, index):
+def stacked(model, variables, examples, index):
   """`G` `[N, P]`, an example and a call at a time."""
 
   @jax.jit
   def gradient(row):
     return jax.grad(lambda params: gradients.example_losses(
-        model, Variables(params, variables.stats), dataset, row[None])[0])(
+        model, Variables(params, variables.stats), examples, row[None])[0])(
             variables.params)
 
   return np.stack([flat(gradient(jnp.asarray(row))) for row in index])

@@ -25,7 +25,7 @@ from rum_jax.algorithms._neggrad_plus import tug
 from rum_jax.algorithms._salun import forget_gradient, released_gradient
 from rum_jax.algorithms._salun import saliency_mask
 from rum_jax.models import layers
-from rum_jax.types import Dataset, Model, Outputs, Split, Variables
+from rum_jax.types import Images, Model, Outputs, Split, Variables
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'goldens'
 CLOSE = {'rtol': 1e-11, 'atol': 1e-12}
@@ -52,14 +52,14 @@ def variables_of(tree: dict) -> Variables:
   return Variables(arrays['params'], arrays['stats'])
 
 
-def inputs(golden: dict) -> tuple[Model, Variables, Dataset, Split]:
+def inputs(golden: dict) -> tuple[Model, Variables, Images, Split]:
   given = golden['inputs']
-  dataset = Dataset(np.asarray(given['image'], np.uint8),
+  examples = Images(np.asarray(given['image'], np.uint8),
                     np.asarray(given['label'], np.int32))
   split = Split(*(np.asarray(given[part], np.int32)
                   for part in ('forget', 'retain')))
-  model = models.from_linen(Net(), dataset.image.shape[1:])
-  return model, variables_of(given['variables']), dataset, split
+  model = models.from_linen(Net(), examples.image.shape[1:])
+  return model, variables_of(given['variables']), examples, split
 
 
 def sgd(config: dict) -> optax.GradientTransformation:
@@ -95,13 +95,13 @@ UNLEARNERS = {
 @pytest.mark.parametrize('name', UNLEARNERS)
 def test_whole_run(float64, name):
   golden = load(name)
-  model, variables, dataset, split = inputs(golden)
+  model, variables, examples, split = inputs(golden)
   if 'bad' in golden['inputs']:
     bad = variables_of(golden['inputs']['bad'])
     model = model._replace(init=lambda key: bad)
   unlearner = UNLEARNERS[name](model, golden['config'])
   found, info = jax.jit(unlearner)(
-      jax.random.key(0), variables, dataset, split)
+      jax.random.key(0), variables, examples, split)
   want = variables_of(golden['expected'])
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **CLOSE),
                found, want)
@@ -113,19 +113,19 @@ def test_whole_run(float64, name):
 
 def test_neggrad_plus_loss_and_gradient_at_the_start(float64):
   golden = load('neggrad_plus')
-  model, variables, dataset, split = inputs(golden)
+  model, variables, examples, split = inputs(golden)
   alpha, want = golden['config']['alpha'], golden['expected']['first_step']
   draw = plans.pair(plans.over_retain(64), plans.over_forget(64))
   objective = tug(model, len(split.retain), alpha, None)
 
   @jax.jit
-  def first_step(variables, dataset, split):
+  def first_step(variables, examples, split):
     plan = jax.tree.map(lambda x: x[0], draw(jax.random.key(0), split))
-    batch = training.gather(dataset, plan, jnp.zeros(()), jnp.zeros(()))
+    batch = training.gather(examples, plan, jnp.zeros(()), jnp.zeros(()))
     return jax.value_and_grad(objective, has_aux=True)(
         *variables, batch, jax.random.key(0))
 
-  (loss, _), gradient = first_step(variables, dataset, split)
+  (loss, _), gradient = first_step(variables, examples, split)
   np.testing.assert_allclose(
       loss, alpha * want['retain_loss'] - (1 - alpha) * want['forget_loss'],
       **CLOSE)
@@ -145,7 +145,7 @@ def test_salun_mask_of_its_authors(float64):
 
 def test_salun_mask_of_the_released_rum_code(float64):
   golden = load('salun_released_mask')
-  model, variables, dataset, split = inputs(golden)
+  model, variables, examples, split = inputs(golden)
   key, width = jax.random.key(3), golden['config']['batch_size']
   order = plans.over_forget(width)(
       key, split._replace(forget=np.arange(len(split.forget))))
@@ -153,7 +153,7 @@ def test_salun_mask_of_the_released_rum_code(float64):
   undone[order.index.ravel()] = split.forget  # Comes out in the file's order.
   gradient = jax.jit(lambda *xs: released_gradient(
       key, model, *xs, sgd(golden['config']), width))(
-          variables, dataset, split._replace(forget=undone))
+          variables, examples, split._replace(forget=undone))
   for density in golden['config']['densities']:
     mask = saliency_mask(gradient, density, released=True)
     check_mask(golden, mask, density)

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax.algorithms._random_label import wrong_labels
+from rum_jax.edits import wrong_labels
 from rum_jax.labels import random_labels
-from rum_jax.types import Batch, Dataset, Model, Outputs
+from rum_jax.types import Batch, Images
 
 COUNT = 6000
 
@@ -51,18 +51,14 @@ def test_a_label_depends_on_its_row_and_not_on_its_batch():
 @pytest.mark.parametrize('redraw', [False, True])
 def test_labels_are_drawn_once_or_each_epoch(redraw):
   classes, rows = 50, np.asarray([7, 3, 39, 12])
-
-  def apply(variables, images, *, train, mask=None):
-    return Outputs(jnp.zeros((len(images), classes)), None), {}
-
-  dataset = Dataset(np.zeros((40, 1)), np.arange(40))
+  examples = Images(np.zeros((40, 1)), np.arange(40))
   wrong = wrong_labels(
-      jax.random.key(1), Model(lambda key: None, apply), None, dataset,
-      exclude_true=True, redraw=redraw)
+      jax.random.key(1), examples, classes, exclude_true=True, redraw=redraw)
 
   def labels(epoch):
-    return np.asarray(wrong(Batch(
-        None, dataset.label[rows], rows, None, None, 0.0, epoch)))
+    return np.asarray(wrong(None, Batch(
+        Images(None, examples.label[rows]), rows, np.ones(4, bool), None, 0.0,
+        epoch)).label)
 
   assert (labels(0) != rows).all() and (labels(1) != rows).all()
   assert (labels(0) != labels(1)).any() == redraw

@@ -93,7 +93,7 @@ def test_model_of_a_closed_form(factory):
 def test_what_a_run_starts_from(hand, factory):
   unlearn = factory(hand.model, *([TX] if factory in RUNS else []))
   given, key = list(hand[1:4]), jax.random.key(0)
-  for i, name in enumerate(('variables', 'dataset', 'split')):
+  for i, name in enumerate(('variables', 'examples', 'split')):
     bad = [*given[:i], None, *given[i + 1:]]
     with pytest.raises(TypeError, match=f'{name} to be a rum_jax.*found None'):
       unlearn(key, *bad)

@@ -47,7 +47,7 @@ def test_released_penalty_falls_once_an_epoch(hand):
 
   def penalty(step, **more):
     """At a step of a run of 2 epochs of 2 steps."""
-    batch = Batch(hand.dataset.image, hand.dataset.label, np.arange(5),
+    batch = Batch(hand.examples, np.arange(5),
                   np.zeros(5, bool), np.ones(5), step / 4, step // 2)
     with_it, without = (
         objective(start, {}, batch, None)[0]
@@ -105,10 +105,10 @@ def test_released_bad_teacher_divides_by_classes_and_temperature(hand):
 
 def test_released_ssd_squares_what_has_cancelled(hand):
   """Two opposite gradients: none in their mean, and twice as much squared."""
-  image = np.tile(hand.dataset.image[:1], (2, 1, 1, 1))
-  dataset = rum_jax.Dataset(image, np.asarray([0, 1], np.int32))
+  image = np.tile(hand.examples.image[:1], (2, 1, 1, 1))
+  examples = rum_jax.Images(image, np.asarray([0, 1], np.int32))
   params = jax.tree.map(np.zeros_like, hand.variables.params)
-  args = (hand.model, rum_jax.Variables(params, {}), dataset, np.arange(2), 2)
+  args = (hand.model, rum_jax.Variables(params, {}), examples, np.arange(2), 2)
   default, released = (importance(*args, kind) for kind in (False, True))
   np.testing.assert_allclose(released['b'], [0, 0])
   np.testing.assert_allclose(default['b'], [0.25, 0.25])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import typing
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax import evaluation
+from rum_jax import evaluation, tasks
 from rum_jax.evaluation import results
 from rum_jax.evaluation.judge import Behaviour, Subsets
+from rum_jax.types import Images, Outputs, Signals
 from tests.evaluation.rows import make_row
 
 # 20 examples of two classes: forget 0–3 in two groups, retain 4–11, test 12–19.
@@ -28,6 +30,12 @@ def logits_of(confidence: np.ndarray) -> np.ndarray:
   return logits
 
 
+def signals_of(logits):
+  return jax.vmap(lambda x: Signals(*(f(Outputs(x, None), Images(None, LABELS))
+                                      for f in tasks.classification()[:2])))(
+                                          jnp.asarray(logits))
+
+
 def test_behaviour_by_hand():
   sure, unsure, wrong = 0.99, 0.6, 0.3
   confidence = np.array([
@@ -36,8 +44,7 @@ def test_behaviour_by_hand():
       [unsure, sure, wrong, unsure, *[sure] * 8, *[unsure] * 8],
       # Here all is forgotten, two of the retain set too, and half of the test.
       [*[wrong] * 4, *[sure] * 6, wrong, wrong, *[wrong, unsure] * 4]])
-  got = evaluation.behaviour(
-      jnp.asarray(logits_of(confidence)), LABELS, SUBSETS)
+  got = evaluation.behaviour(signals_of(logits_of(confidence)), SUBSETS)
   np.testing.assert_array_equal(got.forget, [0.75, 0.0])
   np.testing.assert_allclose(got.groups, [[2 / 3, 1], [0, 0]], rtol=1e-7)
   np.testing.assert_array_equal(got.retain, [1.0, 0.75])
@@ -50,7 +57,7 @@ def test_a_diverged_run_leaves_the_others_alone():
   confidence[:, 12:] = 0.2
   logits = logits_of(confidence)
   logits[0] = np.nan
-  got = evaluation.behaviour(jnp.asarray(logits), LABELS, SUBSETS)
+  got = evaluation.behaviour(signals_of(logits), SUBSETS)
   for figures in got:
     assert np.isnan(figures[0]).all() and np.isfinite(figures[1]).all()
 
@@ -89,8 +96,7 @@ def test_the_attack_reads_the_confidence_in_the_label(seed):
   rng = np.random.default_rng(seed)
   confidence = rng.uniform(0.9, 0.99, (1, 20))
   confidence[:, :4] = confidence[:, 12:] = 0.01
-  got = evaluation.behaviour(
-      jnp.asarray(logits_of(confidence)), LABELS, SUBSETS)
+  got = evaluation.behaviour(signals_of(logits_of(confidence)), SUBSETS)
   assert got.mia == 1.0
 
 

@@ -21,14 +21,6 @@ def confidences(seed: int, sizes=(60, 60, 40)) -> tuple[np.ndarray, ...]:
   return tuple(rng.beta(a, 2, n) for a, n in zip((9, 2, 4), sizes, strict=True))
 
 
-def test_true_confidence_is_a_softmax(float64):
-  logits = np.random.default_rng(0).normal(size=(2, 4, 3)) * 5
-  labels = np.array([0, 2, 1, 2])
-  p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-  got = membership.true_confidence(jnp.asarray(logits), labels)
-  np.testing.assert_allclose(got, p[:, np.arange(4), labels], rtol=1e-13)
-
-
 @pytest.mark.parametrize('seed', range(3))
 @pytest.mark.parametrize('penalty', [3.0, 0.1])
 def test_svc_attack_is_scikit_learns(seed, penalty):

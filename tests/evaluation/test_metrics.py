@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import hypothesis
 from hypothesis import strategies as st
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax import evaluation
+from rum_jax import evaluation, tasks
 from rum_jax.evaluation import metrics
+from rum_jax.types import Images, Outputs, Signals
 
 gap = st.floats(-1, 1, width=32)
+
+
+def accuracy(logits, labels, index):
+  """Of the signals of such logits `[..., N, K]`."""
+  task, flat = tasks.classification(), logits.reshape(-1, *logits.shape[-2:])
+  found = jax.vmap(lambda x: Signals(
+      task.loss(Outputs(x, None), Images(None, labels)),
+      task.score(Outputs(x, None), Images(None, labels))))(flat)
+  return metrics.accuracy(jax.tree.map(
+      lambda x: x.reshape(logits.shape[:-1]), found), index)
 
 
 def test_accuracy_counts_the_rows_it_is_asked_about():
   logits = jnp.array([[3.0, 1, 2], [0, 5, 1], [1, 2, 9], [4, 0, 0]])
   labels = jnp.array([0, 1, 1, 2])
-  assert metrics.accuracy(logits, labels, np.arange(4)) == 0.5
-  assert metrics.accuracy(logits, labels, np.array([0, 1])) == 1.0
-  assert metrics.accuracy(logits, labels, np.array([3, 2, 0, 3])) == 0.25
+  assert accuracy(logits, labels, np.arange(4)) == 0.5
+  assert accuracy(logits, labels, np.array([0, 1])) == 1.0
+  assert accuracy(logits, labels, np.array([3, 2, 0, 3])) == 0.25
 
 
 def test_accuracy_keeps_leading_axes_and_marks_diverged_runs():
@@ -27,13 +39,13 @@ def test_accuracy_keeps_leading_axes_and_marks_diverged_runs():
   broken, unseen = good.copy(), good.copy()
   broken[1, 0], unseen[2, 1] = np.nan, np.inf
   logits = jnp.array([[good, broken], [good[:, ::-1], unseen]])
-  got = metrics.accuracy(logits, jnp.array([0, 1, 1]), np.array([0, 1]))
+  got = accuracy(logits, jnp.array([0, 1, 1]), np.array([0, 1]))
   np.testing.assert_array_equal(got, [[1.0, np.nan], [0.0, 1.0]])
 
 
-def test_accuracy_wants_a_label_for_each_example():
-  with pytest.raises(ValueError, match=r'shapes \(2, 5, 3\) and \(4,\)'):
-    metrics.accuracy(jnp.zeros((2, 5, 3)), jnp.zeros(4, int), jnp.arange(4))
+def test_accuracy_wants_a_loss_for_each_score():
+  with pytest.raises(ValueError, match=r'shapes \(2, 5\) and \(4,\)'):
+    metrics.accuracy(Signals(jnp.zeros((2, 5)), jnp.zeros(4)), jnp.arange(4))
 
 
 @pytest.mark.parametrize('index, found', [
@@ -42,7 +54,7 @@ def test_accuracy_wants_a_label_for_each_example():
 def test_accuracy_wants_rows(index, found):
   with pytest.raises(TypeError, match=(
       f'index to be an array of whole numbers, .*found .*({found})')):
-    metrics.accuracy(np.eye(3), np.arange(3), index)
+    metrics.accuracy(Signals(np.zeros(3), np.zeros(3)), index)
 
 
 def test_tug_of_war_by_hand():

@@ -14,7 +14,7 @@ import pytest
 from rum_jax import memorization
 from rum_jax.memorization.estimator import LEVELS, Memorization, pack, Seen
 from rum_jax.memorization.estimator import Sums
-from rum_jax.types import Dataset
+from rum_jax.types import Images
 
 
 def estimate(correct, inside, **options) -> Memorization:
@@ -218,10 +218,10 @@ def test_sampled_subsets_agree_with_all_subsets_enumerated():
 def test_a_model_of_a_subset_says_what_it_saw(linear, float64):
   model, variables = linear
   image = np.random.default_rng(0).integers(0, 256, (9, 2, 1, 1), np.uint8)
-  data = Dataset(jnp.asarray(image), jnp.asarray([0, 1, 1, 0, 1, 0, 0, 1, 1]))
+  data = Images(jnp.asarray(image), jnp.asarray([0, 1, 1, 0, 1, 0, 0, 1, 1]))
   subset = jnp.asarray([0, 3, 4])
   seen = memorization.seen(model, 6, variables, subset, data)
-  logits = model.apply(variables, data.image, train=False)[0].logits
+  logits = model.apply(variables, data, train=False)[0].prediction
   p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
   right = np.argmax(logits, 1) == data.label
   for found, wanted in zip(seen, Seen(
@@ -234,7 +234,7 @@ def test_a_model_of_a_subset_says_what_it_saw(linear, float64):
 def test_a_model_that_diverged_is_right_about_nobody(linear):
   model, variables = linear
   broken = jax.tree.map(lambda x: x * jnp.nan, variables)
-  data = Dataset(jnp.zeros((5, 2, 1, 1), jnp.uint8), jnp.zeros(5, int))
+  data = Images(jnp.zeros((5, 2, 1, 1), jnp.uint8), jnp.zeros(5, int))
   seen = memorization.seen(model, 3, broken, jnp.asarray([1]), data)
   assert not seen.correct.any() and not seen.held_out.any()
   assert not seen.level.any()

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import rum_jax
+from rum_jax import tasks
 from rum_jax.memorization import learning_events
-from rum_jax.memorization.learning_events import Signals
-from rum_jax.types import Dataset, Split
+from rum_jax.memorization.learning_events import Difficulty
+from rum_jax.types import Images, Outputs, Split
 
 # Right (1) or wrong (0) after each of four epochs, and how often forgotten.
 COURSES = {(1, 0, 1, 0): 2, (0, 0, 1, 1): 0, (0, 0, 0, 0): 4, (1, 1, 1, 1): 0,
@@ -36,9 +37,14 @@ def naive(logits, labels):
   return out
 
 
+def difficulty(logits, labels):
+  return learning_events.difficulty(
+      tasks.classification(), Outputs(logits, None), Images(None, labels))
+
+
 @jax.jit
 def scores_of(logits, labels):
-  seen = jax.vmap(learning_events.signals, in_axes=(0, None))(logits, labels)
+  seen = jax.vmap(difficulty, in_axes=(0, None))(logits, labels)
   return learning_events.scores(learning_events.history(seen))
 
 
@@ -51,7 +57,7 @@ def assert_same(got, want, rtol):
 
 def test_signals_by_hand(float64):
   logits = jnp.log(jnp.asarray([[0.5, 0.25, 0.25]] * 2))
-  got = learning_events.signals(logits, jnp.asarray([1, 0]))
+  got = difficulty(logits, jnp.asarray([1, 0]))
   for name, want in {
       'confidence': [0.75, 0.5], 'max_confidence': [0.5, 0.5],
       'entropy': [1.5 * np.log(2)] * 2, 'accuracy': [1, 0],
@@ -62,7 +68,7 @@ def test_signals_by_hand(float64):
 @pytest.mark.parametrize('low', [-1e4, -np.inf])
 def test_certainty_is_no_entropy_and_not_nan(low):
   logits = jnp.asarray([[0.0, low, low]] * 2)
-  got = learning_events.signals(logits, jnp.asarray([0, 1]))
+  got = difficulty(logits, jnp.asarray([0, 1]))
   np.testing.assert_array_equal(got.entropy, 0)
   np.testing.assert_array_equal(got.max_confidence, 0)
   np.testing.assert_array_equal(got.confidence, [0, 1])
@@ -77,13 +83,13 @@ def test_scores_are_those_of_plain_loops(float64):
 
 def test_forgetting_by_hand():
   wrong = 1.0 - jnp.asarray(list(COURSES)).T
-  found = learning_events.history(Signals(*[wrong] * 5))
+  found = learning_events.history(Difficulty(*[wrong] * 5))
   np.testing.assert_array_equal(
       learning_events.scores(found)['forgetting'], list(COURSES.values()))
   # Cut after two epochs, one example more has never been right.
   past = learning_events.begin(len(COURSES))
   for row in wrong[:2]:
-    past = learning_events.observe(past, Signals(*[row] * 5))
+    past = learning_events.observe(past, Difficulty(*[row] * 5))
   np.testing.assert_array_equal(
       learning_events.scores(past)['forgetting'], [1, 2, 2, 0, 1, 0])
 
@@ -97,7 +103,7 @@ def test_a_run_that_diverged_has_no_scores():
 
 def test_probe_sees_each_epoch_of_a_run(float64, toy, linear):
   model, start = linear
-  data = Dataset(toy.image[:, :2, :1], toy.label % 2)
+  data = Images(toy.image[:, :2, :1], toy.label % 2)
   look = learning_events.probe(model, data)
 
   def train(epochs, probe=None):

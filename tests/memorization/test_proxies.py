@@ -10,12 +10,12 @@ import pytest
 import rum_jax
 from rum_jax import gradients
 from rum_jax.memorization import proxies
-from rum_jax.types import Dataset, Split, Variables
+from rum_jax.types import Images, Split, Variables
 
 # Five images of two pixels, for the linear model.
 PIXELS = np.asarray([[255, 0], [51, 102], [0, 0], [204, 255], [10, 200]])
-LINEAR = Dataset(PIXELS.reshape(-1, 2, 1, 1).astype(np.uint8),
-                 np.asarray([0, 1, 1, 0, 0], np.int32))
+LINEAR = Images(PIXELS.reshape(-1, 2, 1, 1).astype(np.uint8),
+                np.asarray([0, 1, 1, 0, 0], np.int32))
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -122,7 +122,7 @@ def test_divergence_of_certainties_ends_at_the_floor(floor):
 def test_held_out_retraining_is_fine_tuning_on_others(float64, linear):
   model, variables = linear
   tx, key = rum_jax.sgd(0.5), jax.random.key(5)
-  data, apart = (Dataset(*(x[part] for x in LINEAR))
+  data, apart = (Images(*(x[part] for x in LINEAR))
                  for part in (slice(0, 2), slice(2, 5)))
   score = jax.jit(proxies.held_out_retraining(
       model, tx, epochs=3, batch_size=2))

@@ -8,14 +8,14 @@ import pytest
 from rum_jax import memorization
 from rum_jax.memorization import shards
 from rum_jax.storage import files
-from rum_jax.types import Dataset
+from rum_jax.types import Images
 
 N, HELD_OUT = 21, 10
 
 
-def data(seed: int, count: int) -> Dataset:
+def data(seed: int, count: int) -> Images:
   rng = np.random.default_rng(seed)
-  return Dataset(rng.integers(0, 256, (count, 2, 2, 1), np.uint8),
+  return Images(rng.integers(0, 256, (count, 2, 2, 1), np.uint8),
                  rng.integers(0, 3, count))
 
 
@@ -71,7 +71,7 @@ def test_the_identity_is_of_data_network_training_and_subset_alone():
   # The hash does not depend on how labels are kept in memory.
   x = data(0, N)
   assert shards.published_hash(x) == shards.published_hash(
-      Dataset(np.asfortranarray(x.image), x.label.astype(np.int16)))
+      Images(np.asfortranarray(x.image), x.label.astype(np.int16)))
 
 
 @pytest.mark.parametrize('changes, name, values', [

@@ -11,7 +11,7 @@ import pytest
 
 from rum_jax import models
 from rum_jax.models import layers
-from rum_jax.types import Outputs, Variables
+from rum_jax.types import Images, Outputs, Variables
 
 
 class Echo(nn.Module):
@@ -29,24 +29,26 @@ def test_images_are_normalised_channel_by_channel(float64):
   model = models.from_linen(Echo(), (2, 1, 2), mean=mean, std=std)
   image = np.array([[[[0, 51]], [[255, 102]]]], np.uint8)
   outputs, _ = model.apply(
-      model.init(jax.random.key(0)), jnp.asarray(image), train=False)
+      model.init(jax.random.key(0)), Images(jnp.asarray(image), None),
+      train=False)
   want = [-0.5 / 0.1, (0.2 - 0.25) / 2, 0.5 / 0.1, (0.4 - 0.25) / 2]
-  np.testing.assert_allclose(outputs.logits[0], want, rtol=1e-14)
+  np.testing.assert_allclose(outputs.prediction[0], want, rtol=1e-14)
 
 
 def test_images_are_only_scaled_by_default():
   model = models.from_linen(Echo(), (1, 1, 3))
   outputs, _ = model.apply(
       model.init(jax.random.key(0)),
-      jnp.array([[[[0, 51, 255]]]], jnp.uint8), train=False)
-  np.testing.assert_allclose(outputs.logits[0], [0, 0.2, 1], rtol=1e-6)
+      Images(jnp.array([[[[0, 51, 255]]]], jnp.uint8), None), train=False)
+  np.testing.assert_allclose(outputs.prediction[0], [0, 0.2, 1], rtol=1e-6)
 
 
 def test_mode_and_mask_reach_the_module():
   model = models.from_linen(Echo(), (1, 1, 1))
   variables = model.init(jax.random.key(0))
   assert variables.stats == {}
-  images, mask = jnp.zeros((2, 1, 1, 1), jnp.uint8), jnp.array([1.0, 0.0])
+  images = Images(jnp.zeros((2, 1, 1, 1), jnp.uint8), None)
+  mask = jnp.array([1.0, 0.0])
   for train in (False, True):
     outputs, stats = model.apply(variables, images, train=train, mask=mask)
     np.testing.assert_array_equal(outputs.features[:, 0], mask + 100 * train)
@@ -55,7 +57,7 @@ def test_mode_and_mask_reach_the_module():
 
 def test_only_training_moves_the_stats(cnn, toy):
   model, variables = cnn
-  images = jnp.asarray(toy.image)
+  images = jax.tree.map(jnp.asarray, toy)
   _, same = model.apply(variables, images, train=False)
   chex.assert_trees_all_equal(same, variables.stats)
   _, new = model.apply(variables, images, train=True)
@@ -66,13 +68,14 @@ def test_only_training_moves_the_stats(cnn, toy):
 
 def test_padding_is_not_seen_in_training(cnn, toy):
   model, variables = cnn
-  images, mask = jnp.asarray(toy.image[:6]), jnp.array([1.0] * 4 + [0.0] * 2)
+  images = Images(jnp.asarray(toy.image[:6]), None)
+  mask = jnp.array([1.0] * 4 + [0.0] * 2)
   outputs, stats = model.apply(variables, images, train=True, mask=mask)
-  changed = images.at[4:].set(255 - images[4:])
+  changed = Images(images.image.at[4:].set(255 - images.image[4:]), None)
   others, again = model.apply(variables, changed, train=True, mask=mask)
   chex.assert_trees_all_equal(stats, again)
-  np.testing.assert_array_equal(outputs.logits[:4], others.logits[:4])
-  assert (outputs.logits[4:] != others.logits[4:]).any()
+  np.testing.assert_array_equal(outputs.prediction[:4], others.prediction[:4])
+  assert (outputs.prediction[4:] != others.prediction[4:]).any()
 
 
 def test_init_is_a_function_of_the_key(float32_cnn):
@@ -90,7 +93,8 @@ def test_init_is_a_function_of_the_key(float32_cnn):
 def test_images_of_another_shape_are_refused(float32_cnn, shape):
   model, variables = float32_cnn
   with pytest.raises(ValueError) as error:
-    model.apply(variables, jnp.zeros((2, *shape), jnp.uint8), train=False)
+    model.apply(variables, Images(jnp.zeros((2, *shape), jnp.uint8), None),
+                train=False)
   assert str(error.value) == (
       f'Expected images of shape (8, 8, 1), found {shape}.')
 
@@ -135,8 +139,8 @@ def test_a_module_of_another_form_is_refused():
     model.init(jax.random.key(0))
   dense = {'Dense_0': {'kernel': jnp.ones((4, 3)), 'bias': jnp.ones(3)}}
   with pytest.raises(TypeError, match=bare):
-    model.apply(Variables(dense, {}), jnp.zeros((1, 2, 2, 1), jnp.uint8),
-                train=False)
+    blank = jnp.zeros((1, 2, 2, 1), jnp.uint8)
+    model.apply(Variables(dense, {}), Images(blank, None), train=False)
 
 
 class Odd(nn.Module):
@@ -163,7 +167,8 @@ class Odd(nn.Module):
 
 
 @pytest.mark.parametrize('wrong, message', [
-    ('logits', r'return logits \[{}, K\], found an array of .* \({}, 1, 3\)'),
+    ('logits',
+     r'return prediction \[{}, K\], found an array of .* \({}, 1, 3\)'),
     ('features', r'return features \[{}, D\], found .*\({}, 2, 2, 1\)')])
 def test_outputs_of_another_shape_are_refused(wrong, message):
   model = models.from_linen(Odd(wrong), (2, 2, 1))
@@ -171,7 +176,8 @@ def test_outputs_of_another_shape_are_refused(wrong, message):
     model.init(jax.random.key(0))
   variables = models.from_linen(Odd(), (2, 2, 1)).init(jax.random.key(0))
   with pytest.raises(ValueError, match=message.format(5, 5)):
-    model.apply(variables, jnp.zeros((5, 2, 2, 1), jnp.uint8), train=False)
+    blank = jnp.zeros((5, 2, 2, 1), jnp.uint8)
+    model.apply(variables, Images(blank, None), train=False)
 
 
 @pytest.mark.parametrize('wrong, warned', [
@@ -180,7 +186,7 @@ def test_outputs_of_another_shape_are_refused(wrong, message):
 def test_batch_norm_that_counts_padding_is_warned_of(recwarn, wrong, warned):
   model = models.from_linen(Odd(wrong), (2, 2, 1))
   variables = model.init(jax.random.key(0))
-  images = jnp.zeros((3, 2, 2, 1), jnp.uint8)
+  images = Images(jnp.zeros((3, 2, 2, 1), jnp.uint8), None)
   for train, mask in ((False, None), (True, None), (False, jnp.ones(3))):
     model.apply(variables, images, train=train, mask=mask)
   assert not recwarn

@@ -12,12 +12,12 @@ import numpy as np
 import rum_jax
 from rum_jax import batch_norm, models, training
 from rum_jax.models import airbench
-from rum_jax.types import Dataset, Split
+from rum_jax.types import Images, Split
 
 MODEL = models.from_linen(
     models.AirBench(3, (4, 5, 6)), (12, 12, 3), mean=(0.4,), std=(0.3,))
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 12, 12, 3), np.uint8)
-DATASET = Dataset(IMAGES, np.arange(30, dtype=np.int32) % 3)
+DATASET = Images(IMAGES, np.arange(30, dtype=np.int32) % 3)
 SPLIT = Split(np.arange(10, dtype=np.int32), np.arange(10, 30, dtype=np.int32))
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from rum_jax import batch_norm, models, subspaces
 from rum_jax.models.torch_weights import torch_shapes
-from rum_jax.types import Variables
+from rum_jax.types import Images, Variables
 
 SHAPES = json.loads(
     (pathlib.Path(__file__).parent / 'goldens' / 'shapes.json').read_text())
@@ -46,6 +46,7 @@ ORDER = {
     'airbench': ('whiten', 'group1', 'group2', 'group3', 'head')}
 SHAPE = (12, 12, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, *SHAPE), dtype=np.uint8)
+EXAMPLES = Images(IMAGES, None)
 # Single precision, a dozen layers, means of six examples.
 CLOSE = {'rtol': 2e-3, 'atol': 2e-4}
 each = pytest.mark.parametrize('name', SMALL)
@@ -82,8 +83,9 @@ def training_pass(model):
   def run(variables, images):
     def total(params):
       outputs, stats = model.apply(
-          variables._replace(params=params), images, train=True)
-      return (jnp.arange(1.0, 4) * outputs.logits**2).sum(), (outputs, stats)
+          variables._replace(params=params), Images(images, None), train=True)
+      total = (jnp.arange(1.0, 4) * outputs.prediction**2).sum()
+      return total, (outputs, stats)
 
     gradient, (outputs, stats) = jax.grad(total, has_aux=True)(
         variables.params)
@@ -126,9 +128,9 @@ def test_logits_and_features(name, features, side):
   model = models.from_linen(WHOLE[name](7), (side, side, 3))
   variables = jax.eval_shape(model.init, jax.random.key(0))
   outputs, stats = jax.eval_shape(
-      lambda v, x: model.apply(v, x, train=True), variables,
+      lambda v, x: model.apply(v, Images(x, None), train=True), variables,
       jax.ShapeDtypeStruct((5, side, side, 3), jnp.uint8))
-  assert outputs.logits.shape == (5, 7)
+  assert outputs.prediction.shape == (5, 7)
   assert outputs.features.shape == (5, features)
   chex.assert_trees_all_equal_shapes_and_dtypes(stats, variables.stats)
 
@@ -157,7 +159,7 @@ def test_many_are_as_each_and_platforms_agree(cpu_pass, plain, name):
 @each
 def test_every_parameter_learns_and_every_moment_moves(cpu_pass, name):
   outputs, stats, gradient = cpu_pass
-  assert outputs.logits.shape == (6, 3)
+  assert outputs.prediction.shape == (6, 3)
   assert outputs.features.shape == (6, FEATURES[name])
   assert all(jnp.abs(x).max() > 1e-6 for x in jax.tree.leaves(gradient))
   before = dict(jax.tree.leaves_with_path(small(name)[1].stats))
@@ -168,7 +170,7 @@ def test_every_parameter_learns_and_every_moment_moves(cpu_pass, name):
 
 @each
 def test_modules_in_forward_order(name):
-  assert subspaces.forward_order(*small(name), IMAGES) == ORDER[name]
+  assert subspaces.forward_order(*small(name), EXAMPLES) == ORDER[name]
 
 
 @each
@@ -177,11 +179,11 @@ def test_hidden_layers_end_with_the_logits(name):
   look = models.hidden_layers(SMALL[name], SHAPE)
   layers = quick_jit(look)(variables, IMAGES)
   outputs, _ = quick_jit(functools.partial(model.apply, train=False))(
-      variables, IMAGES)
+      variables, EXAMPLES)
   assert all(x.ndim == 2 and len(x) == len(IMAGES) for x in layers)
   assert len(layers) >= len(ORDER[name])
   np.testing.assert_allclose(
-      SCALES.get(name, 1) * layers[-1], outputs.logits, **CLOSE)
+      SCALES.get(name, 1) * layers[-1], outputs.prediction, **CLOSE)
 
 
 def test_a_hidden_layer_by_hand():
@@ -202,9 +204,9 @@ def test_frozen_and_held(plain, name):
   def pair(variables):
     still = batch_norm.frozen(model)
     moving = subspaces.held(model, ORDER[name][-3:])
-    return (still.apply(variables, IMAGES, train=True),
-            model.apply(variables, IMAGES, train=False),
-            moving.apply(variables, IMAGES, train=True))
+    return (still.apply(variables, EXAMPLES, train=True),
+            model.apply(variables, EXAMPLES, train=False),
+            moving.apply(variables, EXAMPLES, train=True))
 
   got, want, (_, stats) = quick_jit(pair)(variables)
   chex.assert_trees_all_equal(got, want)
@@ -242,9 +244,9 @@ def test_half_precision_is_of_products_alone():
         variables, IMAGES)
     kinds = {x.dtype for x in jax.tree.leaves((outputs, stats, gradient))}
     assert kinds == {jnp.dtype('float32')}
-    logits.append(outputs.logits)
+    logits.append(outputs.prediction)
   error = abs(logits[1] - logits[0]).max() / abs(logits[0]).max()
   assert 1e-5 < error < 0.1  # Three digits, some of them lost on the way.
   text = jax.jit(functools.partial(model.apply, train=True)).lower(
-      variables, IMAGES).as_text()
+      variables, EXAMPLES).as_text()
   assert 'xbf16>' in text

@@ -12,7 +12,7 @@ import pytest
 
 import rum_jax
 from rum_jax import models
-from rum_jax.types import Dataset, Split
+from rum_jax.types import Images, Split
 
 SHAPE, SEEDS = (8, 8, 3), 4
 NETWORK = models.ResNet(3, (1, 1), (8, 16))
@@ -23,7 +23,7 @@ def training(platform: str, seeds: int) -> tuple[str, int]:
   """A training run in half precision as it is lowered, and its kernels."""
   model = models.from_linen(NETWORK, SHAPE, precision=jnp.bfloat16)
   train = rum_jax.retrain(model, rum_jax.sgd(0.1), epochs=2, batch_size=8)
-  dataset = Dataset(jnp.zeros((20, *SHAPE), jnp.uint8), jnp.zeros(20, int))
+  dataset = Images(jnp.zeros((20, *SHAPE), jnp.uint8), jnp.zeros(20, int))
   split, key = Split(jnp.arange(0), jnp.arange(20)), jax.random.key(0)
   run = lambda key: train(key, None, dataset, split)
   if seeds > 1:

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from rum_jax import models, trees
-from rum_jax.types import Variables
+from rum_jax.types import Images, Variables
 
 
 def random_images(*shape: int):
@@ -40,8 +40,9 @@ def test_shapes(module, shape, features, train):
   variables = jax.eval_shape(model.init, jax.random.key(0))
   images = jax.ShapeDtypeStruct((9, *shape), jnp.uint8)
   outputs, stats = jax.eval_shape(
-      lambda v, x: model.apply(v, x, train=train), variables, images)
-  assert outputs.logits.shape == (9, module.classes)
+      lambda v, x: model.apply(v, Images(x, None), train=train),
+      variables, images)
+  assert outputs.prediction.shape == (9, module.classes)
   assert outputs.features.shape == (9, features)
   chex.assert_trees_all_equal_shapes_and_dtypes(stats, variables.stats)
 
@@ -55,11 +56,11 @@ def test_mlp_by_hand(float64):
     layer = variables.params[f'Dense_{i}']
     x = np.maximum(x @ layer['kernel'] + layer['bias'], 0)
   last = variables.params['Dense_2']
-  outputs, stats = model.apply(variables, images, train=True)
+  outputs, stats = model.apply(variables, Images(images, None), train=True)
   assert (x == 0).any() and (x > 0).any()  # ReLU has work to do.
   np.testing.assert_allclose(outputs.features, x, rtol=1e-13, atol=1e-13)
   np.testing.assert_allclose(
-      outputs.logits, x @ last['kernel'] + last['bias'], rtol=1e-12,
+      outputs.prediction, x @ last['kernel'] + last['bias'], rtol=1e-12,
       atol=1e-13)
   assert stats == variables.stats == {}
 
@@ -87,9 +88,10 @@ def test_cnn_is_convolutions_norms_and_pools_of_xla(float64):
     return features @ last['kernel'] + last['bias'], features
 
   logits, features = reference(*variables)
-  outputs, _ = jax.jit(lambda v: model.apply(v, images, train=False))(variables)
+  outputs, _ = jax.jit(lambda v: model.apply(
+      v, Images(images, None), train=False))(variables)
   np.testing.assert_allclose(outputs.features, features, rtol=1e-11)
-  np.testing.assert_allclose(outputs.logits, logits, rtol=1e-11, atol=1e-11)
+  np.testing.assert_allclose(outputs.prediction, logits, rtol=1e-11, atol=1e-11)
 
 
 def test_the_size_of_a_network_by_hand():
@@ -105,7 +107,8 @@ def test_the_size_of_a_network_by_hand():
 def test_models_of_many_seeds_are_those_of_each(float64, cnn, toy):
   model, variables = cnn
   stacked = jax.tree.map(lambda x: jnp.stack([x, 2 - x, x**2]), variables)
-  apply = jax.jit(lambda v: model.apply(v, jnp.asarray(toy.image), train=True))
+  toy = jax.tree.map(jnp.asarray, toy)
+  apply = jax.jit(lambda v: model.apply(v, toy, train=True))
   got = jax.vmap(apply)(stacked)
   for i in range(3):
     chex.assert_trees_all_close(

@@ -19,6 +19,7 @@ import pytest
 
 from rum_jax import models
 from rum_jax.models.torch_weights import torch_shapes
+from rum_jax.types import Images
 
 FOLDER = pathlib.Path(__file__).parent / 'goldens'
 TWINS = {
@@ -53,14 +54,15 @@ def test_logits_and_moments_are_pytorchs(plain, name):
   variables = models.from_torch(state, model, names)
 
   def both(variables, images):
-    return (model.apply(variables, images, train=False)[0].logits,
-            model.apply(variables, images, train=True))
+    examples = Images(images, None)
+    return (model.apply(variables, examples, train=False)[0].prediction,
+            model.apply(variables, examples, train=True))
 
   logits, (outputs, stats) = jax.jit(both, compiler_options={
       'xla_backend_optimization_level': 0})(variables, want['image'])
   close = {'rtol': 1e-4, 'atol': 1e-4}
   np.testing.assert_allclose(logits, want['eval_logits'], **close)
-  np.testing.assert_allclose(outputs.logits, want['train_logits'], **close)
+  np.testing.assert_allclose(outputs.prediction, want['train_logits'], **close)
   after = state | {
       name: want[f"after.{name.removeprefix('module.')}"]
       for name in state if 'running' in name}

@@ -24,7 +24,7 @@ recipe = recipes.Recipe(network='cnn')
 data = context.load(recipe, '')
 runtime = context.start(recipe, data, pathlib.Path(), mine)
 assert runtime.programs is mine
-images, model = data.examples.image[:6], runtime.model
+images, model = jax.tree.map(lambda x: x[:6], data.examples), runtime.model
 fn = lambda key: model.apply(model.init(key), images, train=True)
 key = jax.random.split(jax.random.key(0), 1)
 print(mine.ahead(fn, (0,), key).result().call.as_text())

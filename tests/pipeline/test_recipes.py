@@ -60,7 +60,7 @@ def test_the_papers_settings_are_those_of_the_released_code():
       30, 256, 0.1)
   assert (recipe.momentum, recipe.weight_decay) == (0.9, 5e-4)
   assert (recipe.forget, recipe.validation, recipe.augment) == (
-      3000, 0.1, True)
+      3000, 0.1, 'crop_and_flip')
   assert [x[0] for x in recipes.tuned(recipe)['rum']] == [
       'identity', 'finetune', 'salun']
 
@@ -149,9 +149,9 @@ def test_settings_that_were_searched_under_another_recipe_are_named(tmp_path):
       f'The settings of finetune in {path} were searched with epochs=40, '
       'batch_size=32.')):
     recipes.tuned(recipe)
-  with pytest.warns(UserWarning, match='searched with augment=False.$'):
+  with pytest.warns(UserWarning, match='searched with augment=none.$'):
     recipes.tuned(dataclasses.replace(  # Which the file is older than.
-        recipe, epochs=40, batch_size=32, augment=True))
+        recipe, epochs=40, batch_size=32, augment='crop_and_flip'))
   with warnings.catch_warnings(action='error'):
     recipes.tuned(dataclasses.replace(recipe, epochs=40, batch_size=32))
 

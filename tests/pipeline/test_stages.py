@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rum_jax import recipes
+from rum_jax import recipes, trees
 from rum_jax.pipeline import assembly, context, stages
 
 
@@ -71,5 +71,6 @@ def test_normalisation_is_that_of_the_training_part(prepared):
   second = variables.params['Dense_1']
   want = np.maximum(hidden @ second['kernel'] + second['bias'], 0)
   found = model.apply(
-      variables, data.source.dataset.image[:3], train=False)[0].features
+      variables, trees.take(data.source.dataset, slice(3)),
+      train=False)[0].features
   np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)

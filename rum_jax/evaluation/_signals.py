@@ -1,0 +1,39 @@
+"""Signals: what judging, memorization and audits look at."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from rum_jax import training
+from rum_jax.types import Examples, Model, Signals, Variables
+
+
+def signals(model: Model, variables: Variables, examples: Examples, *,
+            features: bool = False, batch_size: int = 1024) -> Signals:
+  """Loss and score of every example, in evaluation mode, a batch at a time.
+
+  Predictions are not kept, so memory does not grow with their size. For many
+  models map it with `over_seeds`.
+
+  Args:
+    model: the network, whose task decides.
+    variables: of one model.
+    examples: leaves `[N, ...]`.
+    features: whether to return the features, too.
+    batch_size: examples at a time.
+
+  Returns:
+    `Signals` of one model, `loss [N]` and `score [N]`.
+
+  Raises:
+    ValueError: if there are no examples, or `batch_size` is not positive.
+  """
+  def of_batch(batch: Examples) -> Signals:
+    outputs, _ = model.apply(variables, batch, train=False)
+    return Signals(model.task.loss(outputs, batch),
+                   model.task.score(outputs, batch),
+                   outputs.features if features else None)
+
+  examples = jax.tree.map(jnp.asarray, examples)
+  return training.in_batches(of_batch, examples, batch_size)
