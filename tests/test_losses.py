@@ -83,3 +83,63 @@ def test_weighted_mean_of_nothing_is_zero_with_zero_gradient():
       jnp.ones(2), jnp.zeros(2))
   assert mean == 0
   np.testing.assert_array_equal(grad, 0.0)
+
+
+def exact(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """φ in double precision, `z_y − logsumexp(z_{k≠y})`."""
+  return np.array([row[y] - np.log(np.exp(np.delete(row, y)).sum())
+                   for row, y in zip(np.float64(logits), labels)])
+
+
+@pytest.mark.parametrize('phi', [-80, -20, -1, 0, 1, 10, 16, 20, 40, 80])
+def test_the_logit_of_the_confidence_does_not_saturate(phi):
+  # Float32's own rounding of logits near 80 is 4e-6.
+  logits = np.array([[phi + np.log(2), 0, 0], [0, phi + 3, 3 - np.log(2)]],
+                    np.float32)
+  logits[1, 0] = logits[1, 2]
+  labels = np.array([0, 1])
+  loss = losses.cross_entropy(jnp.asarray(logits), labels)
+  want = exact(logits, labels)
+  np.testing.assert_allclose(
+      losses.logit_confidence(loss), want, rtol=2e-6, atol=2e-6)
+  np.testing.assert_allclose(loss, np.log1p(np.exp(-want)), rtol=3e-5)
+  assert loss.dtype == jnp.float32 and (loss > 0).all()
+
+
+@pytest.mark.parametrize('logits', [
+    [2.0, 2.0, 2.0], [1e4, 0.0, -1e4], [0.0, 1e4, 1e4], [-90.0, 0.0, 1.0],
+    [60.0, 0.0, 0.0], [3e37, -3e37, 0.0], [0.0, -np.inf, 1.0]])
+def test_the_gradient_is_right_and_finite_at_extremes(logits):
+  logits = np.array(logits, np.float32)
+  for label in range(3):
+    if not np.isfinite(logits[label]):
+      continue
+    gradient = jax.grad(lambda x, y: losses.cross_entropy(x[None], y)[0])(
+        jnp.asarray(logits), jnp.array([label]))
+    want = softmax(np.float64(logits))
+    # The label's own is not 1 − p, but minus the sum of the others.
+    want[label] = -np.delete(want, label).sum()
+    np.testing.assert_allclose(gradient, want, rtol=1e-4, atol=1e-37)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_the_loss_of_a_diverged_network_is_nan(value):
+  for place in range(2):
+    logits = jnp.zeros((1, 2)).at[0, place].set(value)
+    assert np.isnan(losses.cross_entropy(logits, jnp.array([0])))
+
+
+def test_cross_entropy_maps_and_has_no_scatter_in_its_gradient(float64):
+  labels = jnp.array([0, 2, 1])
+  stack = jnp.stack([LOGITS, OTHER])
+  np.testing.assert_array_equal(
+      jax.vmap(losses.cross_entropy, (0, None))(stack, labels),
+      [losses.cross_entropy(x, labels) for x in stack])
+  total = lambda x: losses.cross_entropy(x, labels).sum()
+  assert 'scatter' not in jax.jit(jax.grad(total)).lower(LOGITS).as_text()
+
+
+def test_one_class_is_always_right():
+  loss, gradient = jax.value_and_grad(lambda x: losses.cross_entropy(
+      x, jnp.array([0]))[0])(jnp.array([[3.0]]))
+  assert loss == 0 and gradient == 0

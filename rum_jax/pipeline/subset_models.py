@@ -52,7 +52,7 @@ class Estimate(NamedTuple):
 def ensemble_identity(recipe: Recipe, data: Data) -> dict[str, Any]:
   """What decides what a memorization model of a given number predicts."""
   return {
-      'data': data.hash, 'holds': 'correctness and probability',
+      'data': data.hash, 'holds': 'correctness and confidence',
       'held out': data.held_out_hash,
       **recipe.part(*stages.TRAINING, 'subset', 'first_seed')}
 
