@@ -10,7 +10,7 @@ import pytest
 
 import rum_jax
 from rum_jax import models, subspaces
-from rum_jax.types import Model, Outputs, Split, Variables
+from rum_jax.types import Images, Model, Outputs, Split, Variables
 
 SPLIT = Split(np.arange(7, dtype=np.int32), np.arange(7, 20, dtype=np.int32))
 
@@ -20,7 +20,7 @@ def order_of(module, shape=(8, 8, 1)):
   variables = jax.eval_shape(model.init, jax.random.key(0))
   zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), variables)
   return subspaces.forward_order(
-      model, zeros, jnp.zeros((1, *shape), jnp.uint8))
+      model, zeros, Images(jnp.zeros((1, *shape), jnp.uint8), None))
 
 
 def test_twelve_layers_are_not_in_the_order_of_the_alphabet():

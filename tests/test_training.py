@@ -149,8 +149,8 @@ def test_gather_keeps_rows_together(toy):
   batch = training.gather(
       jax.tree.map(jnp.asarray, toy), Plan(index, flag, jnp.arange(3.0)),
       jnp.asarray(0.25), jnp.asarray(7))
-  np.testing.assert_array_equal(batch.image, toy.image[[5, 2, 5]])
-  np.testing.assert_array_equal(batch.label, toy.label[[5, 2, 5]])
+  np.testing.assert_array_equal(batch.examples.image, toy.image[[5, 2, 5]])
+  np.testing.assert_array_equal(batch.examples.label, toy.label[[5, 2, 5]])
   np.testing.assert_array_equal(batch.index, [5, 2, 5])
   np.testing.assert_array_equal(batch.forget, [True, False, False])
   np.testing.assert_array_equal(batch.weight, [0, 1, 2])

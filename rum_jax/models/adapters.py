@@ -57,7 +57,8 @@ def from_linen(
       initialised or called, if images, logits or features have another shape,
       or the module draws random numbers in training and there is no key.
     TypeError: if it is no module, or takes other arguments; when initialised
-      or called, if it returns anything else.
+      or called, if it returns anything else; when called, if the examples are
+      no `Images`.
 
   Warns:
     UserWarning: when called for training, of a batch-norm that is not given the
@@ -76,6 +77,9 @@ def from_linen(
   def apply(variables: Variables, examples: Images, *, train: bool,
             key: Key | None = None, mask: Array | None = None
             ) -> tuple[Outputs, PyTree]:
+    if not isinstance(examples, Images):
+      raise TypeError('Expected examples to be rum_jax.Images, found '
+                      f'{_checks.described(examples)}.')
     images = examples.image
     if images.shape[1:] != tuple(image_shape):
       raise ValueError(f'Expected images of shape {tuple(image_shape)}, found '

@@ -99,6 +99,12 @@ def test_images_of_another_shape_are_refused(float32_cnn, shape):
       f'Expected images of shape (8, 8, 1), found {shape}.')
 
 
+def test_examples_that_are_no_images_are_refused(float32_cnn, toy):
+  model, variables = float32_cnn
+  with pytest.raises(TypeError, match='rum_jax.Images, found an array'):
+    model.apply(variables, toy.image, train=False)
+
+
 @pytest.mark.parametrize('name', ['mean', 'std'])
 @pytest.mark.parametrize('values', [(), (0.5, 0.2, 0.1)])
 def test_there_is_one_value_a_channel_or_one_for_all(name, values):
