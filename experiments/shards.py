@@ -11,6 +11,7 @@ into the folder at any time. `--models` is the number of the last model plus 1.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 import pathlib
 from typing import Any
 
@@ -91,6 +92,21 @@ def trained(recipe: recipes.Recipe, data: Data, runtime: Runtime,
        'held_out': seen.held_out.mean(1).tolist()})
 
 
+def missing(there: Collection[int], first: int, end: int, each: int
+            ) -> list[tuple[int, int]]:
+  """`(first, count)` of the files to make, `each` models in one at most."""
+  parts: list[tuple[int, int]] = []
+  for number in range(first, end):
+    if number in there:
+      continue
+    start, count = parts[-1] if parts else (-1, 0)
+    if count < each and start + count == number:
+      parts[-1] = start, count + 1
+    else:
+      parts.append((number, 1))
+  return parts
+
+
 def main() -> None:
   recipe, data, runtime = app.begin('shards_', forgets=False)
   folder, identity = pathlib.Path(FOLDER.value), identity_of(recipe, data)
@@ -98,10 +114,7 @@ def main() -> None:
   for path in sorted(folder.glob('models-*.npz')):
     shard = shards.merged([path], identity)
     there |= set(range(shard.first, shard.first + shard.models))
-  todo = [(first, min(EACH.value, recipe.models - first))
-          for first in range(FIRST.value, recipe.models, EACH.value)]
-  todo = [(first, count) for first, count in todo
-          if not there & set(range(first, first + count))]
+  todo = missing(there, FIRST.value, recipe.models, EACH.value)
   print(f'{len(there)} models are in {folder}; {sum(c for _, c in todo)} are '
         'to be trained.', flush=True)
   progress = Progress('memorization models', len(todo)) if todo else None
