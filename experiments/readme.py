@@ -71,22 +71,21 @@ def filled(text: str) -> str:
 
 def variants() -> str:
   """A line for each variant, as the report explains it."""
-  lines = ['| variant | what it is |', '| --- | --- |']
-  for name in ('vanilla', 'matched', 'shuffle', 'RUM^F', 'RUM'):
-    lines.append(f'| {name} | {vocabulary.MEANINGS[name].rstrip(".")} |')
-  return '\n'.join(lines)
+  return '\n'.join(markdown.table(('variant', 'what it is'), (
+      (name, vocabulary.MEANINGS[name].rstrip('.'))
+      for name in ('vanilla', 'matched', 'shuffle', 'RUM^F', 'RUM'))))
 
 
 def methods() -> str:
   """A line for each algorithm: what its file says first, and its paper."""
-  lines = ['| unlearner | what it does | from |', '| --- | --- | --- |']
+  rows = []
   for name in ('identity', 'retrain', *recipes.FACTORIES):
     text = inspect.getmodule(getattr(algorithms, name)).__doc__
     first = ' '.join(text.split('\n\n')[0].split())
     paper = re.search(r'References:\n\s+(.*)', text, re.S)
     paper = ' '.join(paper[1].split()) if paper else ''
-    lines.append(f'| `{name}` | {first} | {paper} |')
-  return '\n'.join(lines)
+    rows.append((f'`{name}`', first, paper))
+  return '\n'.join(markdown.table(('unlearner', 'what it does', 'from'), rows))
 
 
 def _replaced(text: str, name: str, block: str) -> str:

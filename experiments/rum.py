@@ -11,6 +11,7 @@ shuffle and RUM^F, and with full RUM; then judges, and reports.
 
 from __future__ import annotations
 
+import math
 import pathlib
 import sys
 
@@ -19,7 +20,8 @@ import numpy as np
 from experiments import report
 from rum_jax import entanglement, recipes, refinement, reporting
 from rum_jax.commands import app
-from rum_jax.pipeline import forget_set, jobs, results, stages, subset_models
+from rum_jax.pipeline import forget_set, jobs, proxies, results, stages
+from rum_jax.pipeline import subset_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.storage import artefacts, files, hosts
@@ -68,12 +70,15 @@ def main() -> None:
   scores, estimate = forget_set.difficulty(*context)
   if estimate:
     subset_models.write(workdir / 'memorization.npz', data, estimate)
+  seconds = math.nan
+  if estimate and not recipe.scores:
+    seconds = proxies.estimate_seconds(*context)
   groups, retain = forget_set.choose(recipe, data, scores)
   models = stages.references(*context, retain)
   todo = jobs.jobs_of(*context, groups)
   done = unlearn_all(*context, todo, models.original)
   judged = results.judged(*context, dict(zip(GROUPS, groups)), retain, models,
-                          list(zip(todo, done)), scores)
+                          list(zip(todo, done)), scores, seconds)
   stood = results.stands(workdir, judged)
   if not stood and hosts.first():
     results.write(workdir / 'results.json', judged)

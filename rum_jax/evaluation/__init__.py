@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rum_jax.evaluation import factors, judge, membership, metrics, results
-from rum_jax.evaluation import statistics
+from rum_jax.evaluation import soundness, statistics
 from rum_jax.evaluation._signals import signals
 from rum_jax.evaluation.judge import Behaviour
 from rum_jax.evaluation.judge import behaviour
@@ -17,6 +17,7 @@ from rum_jax.evaluation.membership import threshold_attack
 from rum_jax.evaluation.metrics import accuracy
 from rum_jax.evaluation.metrics import grouped_tug_of_war
 from rum_jax.evaluation.metrics import tug_of_war
+from rum_jax.evaluation.results import assemble
 from rum_jax.evaluation.results import best
 from rum_jax.evaluation.results import Difference
 from rum_jax.evaluation.results import differences
@@ -29,19 +30,22 @@ from rum_jax.evaluation.results import references
 from rum_jax.evaluation.results import Results
 from rum_jax.evaluation.results import Row
 from rum_jax.evaluation.results import row
+from rum_jax.evaluation.results import winner
 from rum_jax.evaluation.statistics import confidence_interval
 from rum_jax.evaluation.statistics import difference
 from rum_jax.evaluation.statistics import Interval
 from rum_jax.evaluation.statistics import rank_correlation
 from rum_jax.evaluation.statistics import Summary
 from rum_jax.evaluation.statistics import summary
+from rum_jax.evaluation.statistics import verdict
 
 __all__ = [
     'Behaviour', 'Difference', 'FIGURES', 'Figure', 'Group', 'Interval',
-    'Oracle', 'Results', 'Row', 'Subsets', 'Summary', 'accuracy', 'balanced',
-    'behaviour', 'best', 'compare', 'confidence_interval', 'difference',
-    'differences', 'diverged', 'factors', 'finite', 'grouped_tug_of_war',
-    'judge', 'membership', 'metrics', 'of_oracle', 'rank_correlation',
-    'references', 'results', 'row', 'signals', 'statistics', 'summary',
-    'svc_attack', 'threshold_attack', 'tug_of_war',
+    'Oracle', 'Results', 'Row', 'Subsets', 'Summary', 'accuracy',
+    'assemble', 'balanced', 'behaviour', 'best', 'compare',
+    'confidence_interval', 'difference', 'differences', 'diverged',
+    'factors', 'finite', 'grouped_tug_of_war', 'judge', 'membership',
+    'metrics', 'of_oracle', 'rank_correlation', 'references', 'results',
+    'row', 'signals', 'soundness', 'statistics', 'summary', 'svc_attack',
+    'threshold_attack', 'tug_of_war', 'verdict', 'winner',
 ]

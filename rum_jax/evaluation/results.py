@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
+import math
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from rum_jax import records
-from rum_jax.evaluation import judge, metrics, statistics
+from rum_jax.evaluation import judge, metrics, soundness, statistics
 from rum_jax.evaluation.judge import Behaviour
 from rum_jax.evaluation.statistics import Summary
 
 CONTROLS = ('vanilla', 'matched', 'shuffle')
 VARIANTS = (*CONTROLS, 'rum_f')
+REFINED = ('rum_f', 'rum')  # Variants that need the groups of the forget set.
+_NOT_A_METHOD = ('reference', 'matched', 'shuffle')
 _record = dataclasses.dataclass(frozen=True, kw_only=True)
 
 
@@ -62,6 +65,11 @@ class Row(Closeness):
     groups: name of a group to the figures on it alone.
     setting: the method and the hyper-parameters of each stage; `None` where
       nothing was unlearned.
+    collapsed: seeds whose accuracy on the retain set is not above chance.
+    beforehand_seconds: what the scores took that the groups were chosen by; 0
+      where a variant needs no groups, NaN where it was not recorded.
+    tuning_seconds: what the search for its setting took; NaN where it was not
+      recorded.
   """
 
   method: str
@@ -76,6 +84,14 @@ class Row(Closeness):
   probes: tuple[Mapping[str, float], ...]
   groups: Mapping[str, GroupFigures]
   setting: tuple[tuple[str, Mapping[str, Any]], ...] | None
+  collapsed: tuple[int, ...] = ()
+  beforehand_seconds: float = math.nan
+  tuning_seconds: float = math.nan
+
+  @property
+  def lost(self) -> bool:
+    """Whether no seed has a figure: all of them diverged."""
+    return not self.tow.seeds
 
 
 class Figure(NamedTuple):
@@ -86,21 +102,28 @@ class Figure(NamedTuple):
     title: what people call it.
     compared: whether it says how close a row is to retraining, so that rows are
       compared by it.
+    lower_is_better: whether 0 is the best value.
   """
 
   name: str
   title: str
   compared: bool = True
+  lower_is_better: bool = False
 
   def of(self, record: Any) -> Summary:
     """This figure of a `Row`, or of another record that has it."""
     return getattr(record, self.name)
 
+  def verdict(self, difference: Summary) -> str:
+    """What a difference in this figure says: better, worse, equal, unknown."""
+    return statistics.verdict(
+        difference, lower_is_better=self.lower_is_better)
+
 
 TOW = Figure('tow', 'ToW')
 TOW_BY_GROUP = Figure('tow_by_group', 'ToW by group')
 TOW_MIA = Figure('tow_mia', 'ToW-MIA')
-MIA_GAP = Figure('mia_gap', 'MIA gap')
+MIA_GAP = Figure('mia_gap', 'MIA gap', lower_is_better=True)
 ACCURACIES = (Figure('forget_accuracy', 'forget', compared=False),
               Figure('retain_accuracy', 'retain', compared=False),
               Figure('test_accuracy', 'test', compared=False))
@@ -110,10 +133,15 @@ COMPARED = tuple(figure for figure in FIGURES if figure.compared)
 
 @_record
 class Difference(Closeness):
-  """RUM^F of a method minus one of its controls, paired by seed."""
+  """RUM^F of a method minus one of its controls, paired by seed.
+
+  Attributes:
+    verdicts: name of a figure to what its 95 % interval says.
+  """
 
   method: str
   minus: str
+  verdicts: Mapping[str, str]
 
 
 @_record
@@ -233,9 +261,13 @@ class Results(Origin):
     oracle: what retraining gives.
     rows: doing nothing, another oracle, and everything that was unlearned.
     differences: RUM^F minus its controls.
+    chance: accuracy of a guess; `None` where the task has none.
+    margin: a difference whose whole interval lies within it counts as none.
+    sound: whether originals and oracles are models that rows can be judged by.
+    warnings: what has to be known before any row is read.
   """
 
-  SCHEMA: ClassVar[int] = 1
+  SCHEMA: ClassVar[int] = 2
 
   seeds: tuple[int, ...]
   examples: Examples
@@ -244,6 +276,50 @@ class Results(Origin):
   oracle: Oracle
   rows: tuple[Row, ...]
   differences: tuple[Difference, ...]
+  chance: float | None
+  margin: float
+  sound: bool
+  warnings: tuple[str, ...]
+
+
+def assemble(origin: Origin, *, seeds: Sequence[int], examples: Examples,
+             corrupted: Sequence[int], groups: Mapping[str, Group],
+             oracle: Oracle, rows: Sequence[Row], chance: float | None
+             ) -> Results:
+  """Results of the given parts, with what follows from them.
+
+  Args:
+    origin: where the figures come from.
+    seeds: S of them.
+    examples: how many there are.
+    corrupted: rows whose label was made wrong.
+    groups: name to what is known of a part of the forget set.
+    oracle: what retraining gives.
+    rows: doing nothing first.
+    chance: accuracy of a guess; `None` where the task has none.
+  """
+  forget = sum(group.size for group in groups.values())
+  retain = examples.train - forget
+  rows = tuple(dataclasses.replace(row, collapsed=tuple(
+      seed for seed, x in zip(seeds, row.retain_accuracy.values, strict=True)
+      if soundness.at_chance(x, chance, retain))) for row in rows)
+  idle = next((row for row in rows if row.method == 'do_nothing'), None)
+  faults = []
+  if idle:
+    faults += soundness.faults(
+        'original', idle.test_accuracy, examples.held_out,
+        soundness.mean_of(idle.forget_accuracy, forget, idle.retain_accuracy,
+                          retain), chance)
+  faults += soundness.faults('retrained', oracle.test_accuracy,
+                             examples.held_out, oracle.retain_accuracy, chance)
+  unlearned = [row for row in rows if row.variant != 'reference']
+  all_lost = unlearned and all(row.lost for row in unlearned)
+  return Results(
+      **vars(origin), seeds=tuple(seeds), examples=examples,
+      corrupted=tuple(corrupted), groups=groups, oracle=oracle, rows=rows,
+      differences=differences(rows), chance=chance, margin=statistics.MARGIN,
+      sound=not faults,
+      warnings=(*faults, *([soundness.ALL_DIVERGED] if all_lost else [])))
 
 
 def row(method: str, variant: str, groups: Iterable[str],
@@ -251,7 +327,8 @@ def row(method: str, variant: str, groups: Iterable[str],
         compile_seconds: float = 0.0, steps: Sequence[int] = (),
         diverged: Iterable[Divergence] = (),
         probes: Iterable[Mapping[str, float]] = (),
-        setting: Sequence[tuple[str, Mapping[str, Any]]] | None = None) -> Row:
+        setting: Sequence[tuple[str, Mapping[str, Any]]] | None = None,
+        beforehand_seconds: float = 0.0) -> Row:
   """One row of the table.
 
   Args:
@@ -266,6 +343,7 @@ def row(method: str, variant: str, groups: Iterable[str],
     diverged: runs that are not finite.
     probes: of each stage, what the method reports of itself.
     setting: the method and the hyper-parameters of each stage.
+    beforehand_seconds: what the scores took that the groups were chosen by.
   """
   compared = judge.compare(unlearned, oracle)
   count = len(unlearned.forget)
@@ -283,7 +361,8 @@ def row(method: str, variant: str, groups: Iterable[str],
       seconds=statistics.summary([seconds / count] * count),
       compile_seconds=compile_seconds, steps=tuple(steps),
       diverged=tuple(diverged), probes=tuple(probes), groups=parts,
-      setting=None if setting is None else tuple(map(tuple, setting)))
+      setting=None if setting is None else tuple(map(tuple, setting)),
+      beforehand_seconds=beforehand_seconds)
 
 
 def of_oracle(groups: Iterable[str], truth: Behaviour, seconds: float
@@ -307,30 +386,47 @@ def of_oracle(groups: Iterable[str], truth: Behaviour, seconds: float
 def differences(rows: Sequence[Row]) -> tuple[Difference, ...]:
   """RUM^F of each method minus each of its controls, paired by seed."""
   by_name = {(r.method, r.variant): r for r in rows}
-  found = []
+  pairs = []
   for method in dict.fromkeys(r.method for r in rows):
     refined = by_name.get((method, 'rum_f'))
     for control in CONTROLS:
       other = by_name.get((method, control))
       if refined and other:
-        found.append(Difference(method=method, minus=control, **{
-            x.name: statistics.difference(x.of(refined), x.of(other))
-            for x in COMPARED}))
-  return tuple(found)
+        gaps = {x.name: statistics.difference(x.of(refined), x.of(other))
+                for x in COMPARED}
+        pairs.append(Difference(
+            method=method, minus=control, **gaps,
+            verdicts={x.name: x.verdict(gaps[x.name]) for x in COMPARED}))
+  return tuple(pairs)
 
 
 def best(rows: Iterable[Row], variant: str | None = None,
          figure: Figure = TOW) -> Row | None:
-  """The row of highest mean `figure`, of all but references or of one variant.
+  """The row of highest mean `figure`, of all methods or of one variant.
 
-  A row that lost seeds is passed over: what is left of it flatters it. Nor is
-  one row alone the best.
+  Controls (matched, shuffle) and references are no methods. A row that lost
+  seeds is passed over, since what is left of it flatters it; so is one with
+  seeds at chance. Nor is one row alone the best.
   """
-  rivals = [row for row in rows if row.variant != 'reference']
-  able = [row for row in rivals if np.isfinite(figure.of(row).values).all()
-          and not row.diverged and variant in (None, row.variant)]
+  unlearned = [row for row in rows if row.variant != 'reference']
+  able = [row for row in unlearned if np.isfinite(figure.of(row).values).all()
+          and not row.diverged and not row.collapsed
+          and (row.variant == variant if variant else
+               row.variant not in _NOT_A_METHOD)]
   return max(able, key=lambda row: figure.of(row).mean,
-             default=None) if len(rivals) > 1 else None
+             default=None) if len(unlearned) > 1 else None
+
+
+def winner(results: Results, figure: Figure = TOW) -> Row | None:
+  """The best row; `None` where the results are not sound.
+
+  Nor is a row the winner that is no closer to retraining than doing nothing.
+  """
+  first = best(results.rows, figure=figure) if results.sound else None
+  idle = [row for row in results.rows if row.method == 'do_nothing']
+  if first and idle and figure.of(first).mean <= figure.of(idle[0]).mean:
+    return None
+  return first
 
 
 def references(rows: Iterable[Row]) -> list[Row]:

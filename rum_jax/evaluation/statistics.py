@@ -11,6 +11,9 @@ import numpy as np
 import scipy  # Its parts are imported when they are first used.
 from scipy import special
 
+MARGIN = 0.02  # Differences within it count as none.
+BETTER, WORSE, EQUAL, UNKNOWN = 'better', 'worse', 'equal', 'cannot tell'
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -26,6 +29,11 @@ class Summary:
   mean: float
   ci95: float
   values: tuple[float, ...]
+
+  @property
+  def seeds(self) -> int:
+    """How many seeds have a value."""
+    return sum(map(math.isfinite, self.values))
 
 
 def summary(values: Sequence[float] | np.ndarray) -> Summary:
@@ -70,12 +78,26 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
   return float(scipy.stats.spearmanr(first[both], second[both]).statistic)
 
 
-def direction(difference: Summary) -> int | None:
-  """1, -1, or 0 where the interval holds 0; `None` where it is unknown."""
+def verdict(difference: Summary, *, lower_is_better: bool = False) -> str:
+  """What the 95 % interval of a difference says.
+
+  Args:
+    difference: of two figures, paired by seed.
+    lower_is_better: whether a negative difference is an improvement.
+
+  Returns:
+    `EQUAL` where the whole interval lies within ± `MARGIN`; else `BETTER` or
+    `WORSE` where it excludes 0; else, and where there are fewer than two
+    seeds, `UNKNOWN`.
+  """
   mean, ci95 = difference.mean, difference.ci95
   if not (math.isfinite(mean) and math.isfinite(ci95)):
-    return None
-  return (mean > ci95) - (mean < -ci95)
+    return UNKNOWN
+  if abs(mean) + ci95 <= MARGIN:
+    return EQUAL
+  if abs(mean) <= ci95:
+    return UNKNOWN
+  return BETTER if (mean > 0) != lower_is_better else WORSE
 
 
 def difference(figure: Summary, other: Summary) -> Summary:

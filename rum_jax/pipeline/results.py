@@ -20,7 +20,7 @@ import rum_jax
 from rum_jax import entanglement, evaluation, recipes, records
 from rum_jax.evaluation import Group, Results
 from rum_jax.evaluation.results import Divergence, Environment, Examples
-from rum_jax.evaluation.results import Origin, RecordedRecipe, Versions
+from rum_jax.evaluation.results import Origin, RecordedRecipe, REFINED, Versions
 from rum_jax.pipeline import jobs
 from rum_jax.pipeline.jobs import Job
 from rum_jax.pipeline.context import Data, Runtime
@@ -44,6 +44,7 @@ def judged(
     models: Models,
     done: Sequence[tuple[Job, Artefact]],
     scores: np.ndarray | None = None,
+    beforehand_seconds: float = math.nan,
 ) -> Results:
   """All of `results.json`.
 
@@ -56,6 +57,7 @@ def judged(
     models: originals, and two sets of oracles.
     done: what was unlearned.
     scores: of the training examples, what the groups were chosen by.
+    beforehand_seconds: what these took; NaN where it is not known.
   """
   subsets = evaluation.Subsets(
       tuple(groups.values()), retain, data.source.test)
@@ -75,18 +77,21 @@ def judged(
   for job, artefact in done:
     rows.append(evaluation.row(
         job.method, job.variant, groups, judge(artefact), truth,
-        setting=job.setting, **_noted(artefact)))
+        setting=job.setting, **_noted(artefact), beforehand_seconds=(
+            beforehand_seconds if job.variant in REFINED else 0.0)))
   first = recipe.first_seed
-  return Results(
-      **vars(origin(recipe, data, runtime)),
-      seeds=tuple(range(first, first + recipe.seeds)),
+  return evaluation.assemble(
+      origin(recipe, data, runtime),
+      seeds=range(first, first + recipe.seeds),
       examples=Examples(train=data.num_train, held_out=len(data.source.test)),
-      corrupted=tuple(data.corrupted.tolist()),
+      corrupted=data.corrupted.tolist(),
       groups=describe_groups(
           recipe, data, groups, retain, models.original, scores),
       oracle=evaluation.of_oracle(
           groups, truth, models.oracle.notes['seconds']),
-      rows=tuple(rows), differences=evaluation.differences(rows))
+      rows=rows, chance=evaluation.soundness.chance_of(
+          np.asarray(data.source.dataset.label)[data.source.train],
+          len(data.source.classes)))
 
 
 def _noted(artefact: Artefact) -> dict[str, Any]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rum_jax.evaluation import best, FIGURES, Results, Summary
+from rum_jax.evaluation import FIGURES, Results, Summary, winner
 from rum_jax.evaluation.results import ACCURACIES, COMPARED
-from rum_jax.evaluation.statistics import direction
 from rum_jax.reporting import details, markup
-from rum_jax.reporting._findings import findings
+from rum_jax.reporting._findings import comparisons, findings, said
 from rum_jax.reporting.markup import Line, section
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
-from rum_jax.reporting.vocabulary import figure, losses, MEANINGS, name
-from rum_jax.reporting.vocabulary import score_name, shown
+from rum_jax.reporting.vocabulary import figure, losses, mark, MEANINGS, name
+from rum_jax.reporting.vocabulary import retrainings, score_name, shown
 from rum_jax.types import GROUPS
 
-_CAUTION = ('A difference counts where its 95 % confidence interval excludes '
-            '0; the intervals are not corrected for the number of '
+_CAUTION = ('A verdict follows from the 95 % confidence interval of a '
+            'difference that is paired by seed: equal where all of it lies '
+            'within ± {margin}; better or worse where it excludes 0; else one '
+            'cannot tell. The intervals are not corrected for the number of '
             'comparisons. The best rows are picked on the seeds that judge '
             'them, which flatters them a little.')
 
@@ -38,12 +39,12 @@ def page(results: Results, pictures: Mapping[str, str]) -> str:
   return markup.document(
       f'Machine unlearning by refinement: {recipe.dataset}, '
       f'{recipe.network}', _what_was_run(results),
-      section('How to read it', markup.terms(MEANINGS)),
+      *_warnings(results),
       section('Findings', markup.items(findings(results)),
-              markup.paragraph(_CAUTION, 'note')),
+              _comparison_table(results), markup.paragraph(
+                  _CAUTION.format(margin=results.margin), 'note')),
       section('Every method', _main_table(results), *(
-          markup.paragraph(f'† {x}', 'note')
-          for x in losses(results.rows))),
+          markup.paragraph(x, 'note') for x in losses(results.rows))),
       section('Closeness to retraining', drawn(
           'tow_by_method', 'ToW of every method. Small dots are seeds, large '
           'marks their mean with its 95 % confidence interval; the bands are '
@@ -64,9 +65,19 @@ def page(results: Results, pictures: Mapping[str, str]) -> str:
           'two principal components; retained examples in grey.')),
       section('Cost', drawn(
           'cost', 'Seconds of each method over those of retraining; '
-          'compilation is left out, and so is the tuning of each method.')),
+          'compilation, tuning and what is needed beforehand are left out.'),
+              _cost_table(results)),
       section('Paired differences', _difference_table(results)),
-      section('How it was made', *details.details(results)))
+      section('How it was made', *details.details(results)),
+      section('What the words mean', markup.terms(MEANINGS)))
+
+
+def _warnings(results: Results) -> list[str]:
+  """What has to be known before any table; nothing where all is well."""
+  lost = [x for x in losses(results.rows) if x.startswith('‡')]
+  if not results.warnings and not lost:
+    return []
+  return [section('Read this first', markup.items([*results.warnings, *lost]))]
 
 
 def _what_was_run(results: Results) -> str:
@@ -86,7 +97,7 @@ def _what_was_run(results: Results) -> str:
 
 
 def _main_table(results: Results) -> str:
-  first, bodies = best(results.rows), []
+  first, bodies = winner(results), []
   for heading, rows in by_method(results.rows):
     lines = []
     for row in rows:
@@ -94,7 +105,7 @@ def _main_table(results: Results) -> str:
               'aside' if row.variant == 'reference' else '')
       label = called(row.variant) if heading else name(row)
       lines.append(Line((
-          label + ' †' * bool(row.diverged),
+          _marked(label, mark(row, first, results.sound)),
           *(figure(x.of(row)) for x in FIGURES),
           duration(row.seconds.mean)), kind))
     bodies.append((heading, lines))
@@ -107,6 +118,37 @@ def _main_table(results: Results) -> str:
       ('', *(x.title for x in COMPARED),
        *(x.title.capitalize() for x in ACCURACIES), 'Seconds'),
       bodies)
+
+
+def _marked(label: str, sign: str) -> str:
+  return label if sign in ('', '*') else f'{label} {sign}'
+
+
+def _cost_table(results: Results) -> str:
+  one = results.oracle.seconds
+  return markup.table(
+      'What a row costs. Beforehand: the scores that the groups are chosen by, '
+      'and the search for a setting; both in units of one retraining, which '
+      f'took {duration(one)} s.',
+      ('', 'Seconds', 'Seconds to compile', 'Scores beforehand', 'Tuning'),
+      [(heading, [Line((
+          called(row.variant) if heading else name(row),
+          duration(row.seconds.mean), duration(row.compile_seconds),
+          retrainings(row.beforehand_seconds, one),
+          retrainings(row.tuning_seconds, one)))
+                  for row in rows if row.variant != 'reference'])
+       for heading, rows in by_method(results.rows)
+       if rows[0].variant != 'reference'])
+
+
+def _comparison_table(results: Results) -> str:
+  if not results.sound:
+    return ''
+  return markup.table(
+      'Differences in ToW, paired by seed.',
+      ('', 'Minus', 'ToW', 'Verdict'),
+      [('', [Line((x.what, x.minus, figure(x.tow, signed=True), x.verdict))
+             for x in comparisons(results)])], 'words')
 
 
 def _group_table(results: Results) -> str:
@@ -141,14 +183,14 @@ def _entanglement(score: Summary) -> str:
 
 
 def _difference_table(results: Results) -> str:
-  verdicts = {1: 'better', -1: 'worse', 0: 'no difference shown', None: '–'}
   methods = dict.fromkeys(gap.method for gap in results.differences)
   return markup.table(
-      'RUM^F minus each of its controls, paired by seed. The verdict is on '
-      'ToW; a smaller MIA gap is better.',
-      ('RUM^F minus', *(x.title for x in COMPARED), 'Verdict'),
+      'RUM^F minus each of its controls, paired by seed, with the verdict on '
+      'each figure; a smaller MIA gap is better.',
+      ('RUM^F minus', *(x.title for x in COMPARED)),
       [(called(method), [
-          Line((gap.minus, *(figure(x.of(gap), signed=True) for x in COMPARED),
-                verdicts[direction(gap.tow)]))
+          Line((gap.minus, *(
+              f'{figure(x.of(gap), signed=True)}\n'
+              f'{said(gap.verdicts[x.name], x.of(gap))}' for x in COMPARED)))
           for gap in results.differences if gap.method == method])
        for method in methods])

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rum_jax.entanglement.measures import EntanglementFile
-from rum_jax.evaluation import best, Results
+from rum_jax.evaluation import Results, winner
 from rum_jax.evaluation.factors import Difficulty, Sensitivity
 from rum_jax.evaluation.results import COMPARED, FIGURES, Origin
 from rum_jax.memorization.comparison import ProxiesFile
 from rum_jax.memorization.reliability import MemorizationFile
 from rum_jax.reporting import findings_on_factors, sentences, text
-from rum_jax.reporting._findings import findings
+from rum_jax.reporting._findings import comparisons, findings
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
-from rum_jax.reporting.vocabulary import figure, name, shown
+from rum_jax.reporting.vocabulary import figure, losses, mark, name, shown
 from rum_jax.types import GROUPS
 
 _COLUMNS = (*COMPARED, FIGURES[-1])
@@ -27,7 +27,7 @@ def section(results: Results, command: str) -> str:
     command: that made them.
 
   Returns:
-    Markdown; the best row is bold.
+    Markdown; the name and the ToW of the best row are bold.
   """
   made, recipe = results.environment, results.recipe
   lines = [
@@ -35,7 +35,8 @@ def section(results: Results, command: str) -> str:
       f'{counted(len(results.seeds), "seed")}, '
       f'{counted(len(results.corrupted), "wrong label")}; on {made.device} '
       f'({counted(made.devices, "device")}), jax {made.versions.jax}.', '',
-      *_table(results), '',
+      *(f'**{x}**\n' for x in results.warnings), *_table(results), '',
+      *(f'{x}\n' for x in losses(results.rows)), *_differences(results), '',
       *(f'* {sentence}' for sentence in findings(results))]
   return '\n'.join(lines)
 
@@ -45,20 +46,38 @@ def _table(results: Results) -> list[str]:
   head = ['method', *(x.title for x in _COLUMNS),
           *(f'accuracy, {g}' for g in groups), 'seconds']
   oracle = results.oracle
-  rows = [_cells(('Oracle', *[''] * len(COMPARED), figure(oracle.test_accuracy),
-                  *(shown(oracle.groups[g].mean) for g in groups),
-                  duration(oracle.seconds)))]
-  first = best(results.rows)
+  rows = [('Oracle', *[''] * len(COMPARED), figure(oracle.test_accuracy),
+           *(shown(oracle.groups[g].mean) for g in groups),
+           duration(oracle.seconds))]
+  first = winner(results)
   for heading, members in by_method(results.rows):
     for row in members:
       label = f'{heading} {called(row.variant)}' if heading else name(row)
       cells = [label, *(figure(x.of(row)) for x in _COLUMNS), *(
           shown(row.groups[g].forget_accuracy.mean) for g in groups),
                duration(row.seconds.mean)]
-      if row is first:
-        cells = [f'**{cell}**' for cell in cells]
-      rows.append(_cells(cells))
-  return [_cells(head), _cells(['---'] * len(head)), *rows]
+      sign = mark(row, first, results.sound)
+      if sign == '*':
+        cells[:2] = [f'**{cell}**' for cell in cells[:2]]
+      elif sign:
+        cells[0] += f' {sign}'
+      rows.append(cells)
+  return table(head, rows)
+
+
+def _differences(results: Results) -> list[str]:
+  """All differences in ToW with their verdicts, folded away."""
+  pairs = comparisons(results) if results.sound else []
+  return pairs and [
+      '<details><summary>Differences in ToW, paired by seed</summary>', '',
+      *table(('', 'minus', 'ToW', 'verdict'), (
+          (x.what, x.minus, figure(x.tow, signed=True), x.verdict)
+          for x in pairs)), '', '</details>']
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+  """Lines of a table."""
+  return [_cells(head), _cells(['---'] * len(head)), *map(_cells, rows)]
 
 
 def _cells(values: Sequence[str]) -> str:
@@ -97,18 +116,17 @@ def entanglement(record: EntanglementFile, command: str) -> str:
     record: what `entanglement.json` holds.
     command: that made it.
   """
-  lines = [_made(record, command), '',
-           _cells(('sets', 'level', 'ES', 'memorization', 'MMD²')),
-           _cells(['---'] * 5)]
+  rows = []
   for kind, sets in (('by entanglement', record.by_entanglement),
                      ('released', record.released or {}),
                      ('by memorization', record.by_memorization)):
     for level, figures in sets.items():
       es, mmd = figures.es, figures.mmd_median
-      lines.append(_cells((
+      rows.append((
           kind, level, f'{es.mean:.1f} ± {es.ci95:.1f}',
-          figure(figures.memorization), f'{mmd.mean:.4f} ± {mmd.ci95:.4f}')))
-  return '\n'.join([*lines, '', (
+          figure(figures.memorization), f'{mmd.mean:.4f} ± {mmd.ci95:.4f}'))
+  head = ('sets', 'level', 'ES', 'memorization', 'MMD²')
+  return '\n'.join([_made(record, command), '', *table(head, rows), '', (
       'Spearman correlation with memorization: of the distance of an example '
       f'to the mean {figure(record.rank_correlation_of_examples)}, of the ES '
       f'of a group {figure(record.rank_correlation_of_groups)}.')])
@@ -121,9 +139,9 @@ def proxies(record: ProxiesFile, command: str) -> str:
     record: what `proxies.json` holds.
     command: that made it.
   """
-  *table, caption = text.proxy_table(record)
+  *lines, caption = text.proxy_table(record)
   return '\n'.join([
-      _made(record, command), '', '```', *table, '```', '', caption])
+      _made(record, command), '', '```', *lines, '```', '', caption])
 
 
 def memorization(record: MemorizationFile, command: str) -> str:
@@ -143,9 +161,8 @@ def memorization(record: MemorizationFile, command: str) -> str:
                  f'{other.order}')
   return '\n'.join([
       *lines, '',
-      _cells(('models', 'Spearman of halves', 'of all models',
-              *(f'share of {x}' for x in GROUPS))),
-      _cells(['---'] * 6),
-      *(_cells((str(x.models), *map(shown, (
-          x.spearman, x.corrected, x.low, x.medium, x.high))))
-        for x in record.convergence)])
+      *table(('models', 'Spearman of halves', 'of all models',
+              *(f'share of {x}' for x in GROUPS)), (
+                  (str(x.models), *map(shown, (
+                      x.spearman, x.corrected, x.low, x.medium, x.high)))
+                  for x in record.convergence))])

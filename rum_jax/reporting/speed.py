@@ -7,6 +7,7 @@ import dataclasses
 from typing import ClassVar
 
 from rum_jax.evaluation.results import Environment
+from rum_jax.reporting import markdown
 
 _record = dataclasses.dataclass(frozen=True, kw_only=True)
 
@@ -145,50 +146,48 @@ def tables(measured: Sequence[Speed]) -> str:
 
 
 def _steps(rows: Sequence[Step]) -> list[str]:
-  return rows and [
-      '| network | images | batch | what | µs a model-step | PyTorch | '
-      'times as fast | MiB | PyTorch |', '| --- ' * 9 + '|',
-      *(f'| {row.network} | {row.image}×{row.image} | {row.batch} | {row.what} '
-        f'| {_against_torch(row)} |' + ''.join(
-            '  |' if x is None else f' {x:.0f} |'
-            for x in (row.mebibytes, row.torch_mebibytes)) for row in rows)]
+  head = ('network', 'images', 'batch', 'what', 'µs a model-step', 'PyTorch',
+          'times as fast', 'MiB', 'PyTorch')
+  return rows and markdown.table(head, (
+      (row.network, f'{row.image}×{row.image}', str(row.batch), row.what,
+       *_against_torch(row), *('' if x is None else f'{x:.0f}' for x in (
+           row.mebibytes, row.torch_mebibytes))) for row in rows))
 
 
 def _layers(rows: Sequence[Layer]) -> list[str]:
-  return rows and [
-      '| layer, one core | images | µs | PyTorch | times as fast | '
-      'as XLA’s own in a loop | outside |', '| --- ' * 7 + '|',
-      *(f'| {row.layer} | {row.pixels}×{row.pixels} | {_against_torch(row)} | '
-        f'{row.loop:.1f} | {row.once:.1f} |' for row in rows)]
+  head = ('layer, one core', 'images', 'µs', 'PyTorch', 'times as fast',
+          'as XLA’s own in a loop', 'outside')
+  return rows and markdown.table(head, (
+      (row.layer, f'{row.pixels}×{row.pixels}', *_against_torch(row),
+       f'{row.loop:.1f}', f'{row.once:.1f}') for row in rows))
 
 
-def _against_torch(row: AgainstTorch) -> str:
+def _against_torch(row: AgainstTorch) -> tuple[str, str, str]:
   """Three cells; with the range of what was measured more than once."""
   low, high = row.from_to
   spread = f' ({low:.2f}–{high:.2f})' if low < high else ''
-  return (f'{row.microseconds:,.0f} | {row.torch_microseconds:,.0f} | '
+  return (f'{row.microseconds:,.0f}', f'{row.torch_microseconds:,.0f}',
           f'{row.times_as_fast:.2f}{spread}')
 
 
 def _algorithms(rows: Sequence[AlgorithmCost]) -> list[str]:
   by_name = {(row.method, row.network): row for row in rows}
   networks = list(dict.fromkeys(network for _, network in by_name))
-  return rows and [
-      '| method | ' + ' | '.join(f'{n}: epochs | of its passes'
-                                 for n in networks) + ' |',
-      '| --- ' * (1 + 2 * len(networks)) + '|',
-      *(f'| `{method}` | ' + ' | '.join(
-          _algorithm(by_name.get((method, n))) for n in networks) + ' |'
-        for method in dict.fromkeys(m for m, _ in by_name))]
+  head = ['method']
+  for network in networks:
+    head += [f'{network}: epochs', 'of its passes']
+  return rows and markdown.table(head, (
+      (f'`{method}`', *(cell for network in networks for cell in _algorithm(
+          by_name.get((method, network)))))
+      for method in dict.fromkeys(m for m, _ in by_name)))
 
 
-def _algorithm(row: AlgorithmCost | None) -> str:
-  return f'{row.epochs:.1f} | {row.of_its_passes:.2f}' if row else ' | '
+def _algorithm(row: AlgorithmCost | None) -> tuple[str, str]:
+  return (f'{row.epochs:.1f}', f'{row.of_its_passes:.2f}') if row else ('', '')
 
 
 def _factors(rows: Sequence[FactorCost]) -> list[str]:
-  return rows and [
-      '| factor, one core | seconds | NumPy | times as fast |',
-      '| --- ' * 4 + '|',
-      *(f'| {row.factor} | {row.seconds:.2f} | {row.plain_seconds:.2f} | '
-        f'{row.times_as_fast:.1f} |' for row in rows)]
+  head = ('factor, one core', 'seconds', 'NumPy', 'times as fast')
+  return rows and markdown.table(head, (
+      (row.factor, f'{row.seconds:.2f}', f'{row.plain_seconds:.2f}',
+       f'{row.times_as_fast:.1f}') for row in rows))

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 import math
 import textwrap
 
-from rum_jax.evaluation import best, Difference, Oracle, Results, Row
-from rum_jax.evaluation.results import ACCURACIES, COMPARED, TOW_BY_GROUP
+from rum_jax.evaluation import Oracle, Results, Row, winner
+from rum_jax.evaluation.results import ACCURACIES, COMPARED, REFINED
+from rum_jax.evaluation.results import TOW_BY_GROUP
 from rum_jax.memorization.comparison import ProxiesFile, Proxy
-from rum_jax.reporting._findings import findings
+from rum_jax.reporting._findings import comparisons, findings
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
-from rum_jax.reporting.vocabulary import figure, losses, MEANINGS, name, shown
+from rum_jax.reporting.vocabulary import figure, losses, mark, MEANINGS, name
+from rum_jax.reporting.vocabulary import retrainings, shown
 from rum_jax.types import GROUPS
 
 _HEAD = ('', 'Spearman', 'one run', *GROUPS, 'memorization',
@@ -24,10 +26,7 @@ def proxy_table(record: ProxiesFile) -> Sequence[str]:
   rows = sorted(record.proxies.items(), reverse=True, key=lambda item: (
       -2 if math.isnan(item[1].spearman) else item[1].spearman))
   cells = [_HEAD, *(_proxy_cells(*item) for item in rows)]
-  widths = [max(map(len, column)) for column in zip(*cells)]
-  table = ['  '.join([row[0].ljust(widths[0]), *(
-      cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
-           for row in cells]
+  table = aligned(cells)
   whole = record.estimate_seconds
   cost = ('' if math.isnan(whole) else
           f', and what share they are of the {whole:.1f} s of '
@@ -60,11 +59,12 @@ def table(results: Results) -> str:
     results: of a run with any groups and any methods; figures may be NaN.
 
   Returns:
-    Lines of about 100 columns: the oracle and the reference rows first, then
-    each method with its variants; under them what the columns mean. The best
-    row has a `*`, rows with diverged seeds a `†`.
+    Lines of about 100 columns: warnings; the oracle and the reference rows,
+    then each method with its variants; under them what the columns mean. The
+    best row has a `*`, rows with diverged seeds a `†`, rows with seeds at
+    chance a `‡`; where the models are no use to judge by, all have a `!`.
   """
-  first = best(results.rows)
+  first = winner(results)
   figures = [x for x in COMPARED
              if x is not TOW_BY_GROUP or len(results.groups) > 1]
   titles = [x.title for x in figures]
@@ -74,10 +74,10 @@ def table(results: Results) -> str:
   for heading, rows in by_method(results.rows):
     lines += [(f'  {heading}',)] if heading else []
     for row in rows:
-      mark = '*' if row is first else '†' if row.diverged else ' '
       label = f'  {called(row.variant)}' if heading else name(row)
       lines.append((
-          f'{mark} {label}', *(figure(x.of(row)) for x in figures),
+          f'{mark(row, first, results.sound) or " "} {label}',
+          *(figure(x.of(row)) for x in figures),
           *_accuracies(row), duration(row.seconds.mean)))
   notes = [*(f'{x}: {MEANINGS[x]}' for x in MEANINGS
              if x in ('Oracle', 'MIA', *titles)),
@@ -86,38 +86,52 @@ def table(results: Results) -> str:
            'means, the seconds those of one seed.',
            *([f'* {name(first)}: the highest mean ToW of a method.']
              if first else []),
-           *(f'† {x}' for x in losses(results.rows))]
-  paired = [] if not results.differences else [
-      '', 'RUM^F minus its controls, paired by seed:', '',
-      *_aligned(_difference_lines(results.differences))]
-  return '\n'.join([*_aligned(lines), '', *_wrapped(notes), *paired, '',
-                    *_wrapped(findings(results), '- ')])
+           *_cost_notes(results), *losses(results.rows)]
+  warnings = _wrapped(results.warnings, '! ')
+  pairs = comparisons(results) if results.sound else []
+  table = [('', 'minus', 'ToW', 'verdict'), *(
+      (x.what, x.minus, figure(x.tow, signed=True), x.verdict) for x in pairs)]
+  paired = [] if not pairs else [
+      '', 'Differences in ToW, paired by seed; equal means that the whole '
+      f'interval lies within ± {results.margin}:', '',
+      *aligned(table, left=(0, 1, 3))]
+  return '\n'.join([
+      *warnings, *[''] * bool(warnings), *aligned(lines), '', *_wrapped(notes),
+      *paired, '', *_wrapped(findings(results), '- ')]).rstrip()
+
+
+def _cost_notes(results: Results) -> list[str]:
+  """What the seconds of a row leave out."""
+  compiled = sum(row.compile_seconds for row in results.rows)
+  refined = [row for row in results.rows if row.variant in REFINED]
+  notes = [f'The seconds leave out {duration(compiled)} s of compilation for '
+           'all rows, and tuning.']
+  if refined:
+    cost = retrainings(refined[0].beforehand_seconds, results.oracle.seconds)
+    notes.append('RUM^F and RUM also need the scores that the groups are '
+                 f'chosen by: {cost}.')
+  return notes
 
 
 def _accuracies(row: Row | Oracle) -> list[str]:
   return [shown(x.of(row).mean) for x in ACCURACIES]
 
 
-def _difference_lines(differences: Sequence[Difference]
-                      ) -> list[Sequence[str]]:
-  lines = [('', *(x.title for x in COMPARED))]
-  for method in dict.fromkeys(gap.method for gap in differences):
-    lines.append((f'  {called(method)}',))
-    lines += [
-        (f'    minus {gap.minus}',
-         *(figure(x.of(gap), signed=True) for x in COMPARED))
-        for gap in differences if gap.method == method]
-  return lines
+def aligned(lines: Sequence[Sequence[str]], left: Sequence[int] = (0,)
+            ) -> list[str]:
+  """Columns set under each other.
 
-
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-  """Columns set under each other; a line of one cell is a heading."""
-  wide = [max(len(line[0]) for line in lines)]
+  Args:
+    lines: of cells; a line of one cell is a heading.
+    left: columns of words, which begin under each other; all others end so.
+  """
   full = [line for line in lines if len(line) > 1]
-  wide += [max(len(line[i]) for line in full) for i in range(1, len(full[0]))]
-  return ['  '.join([line[0].ljust(wide[0]), *(
-      cell.rjust(wide[i]) for i, cell in enumerate(line[1:], start=1))]
-                   ).rstrip() for line in lines]
+  wide = [max(len(line[0]) for line in lines),
+          *(max(map(len, column)) for column in list(zip(*full))[1:])]
+  return ['  '.join(
+      cell.ljust(width) if i in left else cell.rjust(width)
+      for i, (cell, width) in enumerate(zip(line, wide))).rstrip()
+          for line in lines]
 
 
 def _wrapped(sentences: Iterable[str], bullet: str = '') -> list[str]:

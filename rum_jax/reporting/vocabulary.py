@@ -128,15 +128,40 @@ def duration(seconds: float) -> str:
   return f'{seconds:.3g}' if seconds < 1000 else f'{seconds:.0f}'
 
 
+def retrainings(seconds: float, one: float) -> str:
+  """A cost in units of retraining: `317 retrainings`; or that it is unknown."""
+  if not (math.isfinite(seconds) and one > 0):
+    return 'not recorded'
+  return f'{seconds / one:.3g} retrainings'
+
+
+def mark(row: Row, first: Row | None, sound: bool) -> str:
+  """What stands before a row: `*` the best, `†` lost seeds, `!` no use."""
+  if not sound and row.variant != 'reference':
+    return '!'
+  return ('†' if row.diverged else '‡' if row.collapsed else
+          '*' if row is first else '')
+
+
 def losses(rows: Iterable[Row]) -> list[str]:
-  """Which seeds diverged, and in which stage."""
+  """Which seeds diverged, and in which stage; which are at chance."""
   sentences = []
   for row in rows:
     stages = len(row.setting or ()) or 1
     cases = [f'seed {case.seed} in stage {case.stage + 1} of {stages}'
              for case in row.diverged]
-    if cases:
-      sentences.append(f'{name(row)} diverged with {listed(cases)}; its '
+    if cases and row.lost:
+      sentences.append(f'† {name(row)}: all {counted(len(cases), "seed")} '
+                       'diverged; there is no model.')
+    elif cases:
+      sentences.append(f'† {name(row)} diverged with {listed(cases)}; its '
                        'figures leave these seeds out, and it is never the '
                        'best row.')
+    if row.collapsed:
+      seeds = listed([f'seed {seed}' for seed in row.collapsed])
+      sentences.append(
+          f'‡ {name(row)}: {len(row.collapsed)} of '
+          f'{counted(len(row.tow.values), "seed")} collapsed ({seeds}): the '
+          'accuracy on the retain set is not above that of a guess. It is '
+          'never the best row.')
   return sentences
