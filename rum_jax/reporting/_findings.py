@@ -156,12 +156,13 @@ def _sentence(subject: str, verdicts: Iterable[tuple[str, str]], seeds: str
                      (EQUAL, 'equal to'), (UNKNOWN, '')):
     names = listed([other for other, verdict in verdicts if verdict == kind])
     if names and kind == UNKNOWN:
-      other = 'it' if parts else subject
-      parts.append(f'with {seeds} one cannot tell {other} from {names}')
+      other = subject.replace('The ', 'the ', 1).replace('Full', 'full', 1)
+      other = 'it' if parts else other
+      parts.append(f'{"with" if parts else "With"} {seeds} one cannot tell '
+                   f'{other} from {names}')
     elif names:
       parts.append(f'{"" if parts else f"{subject} is "}{word} {names}')
-  text = '; '.join(parts) + '.'
-  return text[0].upper() + text[1:]
+  return '; '.join(parts) + '.'
 
 
 def _on_full_rum(rows: _ByName) -> str:
@@ -174,7 +175,7 @@ def _on_full_rum(rows: _ByName) -> str:
     return ''
   seeds = counted(max(gap.seeds for _, gap in gaps), 'seed')
   verdicts = [(other, TOW.verdict(gap)) for other, gap in gaps]
-  return _sentence('full RUM', verdicts, seeds)
+  return _sentence('Full RUM', verdicts, seeds)
 
 
 def _on_ceiling(results: Results, rows: _ByName) -> str:
@@ -185,7 +186,7 @@ def _on_ceiling(results: Results, rows: _ByName) -> str:
   if first is None or ceiling is None:
     return ''
   gap = difference(first.tow, ceiling.tow)
-  what = name(first) if len(alone) == 1 else f'the best row, {name(first)},'
+  what = name(first) if len(alone) == 1 else f'The best row, {name(first)},'
   return _sentence(what, [('a second oracle', TOW.verdict(gap))],
                    counted(gap.seeds, 'seed'))
 

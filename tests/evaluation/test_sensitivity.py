@@ -64,13 +64,13 @@ def test_the_paragraph_counts_choices_and_sets_the_control_apart(found):
       '(chance: 10%).',
       "Of the 2 whose sets the reference's features did not choose, 1 have "
       'them in order of ES by these, not layer: logits.',
-      'Do nothing: from low to high ES, ToW shows no difference in 4 of 4 '
+      'Do nothing: from low to high ES, ToW cannot be told in 4 of 4 '
       'choices, the reference among them.',
       'SSD vanilla: from low to high ES, ToW falls in 2 (reference and seed: '
-      '1), rises in 1 (layer: first), shows no difference in 1 of 4 choices, '
-      'the reference among them.',
-      'Sets of random examples, the control: from low to high ES, ToW shows no '
-      'difference in 2 of 2 rows.']
+      '1), rises in 1 (layer: first), cannot be told in 1 of 4 choices, the '
+      'reference among them.',
+      'Sets of random examples, the control: from low to high ES, ToW cannot be '
+      'told in 2 of 2 rows.']
 
 
 def test_sets_that_es_chose_prove_no_order(found):
@@ -82,7 +82,7 @@ def test_sets_that_es_chose_prove_no_order(found):
 def test_a_control_that_differs_is_a_warning(found):
   found[-1] = entry('procedure', 'random', -0.2, control=True)
   control, warning = findings_on_factors.paragraph(found)[-2:]
-  assert 'falls in 1 (SSD vanilla), shows no difference in 1 of 2' in control
+  assert 'falls in 1 (SSD vanilla), cannot be told in 1 of 2' in control
   assert warning.startswith('So two single sets may differ')
 
 
