@@ -69,8 +69,8 @@ def test_the_paragraph_counts_choices_and_sets_the_control_apart(found):
       'SSD vanilla: from low to high ES, ToW falls in 2 (reference and seed: '
       '1), rises in 1 (layer: first), cannot be told in 1 of 4 choices, the '
       'reference among them.',
-      'Sets of random examples, the control: from low to high ES, ToW cannot be '
-      'told in 2 of 2 rows.']
+      'Sets of random examples, the control: from low to high ES, ToW cannot '
+      'be told in 2 of 2 rows.']
 
 
 def test_sets_that_es_chose_prove_no_order(found):
