@@ -6,9 +6,10 @@ Blocks of the pages in `PAGES` are filled from `results/`: each
 `<!-- results:NAME -->` from `NAME.json`, the `results.json` of a run;
 `<!-- difficulty:NAME -->` and the like from `difficulty_NAME.json`; and
 `<!-- speed -->` from what `experiments.bench.benchmark
---json=results/speed_….json` wrote. `<!-- methods -->` is of the docstrings of
-the algorithms, `<!-- variants -->` of what the report says of them. A test
-holds all of them to it.
+--json=results/speed_….json` wrote. `<!-- summary -->`, `<!-- factors -->` and
+`<!-- ratios -->` hold what these say in short. `<!-- methods -->` is of the
+docstrings of the algorithms, `<!-- variants -->` of what the report says of
+them. A test holds all of them to it.
 """
 
 from __future__ import annotations
@@ -52,11 +53,14 @@ OTHERS = {
 
 def filled(text: str) -> str:
   """A page with its blocks made anew."""
-  for name, command in COMMANDS.items():
-    path = ROOT / 'results' / f'{name}.json'
-    if path.exists():
-      block = markdown.section(records.read(Results, path), command)
-      text = _replaced(text, f'results:{name}', block)
+  runs = {name: records.read(Results, ROOT / 'results' / f'{name}.json')
+          for name in COMMANDS}
+  for name, run in runs.items():
+    block = markdown.section(run, COMMANDS[name])
+    text = _replaced(text, f'results:{name}', block)
+  text = _replaced(text, 'summary', markdown.summary(runs))
+  text = _replaced(text, 'factors', markdown.factor_answers(records.read(
+      Difficulty, ROOT / 'results' / 'difficulty_digits_mlp.json')))
   for kind, (record, written, command) in OTHERS.items():
     for path in (ROOT / 'results').glob(f'{kind}_*.json'):
       name = path.stem.partition('_')[2]
@@ -65,6 +69,7 @@ def filled(text: str) -> str:
   measured = [records.read(speed.Speed, path) for path in sorted(
       (ROOT / 'results').glob('speed_*.json'))]
   text = _replaced(text, 'speed', speed.tables(measured))
+  text = _replaced(text, 'ratios', speed.ratios(measured))
   text = _replaced(text, 'variants', variants())
   return _replaced(text, 'methods', methods())
 

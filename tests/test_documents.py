@@ -49,6 +49,16 @@ def test_readme_method_keeps_the_contract():
   exec(compile(own + check, 'README.md', 'exec'), {})
 
 
+def test_no_comparison_of_results_is_typed_by_hand():
+  for name in readme.PAGES:
+    text = (ROOT / name).read_text()
+    typed = re.sub(r'<!-- ([\w:]+) -->\n.*?<!-- /\1 -->', '', text, flags=re.S)
+    claims = re.findall(
+        r'.*(?:highest ToW|the best row|shown to be (?:above|better)|'
+        r'rows are (?:above|better|not)|the medians are ahead).*', typed)
+    assert not claims, (name, claims)
+
+
 def test_pages_show_what_the_results_hold():
   pages = [(ROOT / name).read_text() for name in readme.PAGES]
   assert [readme.filled(page) for page in pages] == pages

@@ -90,6 +90,15 @@ def findings(results: Results) -> list[str]:
   return [sentence for sentence in sentences if sentence]
 
 
+def overview(results: Results) -> list[str]:
+  """What comes first of a run: full RUM, the best row, and doing nothing."""
+  if not results.sound:
+    return list(results.warnings)
+  rows = _by_name(results)
+  return [x for x in (_on_full_rum(rows), _on_ceiling(results, rows),
+                      _on_doing_nothing(rows)) if x]
+
+
 def _by_name(results: Results) -> _ByName:
   return {(row.method, row.variant): row for row in results.rows}
 

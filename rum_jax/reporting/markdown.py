@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rum_jax.entanglement.measures import EntanglementFile
 from rum_jax.evaluation import Results, winner
@@ -11,7 +11,7 @@ from rum_jax.evaluation.results import COMPARED, FIGURES, Origin
 from rum_jax.memorization.comparison import ProxiesFile
 from rum_jax.memorization.reliability import MemorizationFile
 from rum_jax.reporting import findings_on_factors, sentences, text
-from rum_jax.reporting._findings import comparisons, findings
+from rum_jax.reporting._findings import comparisons, findings, overview
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
 from rum_jax.reporting.vocabulary import figure, losses, mark, name, shown
 from rum_jax.types import GROUPS
@@ -82,6 +82,23 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _cells(values: Sequence[str]) -> str:
   return f'| {" | ".join(values)} |'
+
+
+def summary(runs: Mapping[str, Results]) -> str:
+  """What comes first of each run, as a list.
+
+  Args:
+    runs: name to the results.
+  """
+  return '\n'.join(f'* `{name}`: {" ".join(overview(run))}'
+                   for name, run in runs.items())
+
+
+def factor_answers(record: Difficulty) -> str:
+  """Whether the paper's statement on each factor shows, as a list."""
+  return '\n'.join(
+      f'* {findings_on_factors.answer(part.rows, factor)[-1]}'
+      for factor, part in record.factors.items())
 
 
 def difficulty_answers(record: Difficulty, command: str) -> str:

@@ -145,6 +145,30 @@ def tables(measured: Sequence[Speed]) -> str:
   return '\n\n'.join(parts)
 
 
+def ratios(measured: Sequence[Speed]) -> str:
+  """In how many rows ours is faster than PyTorch, as a list."""
+  steps = [x for record in measured for x in record.steps]
+  layers = [x for record in measured for x in record.layers]
+  lines = []
+  for size in sorted({step.image for step in steps}):
+    of_size = [x for x in steps if x.image == size]
+    lines.append(f'* Steps of training at {size}×{size}: {_ahead(of_size)}.')
+  if layers:
+    slow, fast = (choose(layers, key=lambda x: x.times_as_fast)
+                  for choose in (min, max))
+    lines.append(f'* Single layers: {_ahead(layers)}; the slowest is '
+                 f'{slow.layer} at {slow.pixels}×{slow.pixels}, the fastest '
+                 f'{fast.layer} at {fast.pixels}×{fast.pixels}.')
+  return '\n'.join(lines)
+
+
+def _ahead(rows: Sequence[AgainstTorch]) -> str:
+  values = [row.times_as_fast for row in rows]
+  return (f'ours is faster in {sum(x > 1 for x in values)} of {len(values)} '
+          f'rows, {min(values):.2f} to {max(values):.2f} times as fast as '
+          'PyTorch')
+
+
 def _steps(rows: Sequence[Step]) -> list[str]:
   head = ('network', 'images', 'batch', 'what', 'µs a model-step', 'PyTorch',
           'times as fast', 'MiB', 'PyTorch')

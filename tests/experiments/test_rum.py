@@ -80,7 +80,7 @@ def test_a_second_run_computes_nothing(finished, run):
   first = figures(finished)
   process = run('rum', *TINY, f'--workdir={finished}')
   assert process.returncode == 0, process.stderr
-  assert 'RUM^F minus its controls' in process.stdout
+  assert 'Differences in ToW, paired by seed' in process.stdout
   assert {p: p.stat().st_mtime_ns for p in artefacts(finished)} == before
   assert figures(finished) == first
 
