@@ -1,4 +1,6 @@
-"""Top-level modules of a network in forward order, and holding some of them.
+"""Unlearning within a part of the parameters, such as the last layers.
+
+`within` makes any unlearner act on a *subspace*; the result is an unlearner.
 
 A *layer* is one entry of the top level of the parameters' dict. Their order is
 not that of their names: it is the order in which the forward pass first brings
@@ -7,8 +9,8 @@ them together with the examples, read off its trace.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
 import jax
 from jax import lax
@@ -16,9 +18,10 @@ from jax.extend import core
 import jax.numpy as jnp
 import optax
 
-from rum_jax import optimizers
+from rum_jax import _checks, optimizers, trees
 from rum_jax.types import (
-    Array, Examples, Key, Model, Outputs, PyTree, Variables)
+    Array, Examples, Info, Key, Model, Outputs, PyTree, Split, Unlearner,
+    Variables)
 
 _EXAMPLES = object()  # Marks what depends on the examples.
 
@@ -125,6 +128,98 @@ def held(model: Model, names: Collection[str]) -> Model:
         for name, value in stats.items()}
 
   return model._replace(apply=apply)
+
+
+class Part(NamedTuple):
+  """What an unlearner is built from when it acts on a part of the parameters.
+
+  Attributes:
+    model: the network, of which the part alone moves. A network that starts
+      afresh does so in the part; the rest is what it was.
+    tx: the optimiser, which leaves the rest bit-identical.
+  """
+
+  model: Model
+  tx: optax.GradientTransformation
+
+
+Subspace = Callable[
+    [Model, optax.GradientTransformation, Variables, Examples], Part]
+
+
+def last_layers(k: int) -> Subspace:
+  """The last `k` top-level modules, counted from the prediction.
+
+  Which modules are last is read off the forward pass, not off their names.
+
+  Args:
+    k: number of modules; 1 is the last linear layer.
+
+  Returns:
+    `(model, tx, variables, examples) -> part`.
+
+  Raises:
+    ValueError: if `k` is no whole number of at least 1 or, when called, if the
+      network has fewer modules.
+    TypeError: when called, if the parameters are not a dict of modules.
+  """
+  _checks.check_count('k', k, 1)
+
+  def part(model: Model, tx: optax.GradientTransformation,
+           variables: Variables, examples: Examples) -> Part:
+    names = last(model, variables, trees.take(examples, slice(1)), k)
+
+    def init_from_data(fresh: Variables, examples: Examples, rows: Array
+                       ) -> Variables:
+      fresh = model.init_from_data(fresh, examples, rows)
+      return Variables(*(_swapped(old, new, names)
+                         for old, new in zip(variables, fresh)))
+
+    return Part(held(model, names)._replace(init_from_data=init_from_data),
+                gated(tx, variables.params, names))
+
+  return part
+
+
+def within(subspace: Subspace,
+           factory: Callable[[Model, optax.GradientTransformation], Unlearner],
+           model: Model, tx: optax.GradientTransformation) -> Unlearner:
+  """Makes an unlearner act on a subspace of the parameters.
+
+      within(last_layers(2), lambda model, tx: rum_jax.salun(model, tx),
+             model, tx)
+
+  Args:
+    subspace: such as `last_layers(2)`.
+    factory: `(model, tx) -> unlearner`, with its other values filled in.
+    model: the network.
+    tx: the optimiser; a factory without one leaves it alone.
+
+  Returns:
+    An unlearner.
+
+  Raises:
+    TypeError: if `model` or `tx` is of another type.
+    ValueError: as `factory` does and, when called, as `subspace` does.
+  """
+  _checks.check_model(model)
+  _checks.check_optimizer(tx)
+  factory(model, tx)  # Raises now what would otherwise be raised in tracing.
+
+  @_checks.checked
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
+              ) -> tuple[Variables, Info]:
+    part = subspace(model, tx, variables, examples)
+    return factory(*part)(key, variables, examples, split)
+
+  return unlearn
+
+
+def _swapped(old: PyTree, new: PyTree, names: Collection[str]) -> PyTree:
+  """`old` with the modules `names` from `new`, in the dtypes of `old`."""
+  cast = lambda a, b: b.astype(a.dtype)
+  return {name: jax.tree.map(cast, value, new[name]) if name in names else value
+          for name, value in old.items()}
 
 
 def gated(tx: optax.GradientTransformation, params: PyTree,

@@ -129,3 +129,31 @@ def test_nothing_is_computed_backward_below_the_last_layer(toy):
     return lowered.compile().cost_analysis()['flops']
 
   assert flops(rum_jax.cf_k, k=1) < 0.5 * flops(rum_jax.finetune)
+
+
+@pytest.mark.parametrize('factory', [
+    lambda model, tx: rum_jax.salun(model, tx, epochs=2, batch_size=5),
+    lambda model, tx: rum_jax.scrub(model, tx, epochs=2, batch_size=5),
+    lambda model, tx: rum_jax.ssd(model, alpha=1.01),
+    lambda model, tx: rum_jax.influence(model, num_samples=6)],
+                         ids=['salun', 'scrub', 'ssd', 'influence'])
+def test_any_unlearner_acts_within_the_last_layers(toy, cnn, factory):
+  model, variables = cnn
+  tx = rum_jax.sgd(0.1, momentum=0.9, weight_decay=0.1)
+  unlearner = subspaces.within(subspaces.last_layers(1), factory, model, tx)
+  found, _ = jax.jit(unlearner)(jax.random.key(0), variables, toy, SPLIT)
+  for name, before in variables.params.items():
+    same = [np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in zip(
+        jax.tree.leaves(before), jax.tree.leaves(found.params[name]))]
+    assert not all(same) if name == 'Dense_0' else all(same), name
+  jax.tree.map(np.testing.assert_array_equal, found.stats, variables.stats)
+
+
+def test_all_layers_are_the_whole_network(toy, cnn):
+  model, variables = cnn
+  build = lambda model, tx: rum_jax.finetune(model, tx, epochs=1, batch_size=5)
+  tx, run = rum_jax.sgd(0.1), (jax.random.key(0), variables, toy, SPLIT)
+  whole = subspaces.within(subspaces.last_layers(3), build, model, tx)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(
+      a, b, rtol=1e-5, atol=1e-6), jax.jit(whole)(*run)[0],
+               jax.jit(build(model, tx))(*run)[0])

@@ -1,4 +1,9 @@
-"""Every unlearning algorithm: one file, one row of the table, one paper."""
+"""Every unlearning algorithm: one file, one row of the table, one paper.
+
+What released code does differently stands in `rum_jax.algorithms.released`.
+"""
+
+import sys
 
 from rum_jax.algorithms._bad_teacher import bad_teacher
 from rum_jax.algorithms._cf_k import cf_k
@@ -20,3 +25,9 @@ __all__ = [
     'l1_sparse', 'neggrad', 'neggrad_plus', 'random_label', 'retrain', 'salun',
     'scrub', 'ssd',
 ]
+
+# Name to what a search fixes and to the limits of what it draws, for each
+# algorithm whose file has a SPACE.
+SPACES = {
+    name: module.SPACE for name in __all__
+    if hasattr(module := sys.modules[globals()[name].__module__], 'SPACE')}

@@ -5,9 +5,6 @@ the retain set, mixed. The good teacher, for the retain set, is the network at
 the start; the bad one, for the forget set, a network that has learnt nothing.
 Both are frozen and in evaluation mode.
 
-The released code leaves `temperature²` out, and its mean runs over the K
-classes as well as over the examples, which divides the loss by K.
-
 References:
   Chundawat et al., Can bad teaching induce forgetting? Unlearning in deep
   networks using an incompetent teacher, 2023.
@@ -24,6 +21,9 @@ from rum_jax.types import (
     Array, Edit, Batch, Examples, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
 
+# What a search fixes, and the limits of what it draws.
+SPACE = {'epochs': 5}, {'learning_rate': (1e-4, 0.2, 'log')}
+
 
 def bad_teacher(
     model: Model,
@@ -31,7 +31,6 @@ def bad_teacher(
     *,
     temperature: float = 1.0,
     retain_share: float = 0.3,
-    released: bool = False,
     epochs: int = 1,
     batch_size: int = 256,
     steps: int | None = None,
@@ -45,7 +44,6 @@ def bad_teacher(
     temperature: of both teachers and the student, above 0.
     retain_share: share of the retain set that is looked at, in `[0, 1]`, drawn
       once; it decides a shape, so it cannot be traced.
-    released: whether to scale the loss as the released code does.
     epochs: passes over both sets.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
@@ -74,14 +72,14 @@ def bad_teacher(
     return training.fit(
         key_fit, variables, examples, split._replace(retain=some),
         objective=taught(model, variables, model.init(key_bad), temperature,
-                         released, augment),
+                         augment),
         tx=tx, draw=draw, epochs=epochs, steps=steps)
 
   return unlearn
 
 
 def taught(model: Model, good: Variables, bad: Variables, temperature: float,
-           released: bool = False, augment: Edit | None = None) -> Objective:
+           augment: Edit | None = None) -> Objective:
   """Distillation from `bad` where the row is to be forgotten, else `good`."""
 
   def objective(params: PyTree, stats: PyTree, batch: Batch, key: Key
@@ -93,9 +91,6 @@ def taught(model: Model, good: Variables, bad: Variables, temperature: float,
     target = jax.tree.map(lambda a, b: jnp.where(
         batch.forget.reshape(-1, *(1,) * (a.ndim - 1)), a, b), *teachers)
     kl = model.task.divergence(student, target, temperature)
-    loss = losses.weighted_mean(kl, batch.weight)
-    if released:
-      loss = loss / (student.prediction.shape[-1] * temperature**2)
-    return loss, stats
+    return losses.weighted_mean(kl, batch.weight), stats
 
   return objective

@@ -18,9 +18,12 @@ from __future__ import annotations
 
 import optax
 
-from rum_jax import _checks, objectives, plans, subspaces, training, trees
-from rum_jax.types import (
-    Edit, Examples, Info, Key, Model, Split, Unlearner, Variables)
+from rum_jax import subspaces
+from rum_jax.algorithms._finetune import finetune
+from rum_jax.types import Edit, Model, Unlearner
+
+# What a search fixes, and the limits of what it draws.
+SPACE = {'epochs': 10, 'k': 2}, {'learning_rate': (1e-3, 0.5, 'log')}
 
 
 def cf_k(
@@ -54,19 +57,6 @@ def cf_k(
     ValueError: if a hyper-parameter is out of range or, when called, if the
       network has fewer than `k` modules.
   """
-  _checks.check_model(model)
-  _checks.check_count('k', k, 1)
-  training.check_fit(tx, epochs, steps)
-  draw = plans.over_retain(batch_size)
-
-  @_checks.checked
-  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
-              ) -> tuple[Variables, Info]:
-    names = subspaces.last(model, variables, trees.take(examples, slice(1)), k)
-    return training.fit(
-        key, variables, examples, split,
-        objective=objectives.supervised(subspaces.held(model, names), augment),
-        tx=subspaces.gated(tx, variables.params, names), draw=draw,
-        epochs=epochs, steps=steps)
-
-  return unlearn
+  return subspaces.within(subspaces.last_layers(k), lambda model, tx: finetune(
+      model, tx, epochs=epochs, batch_size=batch_size, steps=steps,
+      augment=augment), model, tx)

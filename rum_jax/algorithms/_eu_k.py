@@ -15,12 +15,14 @@ References:
 
 from __future__ import annotations
 
-import jax
 import optax
 
-from rum_jax import _checks, objectives, plans, subspaces, training, trees
-from rum_jax.types import (
-    Edit, Examples, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+from rum_jax import subspaces
+from rum_jax.algorithms._retrain import retrain
+from rum_jax.types import Edit, Model, Unlearner
+
+# What a search fixes, and the limits of what it draws.
+SPACE = {'epochs': 10, 'k': 2}, {'learning_rate': (1e-3, 0.5, 'log')}
 
 
 def eu_k(
@@ -54,30 +56,6 @@ def eu_k(
     ValueError: if a hyper-parameter is out of range or, when called, if the
       network has fewer than `k` modules.
   """
-  _checks.check_model(model)
-  _checks.check_count('k', k, 1)
-  training.check_fit(tx, epochs, steps)
-  draw = plans.over_retain(batch_size)
-
-  @_checks.checked
-  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
-              ) -> tuple[Variables, Info]:
-    names = subspaces.last(model, variables, trees.take(examples, slice(1)), k)
-    key_init, key_fit = jax.random.split(key)
-    fresh = training.fresh(key_init, model, examples, split.retain)
-    start = Variables(*(_swapped(old, new, names)
-                        for old, new in zip(variables, fresh)))
-    return training.fit(
-        key_fit, start, examples, split,
-        objective=objectives.supervised(subspaces.held(model, names), augment),
-        tx=subspaces.gated(tx, variables.params, names), draw=draw,
-        epochs=epochs, steps=steps)
-
-  return unlearn
-
-
-def _swapped(old: PyTree, new: PyTree, names: tuple[str, ...]) -> PyTree:
-  """`old` with the modules `names` from `new`, in the dtypes of `old`."""
-  cast = lambda a, b: b.astype(a.dtype)
-  return {name: jax.tree.map(cast, value, new[name]) if name in names else value
-          for name, value in old.items()}
+  return subspaces.within(subspaces.last_layers(k), lambda model, tx: retrain(
+      model, tx, epochs=epochs, batch_size=batch_size, steps=steps,
+      augment=augment), model, tx)

@@ -14,6 +14,9 @@ import optax
 from rum_jax import objectives, plans, training
 from rum_jax.types import Edit, Model, Unlearner
 
+# What a search fixes, and the limits of what it draws.
+SPACE = {'epochs': 10}, {'learning_rate': (1e-3, 0.5, 'log')}
+
 
 def finetune(
     model: Model,

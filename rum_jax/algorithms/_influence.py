@@ -7,11 +7,7 @@ with F forget and R retain examples, and `g_i = ∇CE` of N of the latter, all i
 evaluation mode. `A` is the matrix that WoodFisher builds by rank-one updates;
 here it is inverted at once and exactly (`rum_jax.algorithms._fisher.solve`).
 
-The released recursion sets out to do the same but never accumulates curvature:
-its second vector stays a multiple of the first example's gradient, where it
-should be `A_n⁻¹ g_n` of each. It also takes a prefix of the retain set, N + 2
-examples instead of N, the first of which it uses up; and its start implies
-`damping = 1`, which is therefore our default.
+The default `damping` of 1 is that of the released code.
 
 References:
   Izzo et al., Approximate data deletion from machine learning models, 2021.
@@ -22,16 +18,21 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
-from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import _checks, gradients, trees
+from rum_jax import _checks, gradients
 from rum_jax.algorithms import _fisher
 from rum_jax.algorithms._fisher import Fisher
 from rum_jax.types import (
-    Array, Examples, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+    Examples, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+
+# What a search fixes, and the limits of what it draws.
+SPACE = {'num_samples': 256}, {'alpha': (1e-2, 1e2, 'log'),
+                               'damping': (1e-3, 1.0, 'log')}
 
 
 def influence(
@@ -42,19 +43,16 @@ def influence(
     num_samples: int = 1000,
     chunk: int = 64,
     batch_size: int = 256,
-    released: bool = False,
 ) -> Unlearner:
   """`θ + alpha · (damping · I + mean g gᵀ)⁻¹ v`.
 
   Args:
     model: the network.
     alpha: length of the step; searched for in the paper.
-    damping: added to the diagonal of `A`, above 0; the released recursion
-      cannot have another than 1.
+    damping: added to the diagonal of `A`, above 0.
     num_samples: N, or the whole retain set where that is smaller.
     chunk: per-example gradients in memory at a time; more is faster.
     batch_size: examples at a time where only a sum of gradients is needed.
-    released: whether to follow the released recursion instead of inverting `A`.
 
   Returns:
     An unlearner; `info.probes['residual']` is `‖A x − v‖ / ‖v‖` of the `x` that
@@ -65,26 +63,35 @@ def influence(
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
+
+  def solve(key: Key, variables: Variables, examples: Examples, split: Split,
+            v: PyTree) -> tuple[PyTree, PyTree]:
+    rows = jax.random.permutation(key, split.retain)[:num_samples]
+    return _fisher.solve(
+        Fisher(model, variables, examples, rows, damping, chunk), v)
+
+  for name, value in (('num_samples', num_samples), ('chunk', chunk)):
+    _checks.check_count(name, value, 1)
+  _checks.check_range('damping', damping, 0, open_low=True)
+  return step_by(solve, model, alpha, batch_size)
+
+
+Solve = Callable[[Key, Variables, Examples, Split, PyTree],
+                 tuple[PyTree, PyTree]]
+
+
+def step_by(solve: Solve, model: Model, alpha: float, batch_size: int
+            ) -> Unlearner:
+  """One step along what `solve` returns for `v`, beside what is missing."""
   _checks.check_model(model)
   _checks.check_range('alpha', alpha, 0)
-  _checks.check_range('damping', damping, 0, open_low=True)
-  for name, value in (('num_samples', num_samples), ('chunk', chunk),
-                      ('batch_size', batch_size)):
-    _checks.check_count(name, value, 1)
+  _checks.check_count('batch_size', batch_size, 1)
 
   @_checks.checked
   def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
     v = direction(model, variables, examples, split, batch_size)
-    count = num_samples + 2 if released else num_samples
-    order = (split.retain if released
-             else jax.random.permutation(key, split.retain))
-    f = Fisher(model, variables, examples, order[:count], damping, chunk)
-    if released:
-      x = recursion(f, v, num_samples)
-      missing = optax.tree.sub(v, _fisher.times(f, x))
-    else:
-      x, missing = _fisher.solve(f, v)
+    x, missing = solve(key, variables, examples, split, v)
     residual = optax.tree.norm(missing) / optax.tree.norm(v)
     params = optax.tree.add_scale(variables.params, alpha, x)
     return (Variables(params, variables.stats),
@@ -103,18 +110,3 @@ def direction(model: Model, variables: Variables, examples: Examples,
   index = jnp.concatenate([split.forget, split.retain])
   return gradients.weighted(
       model, variables, examples, index, weight, batch_size)
-
-
-def recursion(f: Fisher, v: PyTree, divisor: int) -> PyTree:
-  """What the released code returns for `A⁻¹ v`."""
-
-  def update(carry: tuple[PyTree, PyTree], row: Array):
-    k, o = carry
-    g = trees.take(_fisher.rows_of(f, row[None]), 0)
-    along = optax.tree.vdot(o, g)
-    scale = optax.tree.vdot(k, g) / (divisor + along)
-    k = optax.tree.add_scale(k, -scale, o)
-    return (k, optax.tree.add_scale(o, -along / (divisor + along), o)), None
-
-  first = trees.take(_fisher.rows_of(f, f.index[:1]), 0)
-  return lax.scan(update, (v, first), f.index[1:])[0][0]

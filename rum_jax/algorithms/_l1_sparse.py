@@ -3,16 +3,15 @@ r"""Fine-tune on the retain set under an L1 penalty that fades out.
 `CE(retain) + alpha · (1 − progress) · ‖theta‖₁`: sparser networks forget more
 easily.
 
-The released code lowers the penalty once an epoch, `alpha · (1 − e / E)`; here
-it falls every step, and the two agree at the first step of each epoch. So the
-last epoch of the released code still has a penalty of `alpha / E`, ours next to
-none.
+The penalty falls every step.
 
 References:
   Jia et al., Model sparsity can simplify machine unlearning, 2023.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +21,16 @@ from rum_jax import _checks, objectives, plans, training
 from rum_jax.types import (
     Array, Edit, Batch, Key, Model, Objective, PyTree, Unlearner, Variables)
 
+# What a search fixes, and the limits of what it draws.
+SPACE = {'epochs': 10}, {'learning_rate': (1e-3, 0.5, 'log'),
+                         'alpha': (1e-6, 3e-2, 'log')}
+
 
 def l1_sparse(
     model: Model,
     tx: optax.GradientTransformation,
     *,
     alpha: float = 5e-4,
-    released: bool = False,
     epochs: int = 10,
     batch_size: int = 256,
     steps: int | None = None,
@@ -41,8 +43,6 @@ def l1_sparse(
     model: the network.
     tx: the optimiser; the paper: SGD, learning rate 0.01.
     alpha: weight of the penalty at the first step, at least 0.
-    released: whether the penalty falls once an epoch, as in the released code;
-      then the budget must be in epochs.
     epochs: passes over the retain set.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
@@ -60,25 +60,23 @@ def l1_sparse(
   """
   _checks.check_range('alpha', alpha, 0)
   _checks.check_range('threshold', threshold, 0)
-  if released and steps is not None:
-    raise ValueError(f'Expected steps={steps} to be None, since the released '
-                     'penalty is counted in epochs.')
   return training.descent(
-      penalised(objectives.supervised(model, augment), alpha,
-                epochs if released else None), tx,
+      penalised(objectives.supervised(model, augment), alpha), tx,
       plans.over_retain(batch_size), epochs=epochs, steps=steps,
       probe=lambda variables: {'sparsity': sparsity(variables, threshold)})
 
 
-def penalised(objective: Objective, alpha: float, epochs: int | None = None
-              ) -> Objective:
-  """Adds an L1 penalty that fades each step or, given `epochs`, each epoch."""
+def penalised(
+    objective: Objective,
+    alpha: float,
+    done: Callable[[Batch], Array] = lambda batch: batch.progress,
+) -> Objective:
+  """Adds an L1 penalty that fades with the share of the run that is done."""
 
   def with_penalty(params: PyTree, stats: PyTree, batch: Batch, key: Key
                    ) -> tuple[Array, PyTree]:
     loss, stats = objective(params, stats, batch, key)
-    done = batch.epoch / epochs if epochs else batch.progress
-    return loss + alpha * (1 - done) * optax.tree.norm(params, 1), stats
+    return loss + alpha * (1 - done(batch)) * optax.tree.norm(params, 1), stats
 
   return with_penalty
 

@@ -22,6 +22,9 @@ from rum_jax import _checks, objectives, plans, training
 from rum_jax.types import (
     Array, Edit, Batch, Key, Model, Objective, PyTree, Unlearner)
 
+# What a search fixes, and the limits of what it draws.
+SPACE = {'epochs': 5}, {'learning_rate': (1e-5, 0.1, 'log')}
+
 
 def neggrad(
     model: Model,

@@ -8,9 +8,8 @@ The ascent has no bound: from some learning rate on the network is destroyed.
 `cap` stops the gradient of a forget batch whose loss has reached it; ln K is
 the loss of a uniform guess.
 
-The released code repeats an epoch's first round of forget batches for the rest
-of that epoch; here they are drawn anew each time round. SCRUB's own code also
-adds a penalty on the distance from the start, which RUM's leaves out, as do we.
+The forget batches are drawn anew each time round. SCRUB's own code also adds a
+penalty on the distance from the start, which RUM's leaves out, as do we.
 
 References:
   Kurmanji et al., Towards unbounded machine unlearning, 2023.
@@ -24,8 +23,12 @@ import optax
 
 from rum_jax import _checks, objectives, plans, training
 from rum_jax.types import (
-    Array, Edit, Batch, Examples, Info, Key, Model, Objective, PyTree, Split,
-    Unlearner, Variables)
+    Array, Batch, Draw, Edit, Examples, Info, Key, Model, Objective, PyTree,
+    Split, Unlearner, Variables)
+
+# What a search fixes, and the limits of what it draws.
+SPACE = {'epochs': 5}, {'learning_rate': (1e-4, 0.2, 'log'),
+                        'alpha': (0.5, 0.999, 'near_one')}
 
 
 def neggrad_plus(
@@ -34,7 +37,6 @@ def neggrad_plus(
     *,
     alpha: float = 0.95,
     cap: float | None = None,
-    released: bool = False,
     epochs: int = 5,
     batch_size: int = 256,
     steps: int | None = None,
@@ -49,8 +51,6 @@ def neggrad_plus(
       0.99 for low and 0.97 for medium and high memorization.
     cap: loss of a forget batch beyond which it is left alone, in nats; `None`
       as in the paper.
-    released: whether a round of forget batches is repeated within an epoch, as
-      in the released code.
     epochs: passes over the retain set.
     batch_size: of either batch.
     steps: if given, the length of the run in steps instead of epochs.
@@ -64,13 +64,30 @@ def neggrad_plus(
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
+  draw = plans.pair(
+      plans.over_retain(batch_size), plans.over_forget(batch_size))
+  return pulled(model, tx, draw, alpha=alpha, cap=cap, epochs=epochs,
+                batch_size=batch_size, steps=steps, augment=augment)
+
+
+def pulled(
+    model: Model,
+    tx: optax.GradientTransformation,
+    draw: Draw,
+    *,
+    alpha: float,
+    cap: float | None,
+    epochs: int,
+    batch_size: int,
+    steps: int | None,
+    augment: Edit | None,
+) -> Unlearner:
+  """`neggrad_plus` along the plans of `draw`: retain rows, then forget rows."""
   _checks.check_model(model)
   _checks.check_range('alpha', alpha, 0, 1)
   if cap is not None:
     _checks.check_range('cap', cap, 0)
   training.check_fit(tx, epochs, steps)
-  draw = plans.pair(plans.over_retain(batch_size),
-                    plans.over_forget(batch_size), fresh=not released)
 
   @_checks.checked
   def unlearn(key: Key, variables: Variables, examples: Examples, split: Split

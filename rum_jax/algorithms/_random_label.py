@@ -19,6 +19,9 @@ from rum_jax.types import (
     Edit, Examples, Info, Key, Model, Split,
     Unlearner, Variables)
 
+# What a search fixes, and the limits of what it draws.
+SPACE = {'epochs': 10}, {'learning_rate': (1e-3, 0.5, 'log')}
+
 
 def random_label(
     model: Model,

@@ -4,11 +4,7 @@ The mask keeps the weights with the largest |gradient| of the forget loss at the
 original variables; the others stay bit-identical, whatever momentum and weight
 decay ask for.
 
-The released RUM code keeps the *smallest* gradients; sums them up while it
-ascends the forget loss, a step a batch; and gates the gradient only before the
-optimiser, so that weight decay still moves masked weights. `released=True` does
-all three. The code that SalUn's authors released took the largest, with no
-steps, and lately keeps masked weights still, too; its gradient is the sum of
+The code that SalUn's authors released does so, too; its gradient is the sum of
 the batches' means, so that a short last batch counts as much as a full one,
 while ours is the mean.
 
@@ -19,17 +15,22 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 from jax import flatten_util
-from jax import lax
 import jax.numpy as jnp
 import optax
 
-from rum_jax import _checks, gradients, optimizers, plans
+from rum_jax import _checks, gradients, optimizers
 from rum_jax.algorithms._random_label import random_label
 from rum_jax.types import (
-    Edit, Examples, Info, Key, Model, Plan, PyTree, Split, Unlearner,
+    Edit, Examples, Info, Key, Model, PyTree, Split, Unlearner,
     Variables)
+
+# What a search fixes, and the limits of what it draws.
+SPACE = {'epochs': 10}, {'learning_rate': (1e-3, 0.5, 'log'),
+                         'density': (0.1, 0.9, 'linear')}
 
 
 def salun(
@@ -38,7 +39,6 @@ def salun(
     *,
     density: float = 0.5,
     per_leaf: bool = False,
-    released: bool = False,
     epochs: int = 10,
     batch_size: int = 256,
     steps: int | None = None,
@@ -53,8 +53,6 @@ def salun(
     tx: the optimiser; the paper: SGD, learning rate 0.1.
     density: share of the weights that may move, in `[0, 1]`.
     per_leaf: whether that share holds in each leaf or over all of them.
-    released: whether mask and gate are those of the released RUM code; its
-      labels are `exclude_true=False, redraw=True`.
     epochs: passes over both sets.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
@@ -71,29 +69,40 @@ def salun(
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
+
+  def inside(key: Key, variables: Variables, examples: Examples, split: Split
+             ) -> tuple[Key, PyTree, optax.GradientTransformation]:
+    gradient = forget_gradient(model, variables, examples, split, batch_size)
+    mask = saliency_mask(gradient, density, per_leaf=per_leaf)
+    return key, mask, optimizers.gated(tx, mask)
+
   _checks.check_range('density', density, 0, 1)
+  return masked(inside, lambda tx: random_label(
+      model, tx, epochs=epochs, batch_size=batch_size, steps=steps,
+      exclude_true=exclude_true, redraw=redraw, augment=augment), tx)
 
-  def relabel(tx: optax.GradientTransformation) -> Unlearner:
-    return random_label(
-        model, tx, epochs=epochs, batch_size=batch_size, steps=steps,
-        exclude_true=exclude_true, redraw=redraw, augment=augment)
 
+Inside = Callable[[Key, Variables, Examples, Split],
+                  tuple[Key, PyTree, optax.GradientTransformation]]
+
+
+def masked(inside: Inside,
+           relabel: Callable[[optax.GradientTransformation], Unlearner],
+           tx: optax.GradientTransformation) -> Unlearner:
+  """Runs `relabel` with the optimiser that `inside` makes of a mask.
+
+  Args:
+    inside: `(key, variables, examples, split) -> (key, mask, optimiser)`.
+    relabel: maps an optimiser to an unlearner.
+    tx: the optimiser without a mask.
+  """
   relabel(tx)  # Raises here what would otherwise be raised while tracing.
 
   @_checks.checked
   def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
-    if released:
-      key, key_mask = jax.random.split(key)
-      gradient = released_gradient(
-          key_mask, model, variables, examples, split, tx, batch_size)
-    else:
-      gradient = forget_gradient(model, variables, examples, split, batch_size)
-    mask = saliency_mask(
-        gradient, density, per_leaf=per_leaf, released=released)
-    inside = (optax.chain(optimizers.gate(mask), tx) if released
-              else optimizers.gated(tx, mask))
-    variables, info = relabel(inside)(key, variables, examples, split)
+    key, mask, gated = inside(key, variables, examples, split)
+    variables, info = relabel(gated)(key, variables, examples, split)
     shares = jax.tree.map(jnp.mean, mask)
     return variables, info._replace(probes={'density': shares})
 
@@ -113,30 +122,8 @@ def forget_gradient(model: Model, variables: Variables, examples: Examples,
       jnp.full((count,), 1 / max(count, 1)), batch_size)
 
 
-def released_gradient(
-    key: Key, model: Model, variables: Variables, examples: Examples,
-    split: Split, tx: optax.GradientTransformation, batch_size: int = 256
-) -> PyTree:
-  """Sum of the batches' gradients along one epoch of ascent by `tx`."""
-  plan = plans.over_forget(batch_size)(key, split)
-
-  def step(carry: tuple[Variables, PyTree, PyTree], row: Plan):
-    at, state, total = carry
-    share = -row.weight.astype(float) / row.weight.sum()
-    grads = gradients.weighted(
-        model, at, examples, row.index, share, batch_size)
-    updates, state = tx.update(grads, state, at.params)
-    params = optax.apply_updates(at.params, updates)
-    total = jax.tree.map(jnp.add, total, grads)
-    return (Variables(params, at.stats), state, total), None
-
-  zeros = jax.tree.map(jnp.zeros_like, variables.params)
-  start = variables, tx.init(variables.params), zeros
-  return lax.scan(step, start, plan)[0][2]
-
-
-def saliency_mask(gradient: PyTree, density: float, *, per_leaf: bool = False,
-                  released: bool = False) -> PyTree:
+def saliency_mask(gradient: PyTree, density: float, *, per_leaf: bool = False
+                  ) -> PyTree:
   """True for the `density` share of weights with the largest |gradient|.
 
   Args:
@@ -144,20 +131,23 @@ def saliency_mask(gradient: PyTree, density: float, *, per_leaf: bool = False,
     density: share to keep, in `[0, 1]`; exactly `round(density · n)` weights
       are kept, ties going to the earlier one.
     per_leaf: whether the share holds in each leaf or over all of them.
-    released: whether to keep the smallest instead.
 
   Returns:
     A pytree of bool arrays.
   """
-  sign = 1 if released else -1
+  return highest(jax.tree.map(jnp.abs, gradient), density, per_leaf)
+
+
+def highest(scores: PyTree, density: float, per_leaf: bool) -> PyTree:
+  """True for the `density` share of weights with the highest scores."""
 
   def keep(values: jax.Array) -> jax.Array:
-    order = jnp.argsort(sign * jnp.abs(values), stable=True)
+    order = jnp.argsort(-values, stable=True)
     kept = jnp.arange(values.size) < jnp.round(density * values.size)
     return jnp.zeros(values.shape, bool).at[order].set(kept)
 
   if per_leaf:
-    return jax.tree.map(lambda g: keep(g.ravel()).reshape(g.shape), gradient)
-  flat, unravel = flatten_util.ravel_pytree(gradient)
+    return jax.tree.map(lambda g: keep(g.ravel()).reshape(g.shape), scores)
+  flat, unravel = flatten_util.ravel_pytree(scores)
   kept = unravel(keep(flat).astype(flat.dtype))
   return jax.tree.map(lambda x: x > 0, kept)

@@ -10,10 +10,8 @@ optimiser state lasts through all passes.
 At the first step the student is the teacher, so without batch-norm KL and its
 gradient are 0 until something else, a min pass or weight decay, has moved it.
 
-The paper counts epochs from 1, so that `epoch <= msteps` means `msteps` max
-passes; the released RUM code kept the test but counts from 0 and makes one
-more. With its 4 of 5 epochs no epoch is a min pass alone. It does not give beta
-and gamma; ours are those of SCRUB's own large-scale experiments.
+The RUM paper does not give beta and gamma; ours are those of SCRUB's own
+large-scale experiments.
 
 References:
   Kurmanji et al., Towards unbounded machine unlearning, 2023.
@@ -30,6 +28,10 @@ from rum_jax.types import (
     Array, Edit, Batch, Examples, Info, Key, Model, Objective, PyTree, Split,
     Unlearner, Variables)
 
+# What a search fixes, and the limits of what it draws.
+SPACE = {'epochs': 5, 'msteps': 4}, {'learning_rate': (1e-4, 0.2, 'log'),
+                                     'beta': (1e-3, 1.0, 'log')}
+
 
 def scrub(
     model: Model,
@@ -39,7 +41,6 @@ def scrub(
     gamma: float = 0.99,
     temperature: float = 4.0,
     msteps: int = 4,
-    released: bool = False,
     epochs: int = 5,
     batch_size: int = 256,
     steps: int | None = None,
@@ -54,8 +55,6 @@ def scrub(
     gamma: weight of the retain set's cross-entropy, at least 0.
     temperature: of teacher and student, above 0.
     msteps: number of epochs, from the first, that begin with a max pass.
-    released: whether one epoch more begins with a max pass, as in the released
-      RUM code.
     epochs: passes over the retain set.
     batch_size: examples a step, of either pass.
     steps: if given, the number of steps, of both kinds together, after which
@@ -87,12 +86,11 @@ def scrub(
         model, variables, beta, gamma, temperature, augment)
     long, short = (jax.eval_shape(draw, key, split).index.shape[0]
                    for draw in (both, min_pass))
-    begins = msteps + released
     if steps is None:
-      first = min(begins, epochs) * long
-      second = max(epochs - begins, 0) * short
+      first = min(msteps, epochs) * long
+      second = max(epochs - msteps, 0) * short
     else:
-      first = min(steps, begins * long)
+      first = min(steps, msteps * long)
       second = steps - first
     state, losses_seen = training.start(variables, tx), [jnp.zeros((0,))]
     for draw, length, total in ((both, long, first), (min_pass, short, second)):

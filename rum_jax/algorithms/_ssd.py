@@ -7,16 +7,14 @@ diagonal of the empirical Fisher information) and in evaluation mode:
 
 and `θ` stays elsewhere. Nothing is trained.
 
-The released code squares the gradient of each *batch's* mean, of 128 forget
-examples or so, which is not the Fisher information: where examples' gradients
-cancel it is smaller, down to one B-th.
-
 References:
   Foster, Schoepf and Brintrup, Fast machine unlearning without retraining
   through selective synaptic dampening, 2024.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax
 from jax import lax
@@ -26,6 +24,9 @@ from rum_jax import _checks, gradients
 from rum_jax.types import (
     Array, Examples, Info, Key, Model, PyTree, Split, Unlearner, Variables)
 
+# What a search fixes, and the limits of what it draws.
+SPACE = {}, {'alpha': (1.0, 1e2, 'log'), 'dampening': (0.1, 1.0, 'log')}
+
 
 def ssd(
     model: Model,
@@ -33,7 +34,6 @@ def ssd(
     alpha: float = 10.0,
     dampening: float = 1.0,
     batch_size: int = 128,
-    released: bool = False,
 ) -> Unlearner:
   """Dampens `θ` by `dampening · I_all / I_forget` where that is small enough.
 
@@ -43,9 +43,7 @@ def ssd(
       data before it is dampened, above 0.
     dampening: factor of what it is dampened by, at least 0 (the paper's
       lambda).
-    batch_size: examples at a time, each with a gradient of its own in memory;
-      with `released`, examples whose mean gradient is squared.
-    released: whether to square the gradients of batches.
+    batch_size: examples at a time, each with a gradient of its own in memory.
 
   Returns:
     An unlearner; `info.probes['dampened']` holds, for every leaf of the
@@ -56,6 +54,15 @@ def ssd(
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
   """
+  return dampening_by(importance, model, alpha, dampening, batch_size)
+
+
+Importance = Callable[[Model, Variables, Examples, Array, int], PyTree]
+
+
+def dampening_by(importance: Importance, model: Model, alpha: float,
+                 dampening: float, batch_size: int) -> Unlearner:
+  """`ssd` by another `(model, variables, examples, index, batch_size)`."""
   _checks.check_model(model)
   _checks.check_range('alpha', alpha, 0, open_low=True)
   _checks.check_range('dampening', dampening, 0)
@@ -67,7 +74,7 @@ def ssd(
     del key
     every = jnp.concatenate([split.retain, split.forget])
     of_all, of_forget = (
-        importance(model, variables, examples, index, batch_size, released)
+        importance(model, variables, examples, index, batch_size)
         for index in (every, split.forget))
     # Not `f > alpha * a`, which would leave a weight of NaN importance alone.
     chosen = jax.tree.map(lambda f, a: ~(f <= alpha * a), of_forget, of_all)
@@ -83,31 +90,31 @@ def ssd(
 
 
 def importance(model: Model, variables: Variables, examples: Examples,
-               index: Array, batch_size: int, released: bool = False) -> PyTree:
-  """Mean squared gradient of each weight over the rows `index` `[n]`.
+               index: Array, batch_size: int) -> PyTree:
+  """Mean over the rows `index` `[n]` of each weight's squared gradient.
 
   Returns:
-    A pytree shaped like the parameters: the mean over examples or, with
-    `released`, over batches cut from `index` in order.
+    A pytree shaped like the parameters.
   """
-  rows, inside = gradients.in_batches(index, batch_size)
 
   def squares(rows: Array, inside: Array) -> PyTree:
-    inside = inside.astype(float)
-    if released:
-      mean = gradients.weighted(model, variables, examples, rows,
-                                inside / inside.sum(), batch_size)
-      return jax.tree.map(jnp.square, mean)
     grads = gradients.per_example(model, variables, examples, rows)
-    return jax.tree.map(lambda g: _total_square(inside, g), grads)
+    return jax.tree.map(
+        lambda g: _total_square(inside.astype(float), g), grads)
+
+  total = summed(squares, variables, index, batch_size)
+  return jax.tree.map(lambda x: x / index.shape[0], total)
+
+
+def summed(squares: Callable[[Array, Array], PyTree], variables: Variables,
+           index: Array, batch_size: int) -> PyTree:
+  """Sum of `squares(rows [B], inside [B])` over the batches of `index`."""
 
   def add(total: PyTree, batch: tuple[Array, Array]):
     return jax.tree.map(jnp.add, total, squares(*batch)), None
 
   zeros = jax.tree.map(jnp.zeros_like, variables.params)
-  total, _ = lax.scan(add, zeros, (rows, inside))
-  count = rows.shape[0] if released else index.shape[0]
-  return jax.tree.map(lambda x: x / count, total)
+  return lax.scan(add, zeros, gradients.in_batches(index, batch_size))[0]
 
 
 def _total_square(weight: Array, grads: Array) -> Array:

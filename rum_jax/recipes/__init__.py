@@ -16,33 +16,17 @@ from typing import Any
 import warnings
 
 import rum_jax
-from rum_jax import _checks, models
+from rum_jax import _checks, algorithms, models
 from rum_jax.memorization import learning_events
 
 TUNED = pathlib.Path(__file__).parent
 VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
 MAIN = ('finetune', 'l1_sparse', 'neggrad_plus', 'salun')  # The paper's table.
-# What experiments/tune.py searches: fixed values, and the limits of others.
-_RATE = {'learning_rate': (1e-3, 0.5, 'log')}
-_SLOW = {'learning_rate': (1e-4, 0.2, 'log')}
-SPACES = {
-    'finetune': ({'epochs': 10}, _RATE),
-    'l1_sparse': ({'epochs': 10}, {**_RATE, 'alpha': (1e-6, 3e-2, 'log')}),
-    'neggrad_plus': ({'epochs': 5},
-                     {**_SLOW, 'alpha': (0.5, 0.999, 'near_one')}),
-    'salun': ({'epochs': 10}, {**_RATE, 'density': (0.1, 0.9, 'linear')}),
-    'neggrad': ({'epochs': 5}, {'learning_rate': (1e-5, 0.1, 'log')}),
-    'scrub': ({'epochs': 5, 'msteps': 4},
-              {**_SLOW, 'beta': (1e-3, 1.0, 'log')}),
-    'random_label': ({'epochs': 10}, _RATE),
-    'influence': ({'num_samples': 256}, {'alpha': (1e-2, 1e2, 'log'),
-                                          'damping': (1e-3, 1.0, 'log')}),
-    'bad_teacher': ({'epochs': 5}, _SLOW),
-    'ssd': ({}, {'alpha': (1.0, 1e2, 'log'), 'dampening': (0.1, 1.0, 'log')}),
-    'cf_k': ({'epochs': 10, 'k': 2}, _RATE),
-    'eu_k': ({'epochs': 10, 'k': 2}, _RATE),
-}
-FACTORIES = {name: getattr(rum_jax, name) for name in SPACES}
+# What experiments/tune.py searches: fixed values, and the limits of others. The
+# main methods come first, as the rows of a table do.
+SPACES = {name: algorithms.SPACES[name]
+          for name in (*MAIN, *sorted({*algorithms.SPACES} - {*MAIN}))}
+FACTORIES = {name: getattr(algorithms, name) for name in SPACES}
 MEMORIZATION = 'memorization'
 PROXIES = (*learning_events.NAMES, 'el2n', 'grand', 'curvature',
            'held_out_retraining')

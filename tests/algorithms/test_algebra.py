@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rum_jax
+from rum_jax.algorithms import released
 from rum_jax.types import Split
 
 TX = rum_jax.sgd(0.5, momentum=0.9, weight_decay=0.01)
@@ -68,14 +69,14 @@ def test_sequential_of_one_is_that_one(hand):
       key, variables, examples, (split,)))[0], hand.run(one)[0])
 
 
-@pytest.mark.parametrize('msteps, epochs, released, max_passes', [
-    (0, 2, False, 0), (1, 3, False, 1), (5, 2, False, 2), (1, 3, True, 2),
-    (2, 2, True, 2)])
+@pytest.mark.parametrize('msteps, epochs, factory, max_passes', [
+    (0, 2, rum_jax.scrub, 0), (1, 3, rum_jax.scrub, 1),
+    (5, 2, rum_jax.scrub, 2), (1, 3, released.scrub, 2),
+    (2, 2, released.scrub, 2)])
 def test_scrub_counts_max_passes_from_one(
-    hand, msteps, epochs, released, max_passes):
-  _, info = hand.run(rum_jax.scrub(
-      hand.model, TX, msteps=msteps, epochs=epochs, released=released,
-      batch_size=1))
+    hand, msteps, epochs, factory, max_passes):
+  _, info = hand.run(factory(
+      hand.model, TX, msteps=msteps, epochs=epochs, batch_size=1))
   passes = [[-1] * 2 + [1] * 3] * max_passes + [[1] * 3] * (epochs - max_passes)
   assert len(info.loss) == sum(map(len, passes))
   signs = np.where(np.asarray(info.loss) > 0, 1, -1)  # The first max step is 0.

@@ -12,6 +12,7 @@ import pytest
 
 import rum_jax
 from rum_jax import trees
+from rum_jax.algorithms import released
 from rum_jax.algorithms._scrub import contrast
 from rum_jax.types import Batch
 
@@ -203,8 +204,8 @@ def test_influence(hand):
 
 def test_released_influence(hand):
   """The released recursion, its N + 2 examples and its divisor N."""
-  params, info = hand.run(rum_jax.influence(
-      hand.model, alpha=2.0, num_samples=1, released=True))
+  params, info = hand.run(released.influence(
+      hand.model, alpha=2.0, num_samples=1))
   start = hand.variables.params
   g = hand.each(start, RETAIN)
   v = k = 2 / 5 * (hand.each(start, FORGET).mean(0) - g.mean(0))

@@ -21,9 +21,9 @@ import pytest
 
 import rum_jax
 from rum_jax import models, plans, training
+from rum_jax.algorithms import released
 from rum_jax.algorithms._neggrad_plus import tug
-from rum_jax.algorithms._salun import forget_gradient, released_gradient
-from rum_jax.algorithms._salun import saliency_mask
+from rum_jax.algorithms._salun import forget_gradient, saliency_mask
 from rum_jax.models import layers
 from rum_jax.types import Images, Model, Outputs, Split, Variables
 
@@ -80,14 +80,13 @@ UNLEARNERS = {
     'l1_sparse': lambda model, c: rum_jax.l1_sparse(
         model, sgd(c), **pick(c, 'alpha', 'epochs')),
     'scrub': lambda model, c: rum_jax.scrub(model, sgd(c), **pick(c, *SCRUB)),
-    'scrub_released': lambda model, c: rum_jax.scrub(
-        model, sgd(c), released=True, **pick(c, *SCRUB)),
-    'influence_released': lambda model, c: rum_jax.influence(
-        model, released=True, **c),
+    'scrub_released': lambda model, c: released.scrub(
+        model, sgd(c), **pick(c, *SCRUB)),
+    'influence_released': lambda model, c: released.influence(model, **c),
     'ssd': lambda model, c: rum_jax.ssd(model, **c),
-    'ssd_released': lambda model, c: rum_jax.ssd(model, released=True, **c),
-    'bad_teacher_released': lambda model, c: rum_jax.bad_teacher(
-        model, sgd(c), released=True,
+    'ssd_released': lambda model, c: released.ssd(model, **c),
+    'bad_teacher_released': lambda model, c: released.bad_teacher(
+        model, sgd(c),
         **pick(c, 'epochs', 'temperature', 'retain_share')),
 }
 
@@ -151,11 +150,11 @@ def test_salun_mask_of_the_released_rum_code(float64):
       key, split._replace(forget=np.arange(len(split.forget))))
   undone = np.empty_like(split.forget)
   undone[order.index.ravel()] = split.forget  # Comes out in the file's order.
-  gradient = jax.jit(lambda *xs: released_gradient(
+  gradient = jax.jit(lambda *xs: released.forget_gradient(
       key, model, *xs, sgd(golden['config']), width))(
           variables, examples, split._replace(forget=undone))
   for density in golden['config']['densities']:
-    mask = saliency_mask(gradient, density, released=True)
+    mask = released.saliency_mask(gradient, density)
     check_mask(golden, mask, density)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import rum_jax
 from rum_jax import models
+from rum_jax.algorithms import released
 
 TX = rum_jax.sgd(0.1)
 REFUSED = [
@@ -95,13 +96,30 @@ def test_what_a_run_starts_from(hand, factory):
   given, key = list(hand[1:4]), jax.random.key(0)
   for i, name in enumerate(('variables', 'examples', 'split')):
     bad = [*given[:i], None, *given[i + 1:]]
-    with pytest.raises(TypeError, match=f'{name} to be a rum_jax.*found None'):
+    kind = 'an array' if name == 'examples' else 'a rum_jax'
+    with pytest.raises(TypeError, match=f'{name} to be {kind}.*found None'):
       unlearn(key, *bad)
 
 
 def test_released_penalty_has_no_budget_in_steps(linear):
-  check('steps', 7, lambda: rum_jax.l1_sparse(
-      linear[0], TX, released=True, steps=7))
+  with pytest.raises(TypeError, match='steps'):
+    released.l1_sparse(linear[0], TX, steps=7)
+
+
+@pytest.mark.parametrize('factory, name, value', [
+    (getattr(released, factory.__name__), name, value)
+    for factory, name, value in REFUSED if factory in (
+        rum_jax.bad_teacher, rum_jax.l1_sparse, rum_jax.neggrad_plus,
+        rum_jax.salun, rum_jax.scrub)])
+def test_hyper_parameter_of_a_released_variant(linear, factory, name, value):
+  check(name, value, lambda: factory(linear[0], TX, **{name: value}))
+
+
+@pytest.mark.parametrize('factory, name, value', [
+    (getattr(released, factory.__name__), name, value)
+    for factory, name, value in CLOSED_FORM if name != 'damping'])
+def test_hyper_parameter_of_a_released_closed_form(linear, factory, name, value):
+  check(name, value, lambda: factory(linear[0], **{name: value}))
 
 
 @pytest.mark.parametrize('factory', [rum_jax.cf_k, rum_jax.eu_k])

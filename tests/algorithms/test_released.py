@@ -15,28 +15,27 @@ import pytest
 
 import rum_jax
 from rum_jax import objectives, plans
+from rum_jax.algorithms import released
 from rum_jax.algorithms._l1_sparse import penalised
-from rum_jax.algorithms._salun import released_gradient
 from rum_jax.algorithms._ssd import importance
 from rum_jax.types import Batch
 
 TX = rum_jax.sgd(0.1, momentum=0.9, weight_decay=0.1)
 RUN = {'epochs': 3, 'batch_size': 2}
 VARIANTS = {
-    'l1_sparse': lambda m, **x: rum_jax.l1_sparse(m, TX, alpha=0.1, **RUN, **x),
-    'neggrad_plus': lambda m, **x: rum_jax.neggrad_plus(
-        m, TX, epochs=3, batch_size=1, **x),
-    'salun': lambda m, **x: rum_jax.salun(m, TX, **RUN, **x),
-    'ssd': lambda m, **x: rum_jax.ssd(m, alpha=1.01, batch_size=5, **x),
+    'l1_sparse': lambda a, m: a.l1_sparse(m, TX, alpha=0.1, **RUN),
+    'neggrad_plus': lambda a, m: a.neggrad_plus(m, TX, epochs=3, batch_size=1),
+    'salun': lambda a, m: a.salun(m, TX, **RUN),
+    'ssd': lambda a, m: a.ssd(m, alpha=1.01, batch_size=5),
 }
 
 
 @pytest.mark.parametrize('name', VARIANTS)
 def test_variant_gives_another_result(hand, name):
   """Of a whole run; of other methods the tests below see that."""
-  default, _ = hand.run(VARIANTS[name](hand.model))
-  released, _ = hand.run(VARIANTS[name](hand.model, released=True))
-  off = jax.tree.map(lambda a, b: np.abs(a - b).max(), default, released)
+  default, other = (hand.run(VARIANTS[name](where, hand.model))[0]
+                    for where in (rum_jax, released))
+  off = jax.tree.map(lambda a, b: np.abs(a - b).max(), default, other)
   assert max(jax.tree.leaves(off)) > 1e-4
 
 
@@ -56,8 +55,9 @@ def test_released_penalty_falls_once_an_epoch(hand):
 
   np.testing.assert_allclose(
       [penalty(step) for step in range(4)], [1, 0.75, 0.5, 0.25])
+  by_epoch = {'done': lambda batch: batch.epoch / 2}
   np.testing.assert_allclose(
-      [penalty(step, epochs=2) for step in range(4)], [1, 1, 0.5, 0.5])
+      [penalty(step, **by_epoch) for step in range(4)], [1, 1, 0.5, 0.5])
 
 
 def test_released_neggrad_plus_repeats_a_round_of_forget_batches(hand):
@@ -76,7 +76,7 @@ def test_released_neggrad_plus_repeats_a_round_of_forget_batches(hand):
 def test_released_salun_climbs_while_it_looks(hand):
   """Two steps of a batch of one: the second gradient is taken further up."""
   key = jax.random.key(5)
-  found = released_gradient(
+  found = released.forget_gradient(
       key, hand.model, *hand[1:4], rum_jax.sgd(0.5, momentum=0.0), 1)
   first, second = plans.over_forget(1)(key, hand.split).index[:, 0]
   start = hand.variables.params
@@ -88,8 +88,8 @@ def test_released_salun_climbs_while_it_looks(hand):
 
 
 def test_released_salun_lets_weight_decay_move_masked_weights(hand):
-  params, _ = hand.run(rum_jax.salun(
-      hand.model, TX, density=0.0, released=True, **RUN))
+  params, _ = hand.run(released.salun(
+      hand.model, TX, density=0.0, **RUN))
   start = hand.variables.params
   assert all((a != b).all() for a, b in zip(
       jax.tree.leaves(params), jax.tree.leaves(start)))
@@ -97,10 +97,10 @@ def test_released_salun_lets_weight_decay_move_masked_weights(hand):
 
 def test_released_bad_teacher_divides_by_classes_and_temperature(hand):
   run = {'epochs': 1, 'batch_size': 8, 'temperature': 3.0}
-  default, released = (
-      hand.run(rum_jax.bad_teacher(hand.model, TX, released=x, **run))[1].loss
-      for x in (False, True))
-  np.testing.assert_allclose(default, released * 2 * 3**2)
+  default, other = (
+      hand.run(where.bad_teacher(hand.model, TX, **run))[1].loss
+      for where in (rum_jax, released))
+  np.testing.assert_allclose(default, other * 2 * 3**2)
 
 
 def test_released_ssd_squares_what_has_cancelled(hand):
@@ -109,8 +109,8 @@ def test_released_ssd_squares_what_has_cancelled(hand):
   examples = rum_jax.Images(image, np.asarray([0, 1], np.int32))
   params = jax.tree.map(np.zeros_like, hand.variables.params)
   args = (hand.model, rum_jax.Variables(params, {}), examples, np.arange(2), 2)
-  default, released = (importance(*args, kind) for kind in (False, True))
-  np.testing.assert_allclose(released['b'], [0, 0])
+  default, other = importance(*args), released.importance(*args)
+  np.testing.assert_allclose(other['b'], [0, 0])
   np.testing.assert_allclose(default['b'], [0.25, 0.25])
 
 
@@ -118,8 +118,8 @@ def test_released_influence_solves_nothing(hand):
   """Its residual is far from 0 where curvature counts; the default's is not."""
   steep = jax.tree.map(lambda x: 0.1 * x, hand.variables.params)
   far = hand._replace(variables=rum_jax.Variables(steep, {}))
-  default, released = (
-      far.run(rum_jax.influence(hand.model, num_samples=3, released=x)
-              )[1].probes['residual'] for x in (False, True))
+  default, other = (
+      far.run(where.influence(hand.model, num_samples=3))[1].probes['residual']
+      for where in (rum_jax, released))
   assert default < 1e-12
-  assert released > 0.01
+  assert other > 0.01

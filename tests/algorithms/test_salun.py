@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rum_jax
+from rum_jax.algorithms import released
 from rum_jax.algorithms._salun import forget_gradient, saliency_mask
 from rum_jax.types import Split
 
@@ -26,9 +27,9 @@ def test_mask_keeps_the_largest_and_exactly_its_share(density):
   sizes = np.abs(np.concatenate([g.ravel() for g in GRADIENT.values()]))
   kept = np.concatenate([np.ravel(x) for x in mask.values()])
   assert sizes[kept].min(initial=9) > sizes[~kept].max(initial=-1)
-  released = saliency_mask(GRADIENT, density, released=True)
+  smallest = released.saliency_mask(GRADIENT, density)
   flipped = saliency_mask(GRADIENT, 1 - density)
-  jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, ~b), released,
+  jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, ~b), smallest,
                flipped)
 
 
