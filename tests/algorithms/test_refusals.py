@@ -118,7 +118,8 @@ def test_hyper_parameter_of_a_released_variant(linear, factory, name, value):
 @pytest.mark.parametrize('factory, name, value', [
     (getattr(released, factory.__name__), name, value)
     for factory, name, value in CLOSED_FORM if name != 'damping'])
-def test_hyper_parameter_of_a_released_closed_form(linear, factory, name, value):
+def test_hyper_parameter_of_a_released_closed_form(
+    linear, factory, name, value):
   check(name, value, lambda: factory(linear[0], **{name: value}))
 
 
