@@ -5,6 +5,7 @@ What released code does differently stands in `rum_jax.algorithms.released`.
 
 import sys
 
+from rum_jax.algorithms import released as released
 from rum_jax.algorithms._bad_teacher import bad_teacher
 from rum_jax.algorithms._cf_k import cf_k
 from rum_jax.algorithms._eu_k import eu_k
