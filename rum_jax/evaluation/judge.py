@@ -19,11 +19,14 @@ class Subsets(NamedTuple):
     groups: G arrays of rows, together the forget set.
     retain: `[R]` rows.
     test: `[n]` rows that no model trained on.
+    kept_test: the same without the classes of which the forget set holds all;
+      `None` where there is no such class.
   """
 
   groups: tuple[np.ndarray, ...]
   retain: np.ndarray
   test: np.ndarray
+  kept_test: np.ndarray | None = None
 
   @property
   def forget(self) -> np.ndarray:
@@ -41,6 +44,8 @@ class Behaviour(NamedTuple):
     retain: `[S]` accuracy on the retain set.
     test: `[S]` accuracy on the test set.
     mia: `[S]` share of the forget set that the attack takes for non-members.
+    kept_test: `[S]` accuracy on the test set without the classes of which the
+      forget set holds all; `None` where there is no such class.
   """
 
   forget: np.ndarray
@@ -48,6 +53,7 @@ class Behaviour(NamedTuple):
   retain: np.ndarray
   test: np.ndarray
   mia: np.ndarray
+  kept_test: np.ndarray | None = None
 
 
 def behaviour(signals: Signals, subsets: Subsets, seed: int = 0) -> Behaviour:
@@ -73,7 +79,20 @@ def behaviour(signals: Signals, subsets: Subsets, seed: int = 0) -> Behaviour:
       forget=accuracy(subsets.forget),
       groups=np.stack([accuracy(g) for g in subsets.groups], axis=-1),
       retain=accuracy(subsets.retain), test=accuracy(subsets.test),
-      mia=np.asarray(mia))
+      mia=np.asarray(mia), kept_test=(
+          None if subsets.kept_test is None else accuracy(subsets.kept_test)))
+
+
+def forgotten_classes(labels: np.ndarray, forget: np.ndarray,
+                      retain: np.ndarray) -> np.ndarray:
+  """The classes of which the forget set holds all examples, in order.
+
+  Args:
+    labels: `[N]` that the models trained on.
+    forget: `[F]` rows.
+    retain: `[R]` rows.
+  """
+  return np.setdiff1d(labels[forget], labels[retain])
 
 
 def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
@@ -88,7 +107,8 @@ def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
     `retain_accuracy`, `test_accuracy`, each `[S]`, and `group_accuracy`
     `[S, G]`.
   """
-  gaps = Behaviour(*(u - o for u, o in zip(unlearned, oracle)))
+  gaps = Behaviour(*(None if u is None or o is None else u - o
+                     for u, o in zip(unlearned, oracle)))
   war = lambda forget: metrics.tug_of_war(forget, gaps.retain, gaps.test)
   by_group = metrics.grouped_tug_of_war(
       jnp.asarray(gaps.groups), gaps.retain, gaps.test)

@@ -70,6 +70,8 @@ class Row(Closeness):
       where a variant needs no groups, NaN where it was not recorded.
     tuning_seconds: what the search for its setting took; NaN where it was not
       recorded.
+    kept_test_accuracy: on the held-out examples without the classes of which
+      the forget set holds all; `None` where there is no such class.
   """
 
   method: str
@@ -87,6 +89,7 @@ class Row(Closeness):
   collapsed: tuple[int, ...] = ()
   beforehand_seconds: float = math.nan
   tuning_seconds: float = math.nan
+  kept_test_accuracy: Summary | None = None
 
   @property
   def lost(self) -> bool:
@@ -150,6 +153,7 @@ class Oracle:
 
   Attributes:
     groups: name of a group to the accuracy on it.
+    kept_test_accuracy: as in a `Row`.
   """
 
   seconds: float
@@ -158,6 +162,7 @@ class Oracle:
   retain_accuracy: Summary
   test_accuracy: Summary
   groups: Mapping[str, Summary]
+  kept_test_accuracy: Summary | None = None
 
 
 @_record
@@ -265,6 +270,7 @@ class Results(Origin):
     margin: a difference whose whole interval lies within it counts as none.
     sound: whether originals and oracles are models that rows can be judged by.
     warnings: what has to be known before any row is read.
+    forgotten_classes: those of which the forget set holds all examples.
   """
 
   SCHEMA: ClassVar[int] = 2
@@ -280,12 +286,13 @@ class Results(Origin):
   margin: float
   sound: bool
   warnings: tuple[str, ...]
+  forgotten_classes: tuple[str, ...] = ()
 
 
 def assemble(origin: Origin, *, seeds: Sequence[int], examples: Examples,
              corrupted: Sequence[int], groups: Mapping[str, Group],
-             oracle: Oracle, rows: Sequence[Row], chance: float | None
-             ) -> Results:
+             oracle: Oracle, rows: Sequence[Row], chance: float | None,
+             forgotten_classes: Sequence[str] = ()) -> Results:
   """Results of the given parts, with what follows from them.
 
   Args:
@@ -297,6 +304,7 @@ def assemble(origin: Origin, *, seeds: Sequence[int], examples: Examples,
     oracle: what retraining gives.
     rows: doing nothing first.
     chance: accuracy of a guess; `None` where the task has none.
+    forgotten_classes: those of which the forget set holds all examples.
   """
   forget = sum(group.size for group in groups.values())
   retain = examples.train - forget
@@ -319,7 +327,8 @@ def assemble(origin: Origin, *, seeds: Sequence[int], examples: Examples,
       corrupted=tuple(corrupted), groups=groups, oracle=oracle, rows=rows,
       differences=differences(rows), chance=chance, margin=statistics.MARGIN,
       sound=not faults,
-      warnings=(*faults, *([soundness.ALL_DIVERGED] if all_lost else [])))
+      warnings=(*faults, *([soundness.ALL_DIVERGED] if all_lost else [])),
+      forgotten_classes=tuple(forgotten_classes))
 
 
 def row(method: str, variant: str, groups: Iterable[str],
@@ -362,7 +371,13 @@ def row(method: str, variant: str, groups: Iterable[str],
       compile_seconds=compile_seconds, steps=tuple(steps),
       diverged=tuple(diverged), probes=tuple(probes), groups=parts,
       setting=None if setting is None else tuple(map(tuple, setting)),
-      beforehand_seconds=beforehand_seconds)
+      beforehand_seconds=beforehand_seconds,
+      kept_test_accuracy=_kept(unlearned))
+
+
+def _kept(behaviour: Behaviour) -> Summary | None:
+  return (None if behaviour.kept_test is None else
+          statistics.summary(behaviour.kept_test))
 
 
 def of_oracle(groups: Iterable[str], truth: Behaviour, seconds: float
@@ -380,7 +395,8 @@ def of_oracle(groups: Iterable[str], truth: Behaviour, seconds: float
       forget_accuracy=summary(truth.forget),
       retain_accuracy=summary(truth.retain), test_accuracy=summary(truth.test),
       groups={name: summary(truth.groups[:, g])
-              for g, name in enumerate(groups)})
+              for g, name in enumerate(groups)},
+      kept_test_accuracy=_kept(truth))
 
 
 def differences(rows: Sequence[Row]) -> tuple[Difference, ...]:

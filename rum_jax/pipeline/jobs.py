@@ -196,7 +196,8 @@ def judge(data: Data, runtime: Runtime, artefact: Artefact,
   signals = Signals(artefact.arrays['loss'], artefact.arrays['score'])
 
   def compute() -> Artefact:
-    return Artefact(evaluation.behaviour(signals, subsets)._asdict())
+    figures = evaluation.behaviour(signals, subsets)._asdict()
+    return Artefact({k: x for k, x in figures.items() if x is not None})
 
   judged = artefacts.array_digest(signals.loss, signals.score)
   rows = artefacts.array_digest(*jax.tree.leaves(subsets))

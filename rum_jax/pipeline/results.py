@@ -59,8 +59,12 @@ def judged(
     scores: of the training examples, what the groups were chosen by.
     beforehand_seconds: what these took; NaN where it is not known.
   """
+  labels, test = np.asarray(data.source.dataset.label), data.source.test
+  gone = evaluation.judge.forgotten_classes(
+      labels, np.concatenate([*groups.values()]), retain)
   subsets = evaluation.Subsets(
-      tuple(groups.values()), retain, data.source.test)
+      tuple(groups.values()), retain, test,
+      test[~np.isin(labels[test], gone)] if len(gone) else None)
   progress = Progress('evaluation', len(done) + 3)
 
   def judge(artefact: Artefact) -> evaluation.Behaviour:
@@ -90,8 +94,8 @@ def judged(
       oracle=evaluation.of_oracle(
           groups, truth, models.oracle.notes['seconds']),
       rows=rows, chance=evaluation.soundness.chance_of(
-          np.asarray(data.source.dataset.label)[data.source.train],
-          len(data.source.classes)))
+          labels[data.source.train], len(data.source.classes)),
+      forgotten_classes=[str(data.source.classes[k]) for k in gone])
 
 
 def _noted(artefact: Artefact) -> dict[str, Any]:

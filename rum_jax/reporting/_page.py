@@ -10,8 +10,8 @@ from rum_jax.reporting import details, markup
 from rum_jax.reporting._findings import comparisons, findings, said
 from rum_jax.reporting.markup import Line, section
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
-from rum_jax.reporting.vocabulary import figure, losses, mark, MEANINGS, name
-from rum_jax.reporting.vocabulary import retrainings, score_name, shown
+from rum_jax.reporting.vocabulary import figure, listed, losses, mark, MEANINGS
+from rum_jax.reporting.vocabulary import name, retrainings, score_name, shown
 from rum_jax.types import GROUPS
 
 _CAUTION = ('A verdict follows from the 95 % confidence interval of a '
@@ -43,7 +43,7 @@ def page(results: Results, pictures: Mapping[str, str]) -> str:
       section('Findings', markup.items(findings(results)),
               _comparison_table(results), markup.paragraph(
                   _CAUTION.format(margin=results.margin), 'note')),
-      section('Every method', _main_table(results), *(
+      section('Every method', _main_table(results), _kept_table(results), *(
           markup.paragraph(x, 'note') for x in losses(results.rows))),
       section('Closeness to retraining', drawn(
           'tow_by_method', 'ToW of every method. Small dots are seeds, large '
@@ -118,6 +118,21 @@ def _main_table(results: Results) -> str:
       ('', *(x.title for x in COMPARED),
        *(x.title.capitalize() for x in ACCURACIES), 'Seconds'),
       bodies)
+
+
+def _kept_table(results: Results) -> str:
+  """Test accuracy without the classes that are forgotten whole, if any are."""
+  if not results.forgotten_classes:
+    return ''
+  rows = [('Oracle', results.oracle), *((name(x), x) for x in results.rows)]
+  return markup.table(
+      'The forget set holds all examples of '
+      f'{listed(results.forgotten_classes)}: test accuracy with and without '
+      'them. The latter is the one to judge by.',
+      ('', 'All classes', 'The other classes'),
+      [('', [Line((label, figure(x.test_accuracy),
+                   figure(x.kept_test_accuracy)))
+             for label, x in rows if x.kept_test_accuracy])])
 
 
 def _marked(label: str, sign: str) -> str:

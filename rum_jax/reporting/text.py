@@ -12,8 +12,8 @@ from rum_jax.evaluation.results import TOW_BY_GROUP
 from rum_jax.memorization.comparison import ProxiesFile, Proxy
 from rum_jax.reporting._findings import comparisons, findings
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
-from rum_jax.reporting.vocabulary import figure, losses, mark, MEANINGS, name
-from rum_jax.reporting.vocabulary import retrainings, shown
+from rum_jax.reporting.vocabulary import figure, listed, losses, mark, MEANINGS
+from rum_jax.reporting.vocabulary import name, retrainings, shown
 from rum_jax.types import GROUPS
 
 _HEAD = ('', 'Spearman', 'one run', *GROUPS, 'memorization',
@@ -86,7 +86,7 @@ def table(results: Results) -> str:
            'means, the seconds those of one seed.',
            *([f'* {name(first)}: the highest mean ToW of a method.']
              if first else []),
-           *_cost_notes(results), *losses(results.rows)]
+           *_kept_notes(results), *_cost_notes(results), *losses(results.rows)]
   warnings = _wrapped(results.warnings, '! ')
   pairs = comparisons(results) if results.sound else []
   table = [('', 'minus', 'ToW', 'verdict'), *(
@@ -98,6 +98,18 @@ def table(results: Results) -> str:
   return '\n'.join([
       *warnings, *[''] * bool(warnings), *aligned(lines), '', *_wrapped(notes),
       *paired, '', *_wrapped(findings(results), '- ')]).rstrip()
+
+
+def _kept_notes(results: Results) -> list[str]:
+  """Test accuracy without the classes that are forgotten whole, if any are."""
+  if not results.forgotten_classes:
+    return []
+  rows = [('Oracle', results.oracle), *((name(x), x) for x in results.rows)]
+  parts = [f'{label} {figure(x.kept_test_accuracy)}'
+           for label, x in rows if x.kept_test_accuracy]
+  return ['The forget set holds all examples of '
+          f'{listed(results.forgotten_classes)}. Test accuracy on the other '
+          f'classes: {"; ".join(parts)}.']
 
 
 def _cost_notes(results: Results) -> list[str]:

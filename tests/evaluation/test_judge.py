@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rum_jax import evaluation, tasks
-from rum_jax.evaluation import results
+from rum_jax.evaluation import judge, results
 from rum_jax.evaluation.judge import Behaviour, Subsets
 from rum_jax.types import Images, Outputs, Signals
 from tests.evaluation.rows import make_row
@@ -58,7 +58,7 @@ def test_a_diverged_run_leaves_the_others_alone():
   logits = logits_of(confidence)
   logits[0] = np.nan
   got = evaluation.behaviour(signals_of(logits), SUBSETS)
-  for figures in got:
+  for figures in got[:-1]:
     assert np.isnan(figures[0]).all() and np.isfinite(figures[1]).all()
 
 
@@ -173,3 +173,18 @@ def test_every_figure_is_a_field_of_a_row():
   fields = typing.get_type_hints(evaluation.Row)
   for figure in evaluation.FIGURES:
     assert fields[figure.name] is evaluation.Summary
+
+
+def test_a_class_that_is_forgotten_whole_is_left_out_of_the_other_accuracy():
+  labels = np.array([0, 1, 0, 2, 1, 2, 0, 1])
+  forget, retain = np.array([0, 2, 1]), np.array([3, 4, 5])
+  np.testing.assert_array_equal(
+      judge.forgotten_classes(labels, forget, retain), [0])
+  np.testing.assert_array_equal(
+      judge.forgotten_classes(labels, retain, forget), [2])
+  whole = ORACLE._replace(kept_test=np.array([0.9, 0.7]))
+  row = evaluation.row('salun', 'vanilla', (), whole, ORACLE)
+  assert row.kept_test_accuracy.values == (0.9, 0.7)
+  assert evaluation.row('salun', 'vanilla', (), ORACLE, whole
+                        ).kept_test_accuracy is None
+  assert evaluation.of_oracle((), whole, 1.0).kept_test_accuracy.mean == 0.8

@@ -304,6 +304,18 @@ def test_collapsed_seeds_are_counted_named_and_never_the_best():
       typed(value), 'c')
 
 
+def test_a_class_that_is_forgotten_whole_has_an_accuracy_of_its_own():
+  value = make_results()
+  assert 'other classes' not in page(value, {}) + table(value)
+  value['forgotten_classes'] = ['cat', 'dog']
+  for x in (value['oracle'], *value['rows']):
+    x['kept_test_accuracy'] = figure(0.123 + JITTER)
+  assert page(value, {}).count('0.123') == 12
+  said = ' '.join(table(value).split())
+  assert 'all examples of cat and dog. Test accuracy on the other' in said
+  assert 'RUM 0.123 ± 0.025.' in said
+
+
 def test_a_row_of_which_all_runs_diverged_has_no_model():
   value = make_results()
   diverge(row_of(value, 'rum', 'rum'), 0, 1, 2)
