@@ -46,11 +46,11 @@ def as_json(record: Any) -> Any:
   if not dataclasses.is_dataclass(record):
     return record
   number = getattr(record, 'SCHEMA', None)
-  found = {} if number is None else {'schema': number}
+  written = {} if number is None else {'schema': number}
   for field in dataclasses.fields(record):
     value = as_json(getattr(record, field.name))
-    found.update(value if _is_rest(field) else {field.name: value})
-  return found
+    written.update(value if _is_rest(field) else {field.name: value})
+  return written
 
 
 def from_json(kind: type[T], value: Any, path: str = 'the record') -> T:

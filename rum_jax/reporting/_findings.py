@@ -31,10 +31,10 @@ class Comparison(NamedTuple):
   @property
   def verdict(self) -> str:
     """As people read it, with the number of seeds where it is unknown."""
-    return said(TOW.verdict(self.tow), self.tow)
+    return worded(TOW.verdict(self.tow), self.tow)
 
 
-def said(verdict: str, gap: Summary) -> str:
+def worded(verdict: str, gap: Summary) -> str:
   """A verdict as people read it: `better`, or `cannot tell with 3 seeds`."""
   if verdict != UNKNOWN:
     return verdict
@@ -109,8 +109,8 @@ def _unlearned(rows: _ByName) -> list[Row]:
 
 def _rivals(rows: _ByName) -> list[Row]:
   """The best RUM^F, the best matched and the best vanilla row."""
-  found = [best(rows.values(), x) for x in ('rum_f', 'matched', 'vanilla')]
-  return [row for row in found if row]
+  rivals = [best(rows.values(), x) for x in ('rum_f', 'matched', 'vanilla')]
+  return [row for row in rivals if row]
 
 
 def _steps(row: Row | None) -> list[tuple[str, str, Summary]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rum_jax.evaluation import FIGURES, Results, Summary, winner
 from rum_jax.evaluation.results import ACCURACIES, COMPARED
 from rum_jax.reporting import details, markup
-from rum_jax.reporting._findings import comparisons, findings, said
+from rum_jax.reporting._findings import comparisons, findings, worded
 from rum_jax.reporting.markup import Line, section
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
 from rum_jax.reporting.vocabulary import figure, listed, losses, mark, MEANINGS
@@ -206,6 +206,6 @@ def _difference_table(results: Results) -> str:
       [(called(method), [
           Line((gap.minus, *(
               f'{figure(x.of(gap), signed=True)}\n'
-              f'{said(gap.verdicts[x.name], x.of(gap))}' for x in COMPARED)))
+              f'{worded(gap.verdicts[x.name], x.of(gap))}' for x in COMPARED)))
           for gap in results.differences if gap.method == method])
        for method in methods])
