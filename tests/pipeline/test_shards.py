@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments import shards as binary
 from rum_jax import recipes
 from rum_jax.memorization import shards
 from rum_jax.pipeline import context
+from rum_jax.pipeline import shards as pipeline
 
 RECIPE = recipes.Recipe(corrupt=0.0, epochs=1, models=4, widths='8,4')
 
@@ -22,10 +22,10 @@ def data():
 
 def test_the_same_models_however_the_work_is_cut(data, tmp_path):
   runtime = context.start(RECIPE, data, tmp_path)
-  identity = binary.identity_of(RECIPE, data)
+  identity = pipeline.identity_of(RECIPE, data)
 
   def made(first, count):
-    return binary.trained(RECIPE, data, runtime, identity, first, count)
+    return pipeline.trained(RECIPE, data, runtime, identity, first, count)
 
   whole, parts = made(0, 3), [made(2, 1), made(0, 2)]
   folder = tmp_path / 'shards'
@@ -46,7 +46,7 @@ def test_the_same_models_however_the_work_is_cut(data, tmp_path):
     ({2, 3, 6}, [(4, 2)]),
     (set(range(2, 7)), [])])
 def test_only_missing_models_are_trained(there, parts):
-  assert binary.missing(there, 2, 7, 2) == parts
+  assert pipeline.missing(there, 2, 7, 2) == parts
 
 
 @pytest.mark.parametrize('change', [
@@ -56,13 +56,13 @@ def test_only_missing_models_are_trained(there, parts):
 def test_a_recipe_that_is_not_of_the_published_data_is_refused(data, change):
   name, value = next(iter(change.items()))
   with pytest.raises(ValueError, match=name) as error:
-    binary.identity_of(dataclasses.replace(RECIPE, **change), data)
+    pipeline.identity_of(dataclasses.replace(RECIPE, **change), data)
   assert f'{name}={value}' in str(error.value) or name == 'widths'
 
 
 def test_words_of_an_identity_are_frozen(data):
   """A changed word makes the models of months useless, so it stands here."""
-  found = binary.identity_of(dataclasses.replace(
+  found = pipeline.identity_of(dataclasses.replace(
       RECIPE, network='airbench', widths='32,64,128', epochs=8, batch_size=128,
       learning_rate=0.25, schedule='triangle', momentum=0.85, nesterov=True,
       bias_rate=64.0, weight_decay=5e-4), data)
