@@ -7,19 +7,25 @@ from rum_jax.models.adapters import hidden_layers
 from rum_jax.models.airbench import AirBench
 from rum_jax.models.resnet import ResNet
 from rum_jax.models.resnet import resnet18
+from rum_jax.models.resnet import resnet34
 from rum_jax.models.resnet import resnet50
 from rum_jax.models.resnet9 import ResNet9
 from rum_jax.models.small import MLP
 from rum_jax.models.small import SmallCNN
 from rum_jax.models.vgg import VGG
 from rum_jax.models.vgg import vgg16
+from rum_jax.models.vit import ViT
+from rum_jax.models.vit import vit_base
+from rum_jax.models.vit import vit_small
+from rum_jax.models.recognition import recognise
 from rum_jax.models.torch_weights import from_torch
 from rum_jax.models.torch_weights import read_safetensors
 from rum_jax.models.torch_weights import to_torch
 from rum_jax.models.torch_weights import write_safetensors
 
 __all__ = [
-    'AirBench', 'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'from_linen',
-    'from_torch', 'hidden_layers', 'read_safetensors', 'resnet18', 'resnet50',
-    'to_torch', 'vgg16', 'write_safetensors',
+    'AirBench', 'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'ViT',
+    'from_linen', 'from_torch', 'hidden_layers', 'read_safetensors',
+    'recognise', 'resnet18', 'resnet34', 'resnet50', 'to_torch', 'vgg16',
+    'vit_base', 'vit_small', 'write_safetensors',
 ]

@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-50, for small images or for ImageNet's.
+"""ResNet-18, ResNet-34 and ResNet-50, for small images or for ImageNet's.
 
 References:
   He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR
@@ -122,6 +122,12 @@ def resnet18(classes: int, widths: Sequence[int] = (64, 128, 256, 512), *,
              imagenet_stem: bool = False) -> ResNet:
   """ResNet-18, 11.2 million parameters for 10 classes; see `ResNet`."""
   return ResNet(classes, (2, 2, 2, 2), widths, imagenet_stem=imagenet_stem)
+
+
+def resnet34(classes: int, widths: Sequence[int] = (64, 128, 256, 512), *,
+             imagenet_stem: bool = False) -> ResNet:
+  """ResNet-34, 21.3 million parameters for 10 classes; see `ResNet`."""
+  return ResNet(classes, (3, 4, 6, 3), widths, imagenet_stem=imagenet_stem)
 
 
 def resnet50(classes: int, widths: Sequence[int] = (64, 128, 256, 512), *,

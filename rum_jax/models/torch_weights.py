@@ -41,8 +41,9 @@ from rum_jax.types import Model, Variables
 
 _ENTRIES = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias',
             'mean': 'running_mean', 'var': 'running_var'}
-# Axes of PyTorch's weights in ours: OIHW to HWIO, OI to IO.
-_AXES = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
+# Axes of PyTorch's weights in ours: OIHW to HWIO, OI to IO. Arrays of three
+# axes, such as a position embedding, are the same in both.
+_AXES = {4: (2, 3, 1, 0), 3: (0, 1, 2), 2: (1, 0), 1: (0,)}
 # What DataParallel, Lightning and torch.compile put into names.
 _WRAPPERS = ('module', 'model', '_orig_mod')
 
@@ -129,8 +130,9 @@ def from_torch(state: Mapping[str, np.ndarray], model: Model,
       and `_orig_mod`, which wrappers put into all names or into some, are
       overlooked.
     model: the network.
-    names: path of a module, such as `'layer1_0/conv1/conv'`, to its name in
-      PyTorch: `torch_names()` of this package's networks.
+    names: path of a module, such as `'layer1_0/conv1/conv'`, or of an array at
+      the top, such as `'cls_token'`, to its name in PyTorch: `torch_names()` of
+      this package's networks.
 
   Returns:
     Arrays of the types that `model.init` gives.
@@ -147,6 +149,21 @@ def from_torch(state: Mapping[str, np.ndarray], model: Model,
     return jnp.asarray(value.transpose(_AXES[value.ndim]), ours.dtype)
 
   return Variables(*jax.tree.map_with_path(take, tuple(_blank(model))))
+
+
+def check_fits(state: Mapping[str, np.ndarray], model: Model,
+               names: Mapping[str, str]) -> None:
+  """Refuses a state dict that `from_torch` would refuse, and copies nothing.
+
+  Args:
+    state: as for `from_torch`.
+    model: the network.
+    names: as for `from_torch`.
+
+  Raises:
+    ValueError: as `from_torch`.
+  """
+  _named(state, torch_shapes(model, names))
 
 
 def to_torch(variables: Variables, model: Model, names: Mapping[str, str],
@@ -218,16 +235,19 @@ def _entry(path: tuple, names: Mapping[str, str]) -> str:
   """PyTorch's name of the array at a path."""
   _, *parents, leaf = (str(getattr(part, 'key', part)) for part in path)
   module = '/'.join(parents)
+  if not parents and leaf in names:
+    return names[leaf]
   if module not in names:
-    raise ValueError(f"Expected names to hold PyTorch's for {module}.")
+    raise ValueError(
+        f"Expected names to hold PyTorch's for {module or leaf}.")
   return f'{names[module]}.{_ENTRIES[leaf]}'
 
 
 def _named(state: Mapping[str, np.ndarray],
            shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
   """Entry of the network to its name in a state dict that fits it."""
-  entries, named = _bare(shapes), {}
-  for bare, name in _bare(state).items():
+  entries, named = bare_names(shapes), {}
+  for bare, name in bare_names(state).items():
     if not (bare.endswith('.num_batches_tracked')
             or bare.startswith('normalize.')):
       named[entries.get(bare, bare)] = name
@@ -244,8 +264,15 @@ def _named(state: Mapping[str, np.ndarray],
   return named
 
 
-def _bare(names: Iterable[str]) -> dict[str, str]:
-  """Names without what wrappers put into them, to the names as they are."""
+def bare_names(names: Iterable[str]) -> dict[str, str]:
+  """Names without what wrappers put into them, to the names as they are.
+
+  Args:
+    names: of tensors, from a state dict.
+
+  Raises:
+    ValueError: naming both, if two names differ in their wrappers alone.
+  """
   bare: dict[str, str] = {}
   for name in names:
     short = '.'.join(x for x in name.split('.') if x not in _WRAPPERS)

@@ -32,6 +32,10 @@ class VGG(nn.Module):
       gives the features.
     pooled: height and width after the last stage, by means.
     bias: whether the convolutions have one, though batch-norm undoes it.
+    imagenet_head: a max-pool follows the last stage too, and PyTorch's names
+      count a dropout after each hidden layer, as in torchvision, which has
+      `hidden=(4096, 4096), pooled=7, bias=True, dropout=0.5` besides.
+    dropout: share of each hidden layer that training sets to 0.
   """
 
   classes: int
@@ -40,6 +44,8 @@ class VGG(nn.Module):
   hidden: Sequence[int] = (256, 256)
   pooled: int = 2
   bias: bool = False
+  imagenet_head: bool = False
+  dropout: float = 0.0
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Outputs:
@@ -49,10 +55,12 @@ class VGG(nn.Module):
         x = ConvNorm(width, bias=self.bias, name=f'conv{i}_{j}')(
             x, train=train, mask=mask)
         x = jax.nn.relu(x)
+    x = kernels.max_pool(x) if self.imagenet_head else x
     x = kernels.mean_pool(x, self.pooled)
     small = nn.initializers.normal(0.01)
     for i, width in enumerate(self.hidden, 1):
       x = jax.nn.relu(nn.Dense(width, kernel_init=small, name=f'hidden{i}')(x))
+      x = nn.Dropout(self.dropout, deterministic=not train)(x)
     head = nn.Dense(self.classes, kernel_init=small, name='head')
     return Outputs(head(x), x)
 
@@ -66,8 +74,9 @@ class VGG(nn.Module):
         index += 3  # ReLU is the third.
       index += 1
     dense = [f'hidden{i}' for i in range(1, len(self.hidden) + 1)] + ['head']
+    step = 3 if self.imagenet_head else 2  # Dropout is the third.
     for i, name in enumerate(dense):
-      names[name] = f'classifier.{2 * i}' if self.hidden else 'classifier'
+      names[name] = f'classifier.{step * i}' if self.hidden else 'classifier'
     return names
 
 

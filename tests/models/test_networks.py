@@ -24,7 +24,12 @@ WHOLE = {
     'resnet18': models.resnet18, 'resnet50': models.resnet50,
     'resnet18_imagenet': functools.partial(
         models.resnet18, imagenet_stem=True),
+    'resnet34': models.resnet34,
+    'vit_small': functools.partial(models.vit_small, patch=4),
     'vgg16': models.vgg16,
+    'vgg16_imagenet': functools.partial(
+        models.VGG, hidden=(4096, 4096), pooled=7, bias=True,
+        imagenet_head=True, dropout=0.5),
     'vgg16_lth': functools.partial(
         models.VGG, hidden=(), pooled=1, bias=True),
     'resnet9': models.ResNet9}
@@ -34,8 +39,10 @@ SMALL = {
     'bottleneck': models.ResNet(3, (1, 1), (2, 2), True, True),
     'vgg': models.VGG(3, (3, 4), (1, 2), (6, 5)),
     'resnet9': models.ResNet9(3, (2, 3, 4, 5)),
-    'airbench': models.AirBench(3, (4, 5, 6))}
-FEATURES = {'resnet': 4, 'bottleneck': 8, 'vgg': 5, 'resnet9': 5, 'airbench': 6}
+    'airbench': models.AirBench(3, (4, 5, 6)),
+    'vit': models.ViT(3, 4, 6, 2, 2, 5)}
+FEATURES = {'resnet': 4, 'bottleneck': 8, 'vgg': 5, 'resnet9': 5,
+            'airbench': 6, 'vit': 6}
 SCALES = {'resnet9': 0.2, 'airbench': 1 / 9}  # Of what the head gives.
 ORDER = {
     'resnet': ('stem', 'layer1_0', 'layer2_0', 'layer2_1', 'head'),
@@ -43,7 +50,9 @@ ORDER = {
     'vgg': ('conv1_1', 'conv2_1', 'conv2_2', 'hidden1', 'hidden2', 'head'),
     'resnet9': ('unit1', 'unit2', 'residual1', 'unit3', 'residual2', 'unit4',
                 'head'),
-    'airbench': ('whiten', 'group1', 'group2', 'group3', 'head')}
+    'airbench': ('whiten', 'group1', 'group2', 'group3', 'head'),
+    'vit': ('patch_embed', 'cls_token', 'pos_embed', 'blocks_0', 'blocks_1',
+            'norm', 'head')}
 SHAPE = (12, 12, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, *SHAPE), dtype=np.uint8)
 EXAMPLES = Images(IMAGES, None)
@@ -122,6 +131,7 @@ def test_names_shapes_and_count_are_those_of_pytorch(name):
 @pytest.mark.parametrize('name, features, side', [
     ('resnet18', 512, 64), ('resnet50', 2048, 32),
     ('resnet18_imagenet', 512, 32), ('resnet18_imagenet', 512, 64),
+    ('resnet34', 512, 32), ('vit_small', 384, 64), ('vit_small', 384, 32),
     ('vgg16', 256, 32), ('vgg16', 256, 64), ('vgg16_lth', 512, 64),
     ('resnet9', 128, 32), ('resnet9', 128, 64)])
 def test_logits_and_features(name, features, side):
@@ -141,8 +151,8 @@ def test_padding_is_left_out(plain, name):
   mask = np.array([1.0, 1, 0, 1, 0, 1])
   kept = np.flatnonzero(mask)
   run = quick_jit(functools.partial(model.apply, train=True))
-  got, stats = run(variables, IMAGES, mask=mask)
-  want = run(variables, IMAGES[kept], mask=None)
+  got, stats = run(variables, EXAMPLES, mask=mask)
+  want = run(variables, Images(IMAGES[kept], None), mask=None)
   chex.assert_trees_all_close(
       (jax.tree.map(lambda x: x[kept], got), stats), want, **CLOSE)
 
@@ -181,7 +191,8 @@ def test_hidden_layers_end_with_the_logits(name):
   outputs, _ = quick_jit(functools.partial(model.apply, train=False))(
       variables, EXAMPLES)
   assert all(x.ndim == 2 and len(x) == len(IMAGES) for x in layers)
-  assert len(layers) >= len(ORDER[name])
+  assert len(layers) >= sum(
+      isinstance(variables.params[part], dict) for part in ORDER[name])
   np.testing.assert_allclose(
       SCALES.get(name, 1) * layers[-1], outputs.prediction, **CLOSE)
 
@@ -250,3 +261,49 @@ def test_half_precision_is_of_products_alone():
   text = jax.jit(functools.partial(model.apply, train=True)).lower(
       variables, EXAMPLES).as_text()
   assert 'xbf16>' in text
+
+
+def test_half_precision_of_a_vit_is_of_products_alone():
+  model = models.from_linen(SMALL['vit'], SHAPE, precision=jnp.bfloat16)
+  exact, variables = small('vit')
+  want, got = (quick_jit(functools.partial(each_model.apply, train=False))(
+      variables, EXAMPLES)[0].prediction for each_model in (exact, model))
+  assert got.dtype == jnp.float32
+  error = abs(got - want).max() / abs(want).max()
+  assert 1e-5 < error < 0.1
+  text = jax.jit(functools.partial(model.apply, train=True)).lower(
+      variables, EXAMPLES).as_text()
+  products = [line for line in text.splitlines() if 'dot_general' in line]
+  assert products and all('bf16' in line for line in products)
+
+
+@pytest.mark.parametrize('module', [
+    SMALL['vit'].clone(dropout=0.5), SMALL['vgg'].clone(dropout=0.5)])
+def test_dropout_takes_the_key(plain, module):
+  model = models.from_linen(module, SHAPE)
+  variables = small('vit' if isinstance(module, models.ViT) else 'vgg')[1]
+  run = quick_jit(functools.partial(model.apply, train=True))
+  one, same, other = (
+      run(variables, EXAMPLES, key=jax.random.key(i))[0].prediction
+      for i in (1, 1, 2))
+  np.testing.assert_array_equal(one, same)
+  assert (one != other).any()
+  still, _ = quick_jit(functools.partial(model.apply, train=False))(
+      variables, EXAMPLES)
+  want, _ = quick_jit(functools.partial(
+      models.from_linen(module.clone(dropout=0.0), SHAPE).apply, train=False))(
+          variables, EXAMPLES)
+  np.testing.assert_array_equal(still.prediction, want.prediction)
+  with pytest.raises(ValueError, match='Expected a key for V'):
+    model.apply(variables, EXAMPLES, train=True)
+
+
+@pytest.mark.parametrize('changed, message', [
+    ({'patch': 5}, 'patch=5 to divide the sides of the images, found 12×12'),
+    ({'heads': 4}, 'heads=4 to divide width=6'),
+    ({'depth': 0}, 'depth=0 to be at least 1'),
+    ({'dropout': 1.5}, 'dropout=1.5 in')])
+def test_sizes_of_a_vit_that_do_not_fit_are_named(changed, message):
+  model = models.from_linen(SMALL['vit'].clone(**changed), SHAPE)
+  with pytest.raises(ValueError, match=message):
+    jax.eval_shape(model.init, jax.random.key(0))
