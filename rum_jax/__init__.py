@@ -4,9 +4,8 @@ The packages and modules below, such as `rum_jax.memorization`, are imported
 when they are first used.
 """
 
-from rum_jax import _lazy
+from rum_jax import _lazy, algorithms
 from rum_jax.algorithms import *  # noqa: F403
-from rum_jax.algorithms import __all__ as _algorithms
 from rum_jax.parallel import data_parallel
 from rum_jax.rum import sequential
 from rum_jax.seeds import over_seeds
@@ -22,9 +21,10 @@ from rum_jax.types import Variables
 __version__ = '0.1.0'
 
 __all__ = [
-    *_algorithms, 'Images', 'Info', 'Model', 'Outputs', 'Split', 'Task',
-    'Variables', 'data_parallel', 'over_seeds', 'sequential', 'sgd',
+    'Images', 'Info', 'Model', 'Outputs', 'Split', 'Task', 'Variables',
+    'data_parallel', 'over_seeds', 'sequential', 'sgd',
 ]
+__all__ += algorithms.__all__
 
 # Packages, then modules.
 _LAZY = (

@@ -11,10 +11,10 @@ from jax import lax
 import jax.numpy as jnp
 
 from rum_jax import plans, trees
-from rum_jax.types import Array, Examples, Model, PyTree, Variables
+from rum_jax.types import AnyArray, Array, Examples, Model, PyTree, Variables
 
 
-def in_batches(index: Array, batch_size: int) -> tuple[Array, Array]:
+def in_batches(index: AnyArray, batch_size: int) -> tuple[Array, Array]:
   """Lays `index` `[n]` out in its order and pads the end.
 
   Returns:
@@ -39,7 +39,8 @@ def example_losses(model: Model, variables: Variables, examples: Examples,
 
 
 def weighted(model: Model, variables: Variables, examples: Examples,
-             index: Array, weight: Array, batch_size: int = 256) -> PyTree:
+             index: AnyArray, weight: AnyArray, batch_size: int = 256
+             ) -> PyTree:
   """Gradient of `Σ weight_i · loss_i`, a batch at a time.
 
   Args:
@@ -69,7 +70,7 @@ def weighted(model: Model, variables: Variables, examples: Examples,
 
 
 def per_example(model: Model, variables: Variables, examples: Examples,
-                rows: Array) -> PyTree:
+                rows: AnyArray) -> PyTree:
   """Gradient of every example's loss: a pytree of leaves `[B, ...]`."""
 
   def loss(params: PyTree, row: Array) -> Array:
@@ -85,4 +86,4 @@ def inner(left: PyTree, right: PyTree) -> Array:
   products = jax.tree.map(
       lambda a, b: jnp.matmul(flat(a), flat(b).T,
                               precision=lax.Precision.HIGHEST), left, right)
-  return sum(jax.tree.leaves(products))
+  return jnp.asarray(sum(jax.tree.leaves(products)))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from rum_jax.types import Array
+from rum_jax.types import AnyArray, Array
 
 
-def cross_entropy(logits: Array, labels: Array) -> Array:
+def cross_entropy(logits: AnyArray, labels: AnyArray) -> Array:
   """`-log softmax(logits)[label]` of every example, exact near 0.
 
   It is `softplus(logsumexp_{k≠y} z_k − z_y)`, in which the label's own logit
@@ -32,7 +33,7 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
   return jax.nn.softplus(others - jnp.where(known, true, jnp.nan))
 
 
-def logit_confidence(loss: Array) -> Array:
+def logit_confidence(loss: ArrayLike) -> Array:
   """The logit of the confidence `p = exp(−loss)`: `φ = log p − log(1 − p)`.
 
   Args:
@@ -41,6 +42,7 @@ def logit_confidence(loss: Array) -> Array:
   Returns:
     `[...]`; infinite where the loss is 0.
   """
+  loss = jnp.asarray(loss)
   return -(loss + jnp.log(-jnp.expm1(-loss)))
 
 
@@ -65,7 +67,7 @@ def distillation(student: Array, teacher: Array, temperature: float) -> Array:
   return temperature**2 * (jnp.exp(log_p) * (log_p - log_q)).sum(axis=-1)
 
 
-def weighted_mean(values: Array, weight: Array) -> Array:
+def weighted_mean(values: AnyArray, weight: AnyArray) -> Array:
   """`Σ w·v / Σ w`, 0 where all weights are 0, and NaN where one is NaN.
 
   Args:

@@ -36,13 +36,14 @@ def derived(key: Key | None, purpose: int) -> Key | None:
   return None if key is None else jax.random.fold_in(key, purpose)
 
 
-def edited(batch: Batch, key: Key | None, augment: Edit | None = None,
+def edited(batch: Batch, key: Key, augment: Edit | None = None,
            relabel: Edit | None = None) -> Batch:
   """The batch after up to two edits, the second of which sees the first's."""
   if augment:
     batch = batch._replace(examples=augment(key, batch))
   if relabel:
-    batch = batch._replace(examples=relabel(derived(key, _RELABEL), batch))
+    key = jax.random.fold_in(key, _RELABEL)
+    batch = batch._replace(examples=relabel(key, batch))
   return batch
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from rum_jax import _checks
-from rum_jax.types import Array, Draw, Key, Plan, Split
+from rum_jax.types import AnyArray, Array, Draw, Key, Plan, Split
 
 
 def num_steps(num_examples: int, batch_size: int) -> int:
@@ -24,12 +24,13 @@ def num_steps(num_examples: int, batch_size: int) -> int:
   return -(-num_examples // batch_size)
 
 
-def one_or_nan(rows: Array, count: int) -> Array:
+def one_or_nan(rows: AnyArray, count: int) -> Array:
   """`[...]` float32: 1 for rows `[...]` in `[0, count)`, NaN for others."""
   return jnp.where((rows >= 0) & (rows < count), jnp.float32(1), jnp.nan)
 
 
-def shuffled(key: Key, index: Array, forget: Array, batch_size: int) -> Plan:
+def shuffled(key: Key, index: AnyArray, forget: AnyArray, batch_size: int
+             ) -> Plan:
   """Lays out `index` `[n]` in random order as `[ceil(n / B), B]`.
 
   Every row is visited exactly once. The last batch is padded with the first

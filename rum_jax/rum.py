@@ -15,10 +15,10 @@ import jax
 
 from rum_jax import _checks
 from rum_jax.types import (
-    Examples, Info, Key, Split, Unlearner, Variables)
+    Examples, Info, Key, Sequential, Split, Unlearner, Variables)
 
 
-def sequential(*unlearners: Unlearner) -> Unlearner:
+def sequential(*unlearners: Unlearner) -> Sequential:
   """Stage i unlearns `splits[i]` with `unlearners[i]`, from where i−1 ended.
 
   Every stage starts its optimiser afresh. The first stage consumes the key as

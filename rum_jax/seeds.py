@@ -69,10 +69,11 @@ def over_seeds(
     local, width = _layout(runs, groups, chunk if vectorise else 1)
     if local * groups > runs:
       rows = jnp.minimum(jnp.arange(local * groups), runs - 1)
-      args = [trees.take(a, rows) if x == 0 else a for a, x in zip(args, axes)]
+      args = tuple(trees.take(a, rows) if x == 0 else a
+                   for a, x in zip(args, axes))
     stacked = [i for i, x in enumerate(axes) if x == 0]
 
-    def one(picked: list[PyTree], shared: list[PyTree]) -> PyTree:
+    def one(picked: Sequence[PyTree], shared: Sequence[PyTree]) -> PyTree:
       both = list(shared)
       for i, value in zip(stacked, picked):
         both[i] = value

@@ -20,8 +20,8 @@ import optax
 
 from rum_jax import _checks, optimizers, trees
 from rum_jax.types import (
-    Array, Examples, Info, Key, Model, Outputs, PyTree, Split, Unlearner,
-    Variables)
+    AnyArray, Array, Examples, Info, Key, Model, Outputs, PyTree, Split,
+    Unlearner, Variables)
 
 _EXAMPLES = object()  # Marks what depends on the examples.
 
@@ -169,7 +169,7 @@ def last_layers(k: int) -> Subspace:
            variables: Variables, examples: Examples) -> Part:
     names = last(model, variables, trees.take(examples, slice(1)), k)
 
-    def init_from_data(fresh: Variables, examples: Examples, rows: Array
+    def init_from_data(fresh: Variables, examples: Examples, rows: AnyArray
                        ) -> Variables:
       fresh = model.init_from_data(fresh, examples, rows)
       return Variables(*(_swapped(old, new, names)

@@ -12,8 +12,8 @@ import optax
 
 from rum_jax import _checks, plans, trees
 from rum_jax.types import (
-    Array, Batch, Examples, Draw, Info, Key, Model, Objective, Outputs,
-    Plan, PyTree, Split, Unlearner, Variables)
+    AnyArray, Array, Batch, Examples, Draw, Info, Key, Model, Objective,
+    Outputs, Plan, PyTree, Split, Unlearner, Variables)
 
 
 class State(NamedTuple):
@@ -59,7 +59,8 @@ def gather(examples: Examples, plan: Plan, progress: Array, epoch: Array
       progress=progress, epoch=epoch)
 
 
-def fresh(key: Key, model: Model, examples: Examples, rows: Array) -> Variables:
+def fresh(key: Key, model: Model, examples: Examples, rows: AnyArray
+          ) -> Variables:
   """The variables of a network that is about to train on `rows` `[n]`."""
   examples = jax.tree.map(jnp.asarray, examples)
   return model.init_from_data(model.init(key), examples, rows)

@@ -8,12 +8,14 @@ Letters for shapes, declared once and used in every docstring: **B** batch,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import numpy as np
 
 Array = jax.Array
+AnyArray = jax.Array | np.ndarray  # On a device or on the host.
 Key = jax.Array
 PyTree = Any
 # A pytree whose leaves have a leading axis [N, ...]: all examples in their
@@ -104,7 +106,7 @@ class Model(NamedTuple):
   init: Callable[[Key], Variables]
   apply: Apply
   task: Task
-  init_from_data: Callable[[Variables, Examples, Array], Variables] = (
+  init_from_data: Callable[[Variables, Examples, AnyArray], Variables] = (
       lambda variables, examples, rows: variables)
 
 
@@ -116,8 +118,8 @@ class Images(NamedTuple):
     label: `[N]` int32 in `[0, K)`.
   """
 
-  image: Array
-  label: Array
+  image: AnyArray
+  label: AnyArray
 
 
 class Split(NamedTuple):
@@ -131,8 +133,8 @@ class Split(NamedTuple):
     retain: `[R]` int32 indices; under seeds `[S, R]`.
   """
 
-  forget: Array
-  retain: Array
+  forget: AnyArray
+  retain: AnyArray
 
 
 class Plan(NamedTuple):
@@ -192,9 +194,9 @@ class Signals(NamedTuple):
     features: `[S, N, D]`, or `None` where nobody asked for them.
   """
 
-  loss: Array
-  score: Array
-  features: Array | None = None
+  loss: AnyArray
+  score: AnyArray
+  features: AnyArray | None = None
 
 
 Draw = Callable[[Key, Split], Plan]
@@ -208,4 +210,14 @@ class Unlearner(Protocol):
   def __call__(
       self, key: Key, variables: Variables, examples: Examples, split: Any
   ) -> tuple[Variables, Info]:
+    ...
+
+
+class Sequential(Protocol):
+  """An unlearner of several splits, one after the other; an info for each."""
+
+  def __call__(
+      self, key: Key, variables: Variables, examples: Examples,
+      split: Sequence[Split]
+  ) -> tuple[Variables, tuple[Info, ...]]:
     ...

@@ -17,7 +17,7 @@ from jax.scipy import linalg
 import optax
 
 from rum_jax import gradients
-from rum_jax.types import Array, Examples, Model, PyTree, Variables
+from rum_jax.types import AnyArray, Array, Examples, Model, PyTree, Variables
 
 
 class Fisher(NamedTuple):
@@ -35,12 +35,12 @@ class Fisher(NamedTuple):
   model: Model
   variables: Variables
   examples: Examples
-  index: Array
+  index: AnyArray
   damping: float
   chunk: int
 
 
-def rows_of(f: Fisher, rows: Array) -> PyTree:
+def rows_of(f: Fisher, rows: AnyArray) -> PyTree:
   """The rows of `G` of the given examples: a pytree of leaves `[B, ...]`."""
   return gradients.per_example(f.model, f.variables, f.examples, rows)
 
@@ -53,7 +53,7 @@ def project(f: Fisher, x: PyTree) -> Array:
     products = jax.tree.map(
         lambda g, leaf: (g * leaf).reshape(g.shape[0], -1).sum(axis=1),
         rows_of(f, rows), x)
-    return sum(jax.tree.leaves(products))
+    return jnp.asarray(sum(jax.tree.leaves(products)))
 
   return lax.map(along, rows).reshape(-1)[:f.index.shape[0]]
 

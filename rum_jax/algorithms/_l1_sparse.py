@@ -85,4 +85,4 @@ def sparsity(variables: Variables, threshold: float) -> Array:
   """Share of the parameters whose absolute value is below `threshold`."""
   leaves = jax.tree.leaves(variables.params)
   small = sum((jnp.abs(x) < threshold).sum() for x in leaves)
-  return small / optax.tree.size(variables.params)
+  return jnp.asarray(small / optax.tree.size(variables.params))

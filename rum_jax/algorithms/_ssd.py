@@ -22,7 +22,8 @@ import jax.numpy as jnp
 
 from rum_jax import _checks, gradients
 from rum_jax.types import (
-    Array, Examples, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+    AnyArray, Array, Examples, Info, Key, Model, PyTree, Split, Unlearner,
+    Variables)
 
 # What a search fixes, and the limits of what it draws.
 SPACE = {}, {'alpha': (1.0, 1e2, 'log'), 'dampening': (0.1, 1.0, 'log')}
@@ -57,7 +58,7 @@ def ssd(
   return dampening_by(importance, model, alpha, dampening, batch_size)
 
 
-Importance = Callable[[Model, Variables, Examples, Array, int], PyTree]
+Importance = Callable[[Model, Variables, Examples, AnyArray, int], PyTree]
 
 
 def dampening_by(importance: Importance, model: Model, alpha: float,
@@ -90,7 +91,7 @@ def dampening_by(importance: Importance, model: Model, alpha: float,
 
 
 def importance(model: Model, variables: Variables, examples: Examples,
-               index: Array, batch_size: int) -> PyTree:
+               index: AnyArray, batch_size: int) -> PyTree:
   """Mean over the rows `index` `[n]` of each weight's squared gradient.
 
   Returns:
@@ -107,7 +108,7 @@ def importance(model: Model, variables: Variables, examples: Examples,
 
 
 def summed(squares: Callable[[Array, Array], PyTree], variables: Variables,
-           index: Array, batch_size: int) -> PyTree:
+           index: AnyArray, batch_size: int) -> PyTree:
   """Sum of `squares(rows [B], inside [B])` over the batches of `index`."""
 
   def add(total: PyTree, batch: tuple[Array, Array]):

@@ -34,8 +34,8 @@ from rum_jax.algorithms import _neggrad_plus, _random_label, _salun, _scrub
 from rum_jax.algorithms import _ssd
 from rum_jax.algorithms._fisher import Fisher
 from rum_jax.types import (
-    Array, Edit, Examples, Key, Model, Outputs, Plan, PyTree, Split, Unlearner,
-    Variables)
+    AnyArray, Array, Edit, Examples, Key, Model, Outputs, Plan, PyTree, Split,
+    Unlearner, Variables)
 
 
 def bad_teacher(
@@ -105,13 +105,13 @@ def recursion(f: Fisher, v: PyTree, divisor: int) -> PyTree:
   def update(carry: tuple[PyTree, PyTree], row: Array):
     k, o = carry
     g = trees.take(_fisher.rows_of(f, row[None]), 0)
-    along = optax.tree.vdot(o, g)
+    along = jnp.asarray(optax.tree.vdot(o, g))
     scale = optax.tree.vdot(k, g) / (divisor + along)
     k = optax.tree.add_scale(k, -scale, o)
     return (k, optax.tree.add_scale(o, -along / (divisor + along), o)), None
 
   first = trees.take(_fisher.rows_of(f, f.index[:1]), 0)
-  return lax.scan(update, (v, first), f.index[1:])[0][0]
+  return lax.scan(update, (v, first), jnp.asarray(f.index[1:]))[0][0]
 
 
 def l1_sparse(
@@ -274,7 +274,7 @@ def ssd(
 
 
 def importance(model: Model, variables: Variables, examples: Examples,
-               index: Array, batch_size: int) -> PyTree:
+               index: AnyArray, batch_size: int) -> PyTree:
   """Mean over batches, cut from `index` in order, of squared mean gradients."""
 
   def squares(rows: Array, inside: Array) -> PyTree:

@@ -27,7 +27,7 @@ def digits(*, test_share: float = 0.2, seed: int = 0) -> Source:
   """
   # The file alone: to import scikit-learn takes longer than all the rest.
   found = importlib.util.find_spec('sklearn')
-  if found is None:
+  if found is None or not found.submodule_search_locations:
     raise ImportError('The digits come with scikit-learn, which is missing.')
   path = pathlib.Path(
       found.submodule_search_locations[0], 'datasets/data/digits.csv.gz')

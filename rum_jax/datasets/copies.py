@@ -14,6 +14,7 @@ import numpy as np
 from rum_jax.datasets import rows as published
 from rum_jax.datasets.errors import DataError, listed
 from rum_jax.datasets.sources import Source
+from rum_jax.types import AnyArray
 
 
 class Copies(NamedTuple):
@@ -33,7 +34,7 @@ class Copies(NamedTuple):
   other_label: int
 
 
-def pixel_ids(image: np.ndarray) -> np.ndarray:
+def pixel_ids(image: AnyArray) -> np.ndarray:
   """`[N]` int64: equal where images are equal, byte for byte.
 
   Numbers count from 0 in the order in which images are first met. Images are
@@ -163,7 +164,7 @@ def _held_out(source: Source, whole: Source | None, known: list[str]
   return found
 
 
-def _ids(image: np.ndarray, where: np.ndarray, seen: dict[bytes, int]
+def _ids(image: AnyArray, where: np.ndarray, seen: dict[bytes, int]
          ) -> np.ndarray:
   """Numbers of the images at these places; digests are added to `seen`."""
   flat = np.ascontiguousarray(image).reshape(len(image), -1)

@@ -194,7 +194,7 @@ def _agreed(files: list[pathlib.Path], size: tuple[int, int] | None
           'size to have them scaled.', 'size', str(path))
     others += size is not None and x[:2] != size
   notes = []
-  if others:
+  if size is not None and others:
     notes.append(f'{others:,} of {len(files):,} images were scaled and cut to '
                  '{}×{}.'.format(*size))
   grey = sum(x.grey for x in looks)

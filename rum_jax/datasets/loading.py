@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import functools
 import os
 import pathlib
 
@@ -51,8 +53,10 @@ def load(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] = '.',
   own = {'size': size, 'test_share': test_share, 'cache': cache}
   own = {k: v for k, v in own.items() if v is not None}
   reader = _reader(name, path, data_dir)
-  if reader is None:
-    source = from_folder(path, **own)
+  if isinstance(reader, pathlib.Path):
+    read = from_folder if test_share is None else functools.partial(
+        from_folder, test_share=test_share)
+    source = read(reader, size=size, cache=cache)
   elif own:
     k, v = next(iter(own.items()))
     raise DataError(f'{k}={v} is for folders of images, and data={name} is '
@@ -101,8 +105,9 @@ def _found(data: str | os.PathLike[str], data_dir: str | os.PathLike[str]
 
 
 def _reader(name: str, path: pathlib.Path | None,
-            data_dir: str | os.PathLike[str]):
-  """A function without arguments that reads, or `None` for `from_folder`."""
+            data_dir: str | os.PathLike[str]
+            ) -> Callable[[], Source] | pathlib.Path:
+  """A function without arguments that reads, or a folder of images."""
   if name == 'digits':
     return digits
   if path is not None and path.is_file():
@@ -118,7 +123,7 @@ def _reader(name: str, path: pathlib.Path | None,
       return lambda: tfds.from_tfds(path.name, path.parent)
     if (path / 'wnids.txt').exists() and path.name == 'tiny-imagenet-200':
       return lambda: tiny_imagenet(path.parent)
-    return (lambda: from_cifar(path)) if is_cifar(path) else None
+    return (lambda: from_cifar(path)) if is_cifar(path) else path
   if name == 'tiny_imagenet':
     return lambda: tiny_imagenet(data_dir)
   archive = archive_of(name, data_dir)

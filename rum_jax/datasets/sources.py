@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 import zipfile
 import zlib
@@ -160,7 +161,7 @@ def joined(train: Source, test: Source) -> Source:
   return train._replace(dataset=dataset, row=row, notes=notes)
 
 
-def from_npz(path: str, name: str) -> Source:
+def from_npz(path: str | os.PathLike[str], name: str) -> Source:
   """Reads `x_train`, `y_train`, `x_test`, `y_test` and maybe `class_names`.
 
   Raises:
@@ -169,7 +170,8 @@ def from_npz(path: str, name: str) -> Source:
       `from_parts` wants it.
   """
   wanted = ('x_train', 'y_train', 'x_test', 'y_test')
-  arrays, key = {}, ''
+  arrays: dict[str, np.ndarray] = {}
+  key: str = ''
   try:
     with np.load(path, allow_pickle=False) as file:
       for key in (*wanted, 'class_names'):
@@ -185,9 +187,10 @@ def from_npz(path: str, name: str) -> Source:
   if missing:
     raise DataError(f'Expected {path} to hold {missing[0]}.', missing[0])
   try:
-    return from_parts(*(arrays[x] for x in wanted), name,
+    x_train, y_train, x_test, y_test = (arrays[x] for x in wanted)
+    return from_parts(x_train, y_train, x_test, y_test, name,
                       arrays.get('class_names', ()))
   except DataError as error:
-    raise error.within(path) from error
+    raise error.within(str(path)) from error
   except ValueError as error:
     raise ValueError(f'{path}: {error}') from error

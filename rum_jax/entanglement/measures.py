@@ -112,7 +112,7 @@ def measure(features: Array, group: np.ndarray, retain: np.ndarray,
   gamma = separation.median_gamma(jax.random.key(0), features, split)
   mmd, scaled = (separation.squared_mmd(features, split, gamma=g).unbiased
                  for g in (1.0, gamma))
-  return {
+  figures = {
       'es': score.entanglement_score(features, split),
       'es_midpoint': score.entanglement_score(
           features, split, midpoint=True),
@@ -124,6 +124,7 @@ def measure(features: Array, group: np.ndarray, retain: np.ndarray,
           features, split),
       'silhouette_entanglement': separation.silhouette_entanglement(
           features, split)}
+  return {name: float(figure) for name, figure in figures.items()}
 
 
 def one_seed(features: Array, parts: np.ndarray, scores: np.ndarray

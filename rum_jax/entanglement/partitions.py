@@ -37,7 +37,7 @@ import numpy as np
 
 from rum_jax import _checks, refinement
 from rum_jax.entanglement import distances, score
-from rum_jax.types import Array
+from rum_jax.types import AnyArray, Array
 
 COUNT = 15  # The paper's, for CIFAR: 45,000 examples in groups of 3,000.
 COUNT_TINY = 100
@@ -131,7 +131,7 @@ def at_random(num_examples: int, count: int = COUNT, *, seed: int = 0
 
 
 @functools.partial(jax.jit, static_argnames=('neighbours', 'block'))
-def neighbour_margin(features: Array, labels: Array, *, neighbours: int = 10,
+def neighbour_margin(features: Array, labels: AnyArray, *, neighbours: int = 10,
                      block: int = 256) -> Array:
   """How much nearer an example is to others of its class than to strangers.
 
@@ -206,7 +206,8 @@ def by_measured_score(features: Array, groups: np.ndarray, *, each: int = 1,
     raise ValueError(f'Expected ES without NaN, found it in group '
                      f'{np.flatnonzero(np.isnan(mean))[0]}.')
   tie = np.random.default_rng(seed).permutation(len(groups))
-  order, middle = np.lexsort((tie, mean)), (len(groups) - each) // 2
+  order = np.lexsort((tie, mean)).tolist()
+  middle = (len(groups) - each) // 2
   return _chosen(features, groups, (
       order[:each], order[middle:middle + each], order[-each:]), scores)
 
@@ -243,8 +244,8 @@ def as_released(features: Array, groups: np.ndarray, picks: Picks = RELEASED
 
 def _chosen(features: Array, groups: np.ndarray, picks: Picks,
             scores: np.ndarray) -> Chosen:
-  picks = tuple(tuple(int(i) for i in sorted(pick)) for pick in picks)
-  sets = tuple(np.sort(groups[list(p)].ravel()).astype(np.int32) for p in picks)
+  each = tuple(tuple(int(i) for i in sorted(pick)) for pick in picks)
+  sets = tuple(np.sort(groups[list(p)].ravel()).astype(np.int32) for p in each)
   reached = [np.asarray(score.entanglement_scores(features, s[None]))
              for s in sets]
-  return Chosen(sets, picks, np.concatenate(reached, axis=-1), scores)
+  return Chosen(sets, each, np.concatenate(reached, axis=-1), scores)

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax.entanglement import distances
-from rum_jax.types import Array, Split
+from rum_jax.types import AnyArray, Array, Split
 
 
 class _Moments(NamedTuple):
@@ -57,15 +57,15 @@ def entanglement_score(features: Array, split: Split, *, midpoint: bool = False
   mean_forget, mean_retain = forget.mean(axis=0), retain.mean(axis=0)
   spread = (distances.square(forget - mean_forget).mean()
             + distances.square(retain - mean_retain).mean())
-  sizes = (jnp.asarray(len(x), features.dtype) for x in (forget, retain))
   between = distances.square(mean_retain - mean_forget)
-  moments = _Moments(*sizes, between, spread)
+  size = lambda x: jnp.asarray(len(x), features.dtype)
+  moments = _Moments(size(forget), size(retain), between, spread)
   return _midpoint(moments) if midpoint else _pooled(moments)
 
 
-def entanglement_scores(features: Array, forget: Array,
-                        retain: Array | None = None,
-                        weight: Array | None = None) -> Array:
+def entanglement_scores(features: AnyArray, forget: AnyArray,
+                        retain: AnyArray | None = None,
+                        weight: AnyArray | None = None) -> Array:
   """ES of many candidate forget sets, in one pass over the features.
 
   The moments of what a candidate leaves to retain are sums over all that may
@@ -94,9 +94,9 @@ def entanglement_scores(features: Array, forget: Array,
   return _scores(_pooled, features, forget, retain, weight)
 
 
-def midpoint_scores(features: Array, forget: Array,
-                    retain: Array | None = None,
-                    weight: Array | None = None) -> Array:
+def midpoint_scores(features: AnyArray, forget: AnyArray,
+                    retain: AnyArray | None = None,
+                    weight: AnyArray | None = None) -> Array:
   """As `entanglement_scores`, with μ the midpoint of the two means."""
   _check(features, forget, retain, weight)
   return _scores(_midpoint, features, forget, retain, weight)
@@ -112,8 +112,9 @@ def _midpoint(m: _Moments) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _scores(ratio: Callable[[_Moments], Array], *args: Array | None) -> Array:
-  return ratio(_moments(*args))
+def _scores(ratio: Callable[[_Moments], Array], features: Array, forget: Array,
+            retain: Array | None, weight: Array | None) -> Array:
+  return ratio(_moments(features, forget, retain, weight))
 
 
 def _moments(features: Array, forget: Array, retain: Array | None,
@@ -143,16 +144,17 @@ def _moments(features: Array, forget: Array, retain: Array | None,
     rest = sums[-1] - sums[-1 - groups:-1]
     means = [total / size[:, None]
              for total, size in zip((sums[:groups], rest), sizes)]
-    spread = sum(m[:, -1] + usual - distances.square(m[:, :-1]) for m in means)
-    return distances.square(means[0][:, :-1] - means[1][:, :-1]), spread
+    spreads = [m[:, -1] + usual - distances.square(m[:, :-1]) for m in means]
+    return (distances.square(means[0][:, :-1] - means[1][:, :-1]),
+            jnp.asarray(sum(spreads)))
 
   between, spread = lax.map(one, features.reshape(-1, *features.shape[-2:]))
   shape = (*leading, groups)
   return _Moments(*sizes, between.reshape(shape), spread.reshape(shape))
 
 
-def _check(features: Array, forget: Array, retain: Array | None,
-           weight: Array | None) -> None:
+def _check(features: AnyArray, forget: AnyArray, retain: AnyArray | None,
+           weight: AnyArray | None) -> None:
   """Raises what `entanglement_scores` says it raises."""
   shape, n = jnp.shape(forget), jnp.shape(features)[-2]
   if len(shape) != 2 or not shape[1]:

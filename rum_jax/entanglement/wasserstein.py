@@ -21,7 +21,7 @@ from scipy.spatial import distance
 
 from rum_jax import _checks
 from rum_jax.entanglement import distances
-from rum_jax.types import Array, Key, Split
+from rum_jax.types import AnyArray, Array, Key, Split
 
 
 @functools.partial(jax.jit, static_argnames='projections')
@@ -101,7 +101,7 @@ def gaussian_wasserstein(features: Array, split: Split) -> Array:
   return jnp.sqrt(jnp.maximum(between + sum(traces) - 2 * nuclear, 0))
 
 
-def wasserstein_entanglement(features: np.ndarray, split: Split, *,
+def wasserstein_entanglement(features: AnyArray, split: Split, *,
                              sample: int = 1000, seed: int = 0) -> float:
   """Tang and Khanna's: `1 − W₁`, distances as shares of the largest one.
 

@@ -107,16 +107,17 @@ def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
     `retain_accuracy`, `test_accuracy`, each `[S]`, and `group_accuracy`
     `[S, G]`.
   """
-  gaps = Behaviour(*(None if u is None or o is None else u - o
-                     for u, o in zip(unlearned, oracle)))
-  war = lambda forget: metrics.tug_of_war(forget, gaps.retain, gaps.test)
+  retain, test = (unlearned.retain - oracle.retain,
+                  unlearned.test - oracle.test)
+  mia = unlearned.mia - oracle.mia
+  war = lambda forget: metrics.tug_of_war(forget, retain, test)
   by_group = metrics.grouped_tug_of_war(
-      jnp.asarray(gaps.groups), gaps.retain, gaps.test)
+      unlearned.groups - oracle.groups, retain, test)
   return {
-      'tow': np.asarray(war(gaps.forget)),
+      'tow': np.asarray(war(unlearned.forget - oracle.forget)),
       'tow_by_group': np.asarray(by_group),
-      'tow_mia': np.asarray(war(gaps.mia)),
-      'mia_gap': np.abs(gaps.mia),
+      'tow_mia': np.asarray(war(mia)),
+      'mia_gap': np.abs(mia),
       'forget_accuracy': unlearned.forget,
       'retain_accuracy': unlearned.retain,
       'test_accuracy': unlearned.test,
@@ -126,7 +127,7 @@ def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
 
 def finite(loss: np.ndarray) -> np.ndarray:
   """`[S, N]` to `[S]`: whether all losses of a model are finite."""
-  return np.isfinite(loss).all(axis=1)
+  return np.all(np.isfinite(loss), axis=1)
 
 
 def diverged(losses: Sequence[np.ndarray], sound: np.ndarray

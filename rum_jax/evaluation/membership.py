@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import _checks
-from rum_jax.types import Array
+from rum_jax.types import AnyArray, Array
 
 
 def balanced(members: np.ndarray, others: np.ndarray, seed: int
@@ -66,7 +66,8 @@ def svc_attack(retain: np.ndarray, test: np.ndarray, forget: np.ndarray,
 
 
 @jax.jit
-def threshold_attack(retain: Array, test: Array, forget: Array) -> Array:
+def threshold_attack(retain: AnyArray, test: AnyArray, forget: AnyArray
+                     ) -> Array:
   """Share of the forget set below the best single threshold.
 
   The threshold is the one with the highest balanced accuracy in telling

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from rum_jax import _checks
-from rum_jax.types import Array, Signals
+from rum_jax.types import AnyArray, Array, Signals
 
 
 @jax.jit
-def accuracy(signals: Signals, index: Array) -> Array:
+def accuracy(signals: Signals, index: AnyArray) -> Array:
   """Mean score of the examples in `index`: of a classifier its accuracy.
 
   Args:
@@ -35,7 +36,8 @@ def accuracy(signals: Signals, index: Array) -> Array:
   return jnp.where(fine, score.mean(axis=-1), jnp.nan)
 
 
-def tug_of_war(forget_gap: Array, retain_gap: Array, test_gap: Array) -> Array:
+def tug_of_war(forget_gap: ArrayLike, retain_gap: ArrayLike,
+               test_gap: ArrayLike) -> Array:
   """ToW: `(1 − |Δforget|)(1 − |Δretain|)(1 − |Δtest|)`.
 
   Each gap is the difference, unlearned minus retrained, of a figure in
@@ -57,8 +59,8 @@ def tug_of_war(forget_gap: Array, retain_gap: Array, test_gap: Array) -> Array:
   return (1 - jnp.abs(gaps)).prod(axis=0)
 
 
-def grouped_tug_of_war(group_gaps: Array, retain_gap: Array, test_gap: Array
-                       ) -> Array:
+def grouped_tug_of_war(group_gaps: ArrayLike, retain_gap: ArrayLike,
+                       test_gap: ArrayLike) -> Array:
   """ToW whose forget term is the mean over groups of `1 − |gap|`.
 
   Pooled forget accuracy can be hit with the wrong examples: too low on one

@@ -355,6 +355,7 @@ def row(method: str, variant: str, groups: Iterable[str],
     beforehand_seconds: what the scores took that the groups were chosen by.
   """
   compared = judge.compare(unlearned, oracle)
+  of = lambda figure: statistics.summary(compared[figure])
   count = len(unlearned.forget)
   parts = {}
   for g, name in enumerate(groups):
@@ -366,11 +367,14 @@ def row(method: str, variant: str, groups: Iterable[str],
         forget_accuracy=statistics.summary(unlearned.groups[:, g]))
   return Row(
       method=method, variant=variant,
-      **{x.name: statistics.summary(compared[x.name]) for x in FIGURES},
+      tow=of('tow'), tow_by_group=of('tow_by_group'), tow_mia=of('tow_mia'),
+      mia_gap=of('mia_gap'), forget_accuracy=of('forget_accuracy'),
+      retain_accuracy=of('retain_accuracy'), test_accuracy=of('test_accuracy'),
       seconds=statistics.summary([seconds / count] * count),
       compile_seconds=compile_seconds, steps=tuple(steps),
       diverged=tuple(diverged), probes=tuple(probes), groups=parts,
-      setting=None if setting is None else tuple(map(tuple, setting)),
+      setting=None if setting is None else tuple(
+          (name, values) for name, values in setting),
       beforehand_seconds=beforehand_seconds,
       kept_test_accuracy=_kept(unlearned))
 

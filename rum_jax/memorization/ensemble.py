@@ -54,7 +54,8 @@ class Gathering:
   """Takes the segments of an ensemble in, one after the other."""
 
   def __init__(self):
-    self._bits, self._sums = [], None
+    self._bits: list[list[np.ndarray]] = []
+    self._sums: Sums | None = None
 
   def add(self, arrays: Mapping[str, np.ndarray]) -> None:
     """Adds a segment, as `condensed` made it."""
@@ -64,7 +65,10 @@ class Gathering:
         [sums] if self._sums is None else [self._sums, sums])
 
   def ensemble(self) -> Ensemble:
-    return Ensemble(*trees.concatenate(self._bits), self._sums)
+    if self._sums is None:
+      raise ValueError('Expected segments to gather, found none.')
+    correct, inside, held_out = trees.concatenate(self._bits)
+    return Ensemble(correct, inside, held_out, self._sums)
 
 
 def estimates(models: Ensemble, num_examples: int

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import _checks, evaluation
-from rum_jax.types import Array, Examples, Key, Model, Variables
+from rum_jax.types import AnyArray, Array, Examples, Key, Model, Variables
 
 LEVELS = 4095  # Squares of 256 such probabilities add up within uint32.
 _BYTE = 255
@@ -87,12 +87,12 @@ def random_subset(key: Key, num_examples: int, fraction: float) -> Array:
   return jnp.sort(chosen).astype(jnp.int32)
 
 
-def membership(subset: Array, num_examples: int) -> Array:
+def membership(subset: AnyArray, num_examples: int) -> Array:
   """`[n]` rows to `[N]` bool: who is in the subset."""
   return jnp.zeros((num_examples,), bool).at[subset].set(True)
 
 
-def seen(model: Model, num_train: int, variables: Variables, subset: Array,
+def seen(model: Model, num_train: int, variables: Variables, subset: AnyArray,
          examples: Examples) -> Seen:
   """Evaluates a model that trained on a subset.
 
@@ -111,7 +111,7 @@ def seen(model: Model, num_train: int, variables: Variables, subset: Array,
               jnp.round(p * LEVELS).astype(jnp.uint16), right[num_train:])
 
 
-def pack(bits: np.ndarray) -> np.ndarray:
+def pack(bits: AnyArray) -> np.ndarray:
   """`[M, N]` bool to `[M, ceil(N / 8)]` uint8."""
   return np.packbits(np.asarray(bits), axis=-1)
 
@@ -133,7 +133,8 @@ def tally(correct: np.ndarray, inside: np.ndarray, num_examples: int,
   counts = np.zeros((3, num_examples), np.int64)
   for first in range(0, len(correct), block):
     right, member = (x[first:first + block] for x in (correct, inside))
-    for total, bits in zip(counts, (member, right & member, right)):
+    right_in = np.bitwise_and(right, member)
+    for total, bits in zip(counts, (member, right_in, right)):
       total += np.unpackbits(bits, axis=1, count=num_examples).sum(
           0, dtype=np.uint8)  # Up to 255 ones fit: several times int64's speed.
   members, right_in, right = counts
@@ -141,7 +142,7 @@ def tally(correct: np.ndarray, inside: np.ndarray, num_examples: int,
   return Sums(np.stack([len(correct) - members, members]), value, value)
 
 
-def add_up(level: np.ndarray, inside: np.ndarray) -> Sums:
+def add_up(level: AnyArray, inside: AnyArray) -> Sums:
   """Adds the probabilities of up to 256 models up.
 
   Args:

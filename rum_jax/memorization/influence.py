@@ -89,7 +89,8 @@ def pairs(
                      part, columns, min_influence)
       found += len(more[0])
       best = _cut(_concatenate([best, more]), keep)
-  return Pairs(*best, found)
+  train, test, influence, error = best
+  return Pairs(train, test, influence, error, found)
 
 
 def mismatched(inside: np.ndarray) -> np.ndarray:

@@ -36,6 +36,7 @@ from collections.abc import Callable
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 import optax
 
 from rum_jax import _checks, gradients, objectives, plans, training, trees
@@ -43,7 +44,7 @@ from rum_jax.types import (
     Array, Examples, Images, Key, Model, PyTree, Split, Variables)
 
 
-def el2n(logits: Array, labels: Array) -> Array:
+def el2n(logits: ArrayLike, labels: ArrayLike) -> Array:
   """`‖softmax − onehot‖₂`, in `[0, √2]`.
 
   Args:

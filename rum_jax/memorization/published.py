@@ -142,12 +142,14 @@ def _kind(path: str) -> str | None:
 
 def _arrays(path: str) -> tuple[str, np.ndarray, np.ndarray | None]:
   """`(kind, scores, labels)`; other arrays, which may be large, stay unread."""
-  theirs = None
+  theirs: np.ndarray | None = None
   try:
     if path.endswith('.npy'):
       kind, score = 'array', np.load(path, allow_pickle=False)
     else:
       kind = _kind(path)
+      if kind is None:
+        raise ValueError('no such arrays')
       names = FORMATS[kind]
       with np.load(path, allow_pickle=False) as file:
         score = file[names.score]

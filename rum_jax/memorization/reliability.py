@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 import numpy as np
 import scipy  # Its parts are imported when they are first used.
@@ -20,8 +20,15 @@ from rum_jax.memorization.ensemble import Ensemble, Fit
 from rum_jax.memorization.estimator import Memorization
 from rum_jax.types import GROUPS
 
-Choose = Callable[[np.ndarray, int, int], Sequence[np.ndarray]]
 _record = dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+class Choose(Protocol):
+  """`(scores, size, *, seed)` to low, medium and high, ties broken by seed."""
+
+  def __call__(self, scores: np.ndarray, size: int, /, *, seed: int
+               ) -> Sequence[np.ndarray]:
+    ...
 
 
 class Reliability(NamedTuple):
@@ -247,7 +254,7 @@ def convergence(halves: Callable[[int], tuple[np.ndarray, np.ndarray]],
   return [split_half(*halves(m), m, size, choose) for m in prefixes(models)]
 
 
-def band_overlap(width: np.ndarray) -> np.ndarray:
+def band_overlap(width: np.ndarray | float) -> np.ndarray | float:
   """Share of a narrow band that two noisy estimates both put into it.
 
   Examples lie evenly about the band and each estimate errs normally, so the
@@ -321,8 +328,9 @@ def sentence(found: Recommendation, target: float) -> str:
 
 def _width(overlap: float) -> float:
   """The inverse of `band_overlap`."""
-  return math.exp(scipy.optimize.brentq(
-      lambda x: band_overlap(math.exp(x)) - overlap, -20, 20))
+  root = scipy.optimize.brentq(
+      lambda x: band_overlap(math.exp(x)) - overlap, -20, 20)
+  return math.exp(cast(float, root))
 
 
 def _fit(points: Sequence[tuple[int, float]], size: int) -> tuple[float, float]:
@@ -350,18 +358,20 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
     size: of the low, the medium and the high group.
     target: share of the medium group that two runs should agree on.
   """
-  def halves(m: int) -> list[np.ndarray]:
-    return [half.score for half in estimator.halves(
-        models.correct[:m], models.inside[:m], num_examples)]
+  def halves(m: int) -> tuple[np.ndarray, np.ndarray]:
+    first, second = estimator.halves(
+        models.correct[:m], models.inside[:m], num_examples)
+    return first.score, second.score
 
   count = len(models.correct)
   curve = convergence(halves, count, size, refinement.by_score)
-  other = [estimator.estimate_probability(trees.take(models.sums, i)).score
-           for i in (0, 1)]
+  first, second = (
+      estimator.estimate_probability(trees.take(models.sums, i)).score
+      for i in (0, 1))
   agreements = {
       'correctness': curve[-1],
       'probability': split_half(
-          *other, count, size, refinement.by_score)}
+          first, second, count, size, refinement.by_score)}
   advice = recommend(curve, target, size)
   return Report(
       **{name: Estimate(**vars(summary(x)), split_half=agreements[name])

@@ -131,9 +131,10 @@ def read(path: pathlib.Path) -> Shard:
   """
   try:
     with np.load(path, allow_pickle=False) as data:
-      shard = Shard(json.loads(str(data['identity'])), int(data['first']),
-                    *(data[name] for name in (*_BITS, 'level')),
-                    json.loads(str(data['notes'])))
+      shard = Shard(identity=json.loads(str(data['identity'])),
+                    first=int(data['first']),
+                    **{name: data[name] for name in (*_BITS, 'level')},
+                    notes=json.loads(str(data['notes'])))
     _check(shard)
   except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile,
           zlib.error) as error:
@@ -195,10 +196,11 @@ def merged(paths: Iterable[pathlib.Path],
       low, high = sorted((other.first, end))
       raise ValueError(f'Expected {here} and {there} to follow each other: '
                        f'models {low} to {high - 1} {fault}.')
-  arrays = (np.concatenate([getattr(shard, name) for shard, _ in found])
-            for name in (*_BITS, 'level'))
+  arrays = {name: np.concatenate([getattr(shard, name) for shard, _ in found])
+            for name in (*_BITS, 'level')}
   parts = [{'models': shard.models, **shard.notes} for shard, _ in found]
-  return Shard(wanted, found[0][0].first, *arrays, {'parts': parts})
+  return Shard(identity=wanted, first=found[0][0].first, **arrays,
+               notes={'parts': parts})
 
 
 def different(one: Mapping[str, Any], other: Mapping[str, Any],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 import contextlib
 import functools
 import inspect
@@ -13,11 +13,12 @@ from flax import errors
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from rum_jax import _checks, tasks
 from rum_jax.models.layers import BatchNorm
 from rum_jax.types import (
-    Array, Images, Key, Model, Outputs, PyTree, Task, Variables)
+    AnyArray, Array, Images, Key, Model, Outputs, PyTree, Task, Variables)
 
 _ENOUGH = 5000  # Images from which a module computes its statistics.
 
@@ -26,9 +27,9 @@ def from_linen(
     module: nn.Module,
     image_shape: Sequence[int],
     *,
-    mean: Sequence[float] = (0.0,),
-    std: Sequence[float] = (1.0,),
-    precision: jnp.dtype | None = None,
+    mean: Sequence[float] | AnyArray = (0.0,),
+    std: Sequence[float] | AnyArray = (1.0,),
+    precision: DTypeLike | None = None,
     task: Task | None = None,
 ) -> Model:
   """Adapts a Linen module, which looks at images, to a `Model` of `Images`.
@@ -71,7 +72,7 @@ def from_linen(
     blank = jnp.zeros((1, *image_shape), jnp.uint8)
     outputs, tree = module.init_with_output(
         key, normalise(blank), train=False, mask=None)
-    _check_outputs(module, outputs, 1)
+    _checked_outputs(module, outputs, 1)
     return Variables(tree['params'], tree.get('batch_stats', {}))
 
   def apply(variables: Variables, examples: Images, *, train: bool,
@@ -98,8 +99,8 @@ def from_linen(
                              rngs=None if key is None else {'dropout': key})
       else:
         outputs, new = run(), {}
-    _check_outputs(module, outputs, len(images))
-    return (Outputs(*(x.astype(kind) for x in outputs)),
+    found = _checked_outputs(module, outputs, len(images))
+    return (Outputs(*(x.astype(kind) for x in found)),
             new.get('batch_stats', variables.stats))
 
   return Model(jax.jit(init), apply, task or tasks.classification(),
@@ -107,7 +108,7 @@ def from_linen(
 
 
 @contextlib.contextmanager
-def _needs_key(module: nn.Module) -> Iterator[None]:
+def _needs_key(module: nn.Module) -> Generator[None, None, None]:
   """Says in plain words that a module draws random numbers and has no key."""
   try:
     yield
@@ -118,11 +119,11 @@ def _needs_key(module: nn.Module) -> Iterator[None]:
         f"'dropout' has numbers. Flax says: {error}") from error
 
 
-def _init_from_data(module: nn.Module, normalise: Callable[[Array], Array]
-                    ) -> Callable[[Variables, Images, Array], Variables]:
+def _init_from_data(module: nn.Module, normalise: Callable[[AnyArray], Array]
+                    ) -> Callable[[Variables, Images, AnyArray], Variables]:
   """What the module's `from_images`, if it has one, makes of the first rows."""
 
-  def replaced(variables: Variables, examples: Images, rows: Array
+  def replaced(variables: Variables, examples: Images, rows: AnyArray
                ) -> Variables:
     if not hasattr(module, 'from_images'):
       return variables
@@ -145,7 +146,7 @@ def _check_call(module: nn.Module) -> None:
                     f'train, mask), found {taken}.') from error
 
 
-def _check_outputs(module: nn.Module, outputs: Any, count: int) -> None:
+def _checked_outputs(module: nn.Module, outputs: Any, count: int) -> Outputs:
   if not isinstance(outputs, Outputs):
     raise TypeError(
         f'Expected {type(module).__name__} to return Outputs(prediction, '
@@ -154,6 +155,7 @@ def _check_outputs(module: nn.Module, outputs: Any, count: int) -> None:
     if getattr(x, 'ndim', None) != 2 or len(x) != count:
       raise ValueError(f'Expected {type(module).__name__} to return {name} '
                        f'[{count}, {letter}], found {_checks.described(x)}.')
+  return outputs
 
 
 def _warn_of_padding(call: Callable[..., Any], args: Any, kwargs: Any,
@@ -174,7 +176,7 @@ def _warn_of_padding(call: Callable[..., Any], args: Any, kwargs: Any,
   return call(*args, **kwargs)
 
 
-def _lowered(params: PyTree, precision: jnp.dtype) -> PyTree:
+def _lowered(params: PyTree, precision: DTypeLike) -> PyTree:
   """Casts all parameters to `precision` except those of batch-norm."""
   if not isinstance(params, Mapping):
     return params.astype(precision)
@@ -186,9 +188,9 @@ def hidden_layers(
     module: nn.Module,
     image_shape: Sequence[int],
     *,
-    mean: Sequence[float] = (0.0,),
-    std: Sequence[float] = (1.0,),
-) -> Callable[[Variables, Array], list[Array]]:
+    mean: Sequence[float] | AnyArray = (0.0,),
+    std: Sequence[float] | AnyArray = (1.0,),
+) -> Callable[[Variables, AnyArray], list[Array]]:
   """What the layers of a network say of images, not only the last ones.
 
   Args:
@@ -204,7 +206,7 @@ def hidden_layers(
   """
   normalise = _normaliser(image_shape, mean, std)
 
-  def look(variables: Variables, images: Array) -> list[Array]:
+  def look(variables: Variables, images: AnyArray) -> list[Array]:
     tree = {'params': variables.params, 'batch_stats': variables.stats}
     _, state = module.apply(
         tree, normalise(images), train=False, mask=None,
@@ -217,8 +219,9 @@ def hidden_layers(
   return look
 
 
-def _normaliser(image_shape: Sequence[int], mean: Sequence[float],
-                std: Sequence[float]) -> Callable[[Array], Array]:
+def _normaliser(image_shape: Sequence[int], mean: Sequence[float] | AnyArray,
+                std: Sequence[float] | AnyArray
+                ) -> Callable[[AnyArray], Array]:
   """uint8 images to what a module takes; refuses what does not fit them."""
   if not (isinstance(image_shape, Sequence) and len(image_shape) == 3):
     raise ValueError(f'Expected image_shape={image_shape} to be (height, '
@@ -231,7 +234,7 @@ def _normaliser(image_shape: Sequence[int], mean: Sequence[float],
   if not (spread > 0).all():
     raise ValueError(f'Expected std={tuple(std)} to be positive.')
 
-  def normalise(images: Array) -> Array:
-    return (images.astype(float) / 255 - centre) / spread
+  def normalise(images: AnyArray) -> Array:
+    return jnp.asarray((images.astype(float) / 255 - centre) / spread)
 
   return normalise

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from flax import linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from rum_jax.models import kernels, layers
 from rum_jax.types import Array, Key, Outputs, PyTree
@@ -21,7 +22,7 @@ _PATCH = 2  # Pixels across a patch that is whitened.
 _EPSILON = 5e-4  # Added to the variances that whitening divides by.
 
 
-def _dirac(key: Key, shape: Sequence[int], dtype: jnp.dtype = float) -> Array:
+def _dirac(key: Key, shape: Sequence[int], dtype: DTypeLike = float) -> Array:
   """As PyTorch starts, but the first kernels pass one channel each on."""
   size, _, channels, features = shape
   same = min(channels, features)

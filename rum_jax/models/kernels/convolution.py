@@ -99,8 +99,9 @@ def _sum(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
   """One fused sum: cheaper than a product where it has few terms."""
   taps = patches.taps_of(patches.padded(x, margins), kernel, stride)
   flat = kernel.reshape(len(taps), -1, kernel.shape[-1], 1, 1, 1)
-  return sum(tap[c] * flat[t, c]
-             for t, tap in enumerate(taps) for c in range(len(x)))
+  return jnp.asarray(sum(
+      tap[c] * flat[t, c]
+      for t, tap in enumerate(taps) for c in range(len(x))))
 
 
 _sum_taps = patches.differentiable(_sum, patches.multiply)

@@ -100,7 +100,7 @@ def normalised(x: Array, scale: Array, bias: Array, mask: Array | None,
 
 
 def _normalise(x: Array, scale: Array, bias: Array, weight: Array,
-               epsilon: float) -> tuple[Array, ...]:
+               epsilon: float) -> tuple[Array, Array, Array, Array]:
   mean, var, count = moments(x, weight)
   return scaled(x, mean, var + epsilon, scale, bias), mean, var, count
 

@@ -30,8 +30,9 @@ Convolution = Callable[[Array, Array, int, Margins], Array]
 
 def margins_of(kernel: Array, padded: bool) -> Margins:
   """Half a kernel on every side, so that with stride 1 the size stays."""
-  return tuple(((k - 1) // 2, k // 2) if padded else (0, 0)
-               for k in kernel.shape[:2])
+  rows, columns = (((k - 1) // 2, k // 2) if padded else (0, 0)
+                   for k in kernel.shape[:2])
+  return rows, columns
 
 
 def transposed(weights: Array) -> Array:

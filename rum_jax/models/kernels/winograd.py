@@ -51,7 +51,8 @@ _BOTH_AXES = np.einsum('bj,ai->baij', _KERNEL, _KERNEL).reshape(
     len(_KERNEL)**2, -1)
 
 
-def _mixed(matrix: np.ndarray, parts: Sequence[Array]) -> list[Array]:
+def _mixed(matrix: np.ndarray, parts: Sequence[Array] | Array
+           ) -> list[Array]:
   """`matrix @ parts`, one fused sum a row."""
   return [functools.reduce(jnp.add, (
       float(weight) * part for weight, part in zip(row, parts) if weight))
