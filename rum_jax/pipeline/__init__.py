@@ -6,8 +6,8 @@ from rum_jax import _lazy
 
 __all__ = [
     'assembly', 'context', 'fitting', 'forget_set', 'inputs', 'jobs',
-    'programs', 'progress', 'proxies', 'results', 'segments', 'stages',
-    'subset_models',
+    'programs', 'progress', 'proxies', 'results', 'segments', 'shards',
+    'stages', 'subset_models',
 ]
 
 __getattr__, __dir__ = _lazy.submodules(__name__, __all__)
