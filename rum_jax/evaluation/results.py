@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,21 @@ VARIANTS = (*CONTROLS, 'rum_f')
 REFINED = ('rum_f', 'rum')  # Variants that need the groups of the forget set.
 _NOT_A_METHOD = ('reference', 'matched', 'shuffle')
 _record = dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+class Named(Protocol):
+  """A row of any table that names a method and a variant."""
+
+  @property
+  def method(self) -> str:
+    ...
+
+  @property
+  def variant(self) -> str:
+    ...
+
+
+AnyRow = TypeVar('AnyRow', bound=Named)
 
 
 @_record
@@ -449,6 +464,6 @@ def winner(results: Results, figure: Figure = TOW) -> Row | None:
   return first
 
 
-def references(rows: Iterable[Row]) -> list[Row]:
+def references(rows: Iterable[AnyRow]) -> list[AnyRow]:
   """Doing nothing and another oracle."""
   return [row for row in rows if row.variant == 'reference']

@@ -46,9 +46,10 @@ def _table(results: Results) -> list[str]:
   head = ['method', *(x.title for x in _COLUMNS),
           *(f'accuracy, {g}' for g in groups), 'seconds']
   oracle = results.oracle
-  rows = [('Oracle', *[''] * len(COMPARED), figure(oracle.test_accuracy),
-           *(shown(oracle.groups[g].mean) for g in groups),
-           duration(oracle.seconds))]
+  rows: list[Sequence[str]] = [(
+      'Oracle', *[''] * len(COMPARED), figure(oracle.test_accuracy),
+      *(shown(oracle.groups[g].mean) for g in groups),
+      duration(oracle.seconds))]
   first = winner(results)
   for heading, members in by_method(results.rows):
     for row in members:
@@ -68,11 +69,11 @@ def _table(results: Results) -> list[str]:
 def _differences(results: Results) -> list[str]:
   """All differences in ToW with their verdicts, folded away."""
   pairs = comparisons(results) if results.sound else []
-  return pairs and [
+  return [
       '<details><summary>Differences in ToW, paired by seed</summary>', '',
       *table(('', 'minus', 'ToW', 'verdict'), (
           (x.what, x.minus, figure(x.tow, signed=True), x.verdict)
-          for x in pairs)), '', '</details>']
+          for x in pairs)), '', '</details>'] if pairs else []
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

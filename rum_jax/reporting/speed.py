@@ -172,18 +172,19 @@ def _ahead(rows: Sequence[AgainstTorch]) -> str:
 def _steps(rows: Sequence[Step]) -> list[str]:
   head = ('network', 'images', 'batch', 'what', 'µs a model-step', 'PyTorch',
           'times as fast', 'MiB', 'PyTorch')
-  return rows and markdown.table(head, (
+  return markdown.table(head, (
       (row.network, f'{row.image}×{row.image}', str(row.batch), row.what,
        *_against_torch(row), *('' if x is None else f'{x:.0f}' for x in (
-           row.mebibytes, row.torch_mebibytes))) for row in rows))
+           row.mebibytes, row.torch_mebibytes)))
+      for row in rows)) if rows else []
 
 
 def _layers(rows: Sequence[Layer]) -> list[str]:
   head = ('layer, one core', 'images', 'µs', 'PyTorch', 'times as fast',
           'as XLA’s own in a loop', 'outside')
-  return rows and markdown.table(head, (
+  return markdown.table(head, (
       (row.layer, f'{row.pixels}×{row.pixels}', *_against_torch(row),
-       f'{row.loop:.1f}', f'{row.once:.1f}') for row in rows))
+       f'{row.loop:.1f}', f'{row.once:.1f}') for row in rows)) if rows else []
 
 
 def _against_torch(row: AgainstTorch) -> tuple[str, str, str]:
@@ -200,10 +201,10 @@ def _algorithms(rows: Sequence[AlgorithmCost]) -> list[str]:
   head = ['method']
   for network in networks:
     head += [f'{network}: epochs', 'of its passes']
-  return rows and markdown.table(head, (
+  return markdown.table(head, (
       (f'`{method}`', *(cell for network in networks for cell in _algorithm(
           by_name.get((method, network)))))
-      for method in dict.fromkeys(m for m, _ in by_name)))
+      for method in dict.fromkeys(m for m, _ in by_name))) if rows else []
 
 
 def _algorithm(row: AlgorithmCost | None) -> tuple[str, str]:
@@ -212,6 +213,6 @@ def _algorithm(row: AlgorithmCost | None) -> tuple[str, str]:
 
 def _factors(rows: Sequence[FactorCost]) -> list[str]:
   head = ('factor, one core', 'seconds', 'NumPy', 'times as fast')
-  return rows and markdown.table(head, (
+  return markdown.table(head, (
       (row.factor, f'{row.seconds:.2f}', f'{row.plain_seconds:.2f}',
-       f'{row.times_as_fast:.1f}') for row in rows))
+       f'{row.times_as_fast:.1f}') for row in rows)) if rows else []

@@ -7,7 +7,7 @@ import math
 
 from rum_jax.evaluation import Results, Row, Summary
 from rum_jax.evaluation.factors import FactorRow
-from rum_jax.evaluation.results import VARIANTS
+from rum_jax.evaluation.results import AnyRow, VARIANTS
 
 Entry = tuple[str, Row | None]
 NAMES = {
@@ -88,12 +88,12 @@ def counted(number: int, thing: str) -> str:
 
 def listed(words: Sequence[str]) -> str:
   """`a, b and c`."""
-  return ' and '.join(filter(None, [', '.join(words[:-1]), *words[-1:]]))
+  return ' and '.join(x for x in (', '.join(words[:-1]), *words[-1:]) if x)
 
 
-def by_method(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+def by_method(rows: Iterable[AnyRow]) -> list[tuple[str, list[AnyRow]]]:
   """References and full RUM under no heading, all others under their method."""
-  by_name: dict[str, list[Row]] = {'': []}
+  by_name: dict[str, list[AnyRow]] = {'': []}
   for row in rows:
     alone = row.variant == 'reference'
     by_name.setdefault('' if alone else row.method, []).append(row)

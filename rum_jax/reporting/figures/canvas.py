@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import io
+from typing import Literal
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 import numpy as np
 
-from rum_jax.evaluation import Row
+from rum_jax.evaluation.results import Named
 from rum_jax.reporting.figures import palette
 from rum_jax.reporting.figures.palette import GREY
 from rum_jax.reporting.vocabulary import Entry
@@ -25,12 +26,13 @@ def upright(axes: Axes, x: float, name: str, level: int = 0) -> None:
     axes.text(x, -0.8 - level, name, ha='center', va='bottom', fontsize=8.5)
 
 
-def style(row: Row) -> tuple[str, str]:
+def style(row: Named) -> tuple[str, str]:
   """Colour and mark of a row's variant."""
   return palette.VARIANTS.get(row.variant, palette.OTHER)
 
 
-def figure(height: float, layout: str | None = 'constrained') -> Figure:
+def figure(height: float, layout: Literal['constrained'] | None = 'constrained'
+           ) -> Figure:
   """A figure as wide as a phone, `height` points high."""
   return Figure(figsize=(WIDTH / 72, height / 72), layout=layout)
 
@@ -42,8 +44,8 @@ def sideways(lines: Sequence[Entry], label: str) -> tuple[Figure, Axes]:
   axes.set_yticks(range(len(lines)),
                   [palette.superscript(name) for name, _ in lines])
   for tick, (_, row) in zip(axes.get_yticklabels(), lines, strict=True):
-    tick.set_weight('bold' if row is None or row.method == 'rum'
-                    else 'normal')
+    tick.set_fontweight('bold' if row is None or row.method == 'rum'
+                        else 'normal')
   axes.tick_params(axis='y', length=0)
   axes.spines['left'].set_visible(False)
   axes.set_ylim(len(lines) - 0.4, -0.7)

@@ -31,7 +31,8 @@ def memorization_histogram(score: np.ndarray, group: np.ndarray,
     figure = canvas.figure(220)
     axes = figure.subplots()
     finite = score[np.isfinite(score)]
-    bins = np.linspace(finite.min(initial=0), finite.max(initial=1), 41)
+    bins = np.linspace(
+        finite.min(initial=0), finite.max(initial=1), 41).tolist()
     axes.hist(finite, bins, color=GREY, alpha=0.45, label='all')
     for g, name in enumerate(GROUPS):
       axes.hist(score[(group == g) & np.isfinite(score)], bins,
