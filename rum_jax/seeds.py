@@ -21,7 +21,7 @@ def over_seeds(
     devices: Sequence[jax.Device] | None = None,
     vectorise: bool | None = None,
     devices_per_run: int = 1,
-) -> Callable[..., PyTree]:
+) -> jax.stages.Wrapped:
   """Runs `fn` once for every entry of its arguments' leading axis.
 
   The axis is sharded over all devices of all processes, or over groups of them

@@ -81,15 +81,17 @@ def _whole(name: str, data_dir: str) -> datasets.Source:
 
 def build_model(recipe: Recipe, source: datasets.Source) -> Model:
   """The network of a recipe, with the data set's own normalisation."""
+  mean, std = _normal(source)
   return rum_jax.data_parallel(models.from_linen(
-      *_network(recipe, source), **_normal(source),
+      *_network(recipe, source), mean=mean, std=std,
       precision=None if recipe.precision == 'float32' else jnp.bfloat16))
 
 
 def hidden_layers(recipe: Recipe, source: datasets.Source
                   ) -> Callable[[Variables, Array], list[Array]]:
   """What the layers of that network say of images."""
-  return models.hidden_layers(*_network(recipe, source), **_normal(source))
+  mean, std = _normal(source)
+  return models.hidden_layers(*_network(recipe, source), mean=mean, std=std)
 
 
 def _network(recipe: Recipe, source: datasets.Source) -> tuple[Any, ...]:
@@ -97,7 +99,7 @@ def _network(recipe: Recipe, source: datasets.Source) -> tuple[Any, ...]:
   return module, source.dataset.image.shape[1:]
 
 
-def _normal(source: datasets.Source) -> dict[str, np.ndarray]:
+def _normal(source: datasets.Source) -> tuple[np.ndarray, np.ndarray]:
   """Mean and deviation of each channel of the training images."""
   image, level = source.dataset.image[source.train], np.arange(256)
   # By counts of each level: float64 copies of large sets would fill memory.
@@ -105,7 +107,7 @@ def _normal(source: datasets.Source) -> dict[str, np.ndarray]:
                      for c in range(image.shape[-1])]) / image[..., 0].size
   mean = counts @ level
   spread = np.sqrt(np.maximum(counts @ level**2 - mean**2, 0)) / 255
-  return {'mean': mean / 255, 'std': spread + (spread == 0)}
+  return mean / 255, spread + (spread == 0)
 
 
 def partition(kind: str, count: int, features: Array, labels: np.ndarray,
@@ -213,7 +215,7 @@ def build(recipe: Recipe, model: Model, method: str, setting: dict[str, Any],
                        f'{", ".join(known)}.')
   if method == 'identity':
     return rum_jax.identity()
-  offered = {'batch_size': recipe.batch_size}
+  offered: dict[str, Any] = {'batch_size': recipe.batch_size}
   if takes(method, 'tx'):
     offered['tx'] = rum_jax.sgd(
         setting.get('learning_rate', 0.01), momentum=recipe.momentum,

@@ -84,7 +84,7 @@ def load(recipe: Recipe, folder: str, forgets: bool = True) -> Data:
   train = slice(0, source.num_train)
   return Data(
       source, jax.tree.map(jnp.asarray, source.dataset), corrupted,
-      clean.dataset.label,
+      np.asarray(clean.dataset.label),
       artefacts.array_digest(*(x[train] for x in source.dataset)),
       artefacts.array_digest(*(x[source.test] for x in source.dataset)),
       folder)

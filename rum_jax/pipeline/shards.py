@@ -42,10 +42,10 @@ def identity_of(recipe: recipes.Recipe, data: Data) -> dict[str, Any]:
   if recipe.network in recipes.OF_ANY_WIDTH and not recipe.widths:
     raise ValueError(f'Expected widths of network={recipe.network}, which are '
                      'part of what a shard is, found none.')
-  parts = [trees.take(source.dataset, rows)
-           for rows in (source.train, source.test)]
+  train, held_out = (trees.take(source.dataset, rows)
+                     for rows in (source.train, source.test))
   return shards.identity(
-      *parts, {'name': recipe.network, **recipe.channels,
+      train, held_out, {'name': recipe.network, **recipe.channels,
                'input': 'normalised by channel moments of the training images'},
       {'loss': 'cross-entropy', 'augmentation': 'none', 'optimiser':
        "SGD with Nesterov's momentum" if recipe.nesterov else
@@ -65,8 +65,9 @@ def trained(recipe: recipes.Recipe, data: Data, runtime: Runtime,
   seen = jax.tree.map(np.asarray, seen)
   level = np.round(seen.level * (shards.LEVELS / memorization.LEVELS))
   return shards.Shard(
-      identity, first, *(memorization.pack(x) for x in (
-          seen.inside, seen.correct, seen.held_out)), level.astype(np.uint8),
+      identity, first, memorization.pack(seen.inside),
+      memorization.pack(seen.correct), memorization.pack(seen.held_out),
+      level.astype(np.uint8),
       {**notes, 'device': f'{jax.device_count()} × {hosts.device_name()}',
        'fit': [float(r[i].mean()) for r, i in zip(seen.correct, seen.inside)],
        'held_out': seen.held_out.mean(1).tolist()})

@@ -19,7 +19,7 @@ from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import (
-    Array, Examples, Model, Signals, Split, Variables)
+    AnyArray, Array, Examples, Model, Signals, Split, Variables)
 
 _DATA = ('dataset', 'held_out', 'validation', 'examples', 'corrupt')
 TRAINING = (*_DATA, 'network', 'widths', 'precision', 'epochs', 'batch_size',
@@ -81,8 +81,9 @@ def fitted(recipe: Recipe, data: Data, runtime: Runtime, name: str,
       split, watch, split_axis)
 
 
-def described(data: Data, runtime: Runtime, variables: Variables, loss: Array,
-              notes: dict[str, Any], features: bool = False) -> Artefact:
+def described(data: Data, runtime: Runtime, variables: Variables,
+              loss: AnyArray, notes: dict[str, Any], features: bool = False
+              ) -> Artefact:
   """The artefact of S models: variables, training losses, and signals."""
   signals = predicted(data, runtime, variables, features)._asdict()
   arrays = {'training_loss': loss, **{

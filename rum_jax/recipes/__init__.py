@@ -8,6 +8,7 @@ stands in `rum_jax/recipes/<dataset>_<network>.json`, written by
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 import json
 import pathlib
@@ -30,7 +31,7 @@ FACTORIES = {name: getattr(algorithms, name) for name in SPACES}
 MEMORIZATION = 'memorization'
 PROXIES = (*learning_events.NAMES, 'el2n', 'grand', 'curvature',
            'held_out_retraining')
-NETWORKS = {
+NETWORKS: dict[str, Callable[..., Any]] = {  # Of the number of classes.
     'mlp': models.MLP, 'cnn': models.SmallCNN, 'airbench': models.AirBench,
     'resnet9': models.ResNet9, 'resnet18': models.resnet18,
     'resnet50': models.resnet50,
