@@ -87,6 +87,7 @@ def main() -> None:
     report.write(workdir)
     results.mark(workdir)
   print(reporting.table(judged))
+  jobs.check_some_lived(recipe, list(zip(todo, done)))
   print(f'\n{"Found" if stood else "Wrote"} {workdir}/results.json, '
         f'{"memorization" if estimate else "figures"}.npz and report.html.')
 

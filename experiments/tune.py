@@ -97,6 +97,10 @@ def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
       setting, tow = best_of(
           recipe, data, runtime, job, start, judge, progress)
       found[method][variant] = {'setting': setting, 'tow': tow}
+    if not all(x['tow'] > 0 for x in found[method].values()):
+      print(f'Warning: all settings of {method} that were tried ruin the '
+            'network, so none is stored.', file=sys.stderr)
+      del found[method]
   return found
 
 

@@ -4,8 +4,9 @@
   python -m experiments.unlearn --method=my_package.my_module:my_unlearner \
       --setting=learning_rate=0.01,epochs=3
 
-`--rows` is a JSON list of training rows; by default the examples whose labels
-were made wrong. Writes `results.json` into the workdir, as the main job does,
+`--rows` lists published training rows: `class=3`, or a file of numbers (JSON,
+CSV, NumPy, or a number a line); by default the examples whose labels were made
+wrong. Writes `results.json` into the workdir, as the main job does,
 and leaves the unlearned models as an Orbax checkpoint beside it. Another
 setting or other rows use the same models; `results-<method>-….json` of each is
 kept, `results.json` is the latest.
@@ -20,7 +21,7 @@ from typing import Any
 from absl import flags
 import numpy as np
 
-from rum_jax import recipes, refinement, reporting
+from rum_jax import datasets, recipes, refinement, reporting
 from rum_jax.commands import app
 from rum_jax.pipeline import assembly, inputs, jobs, results, stages
 
@@ -30,8 +31,8 @@ SETTING = flags.DEFINE_string(
     'setting', '', 'Hyper-parameters as name=value by commas; by default the '
     'tuned ones of the vanilla variant, where there are any.')
 ROWS = flags.DEFINE_string(
-    'rows', '', 'JSON file with a list of training rows to forget; by default '
-    'those whose labels were made wrong.')
+    'rows', '', 'What to forget: class=NAME, or a file that lists rows of the '
+    'published training part; by default those whose labels were made wrong.')
 
 
 def parse_setting(recipe: recipes.Recipe, method: str, text: str
@@ -58,24 +59,24 @@ def main() -> None:
                        f'is --{mine}.')
   assembly.factory(METHOD.value)
   setting = parse_setting(app.recipe(), METHOD.value, SETTING.value)
-  rows = inputs.load_rows(ROWS.value) if ROWS.value else None
   context = recipe, data, runtime = app.begin(
       f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
-  if rows is None:
-    rows = data.corrupted
-    if not len(rows):
+  if ROWS.value:
+    rows = datasets.read_rows(ROWS.value, data.source)
+    print(f'To forget: {datasets.describe_rows(rows, data.source)}')
+    positions = datasets.positions(rows, data.source)
+  else:
+    positions = data.corrupted
+    if not len(positions):
       raise ValueError(f'Expected rows to be given: with corrupt='
                        f'{recipe.corrupt:g} no label was made wrong.')
-    print(f'To forget: the {len(rows)} examples whose labels were made wrong; '
-          'accuracy on them counts these labels, so less of it is better.')
-  groups = (np.asarray(rows, np.int32),)
-  try:
-    retain = refinement.stages(groups, data.num_train)[0].retain
-  except ValueError as error:
-    raise ValueError(f'rows={ROWS.value}: {error}') from error
+    print(f'To forget: the {len(positions)} examples whose labels were made '
+          'wrong; accuracy on them counts these labels, so less of it is better.')
+  groups = (np.asarray(positions, np.int32),)
+  retain = refinement.stages(groups, data.num_train)[0].retain
   inputs.check_retain(
-      data.num_train, recipe.batch_size, len(rows),
-      f'{len(rows)} rows to forget')
+      data.num_train, recipe.batch_size, len(positions),
+      f'{len(positions)} rows to forget')
   if setting and not SETTING.value:
     given = ','.join(f'{k}={v}' for k, v in setting.items())
     print(f'No --setting, so {given}: tuned for other examples to forget, in '
@@ -91,6 +92,7 @@ def main() -> None:
   for name in ('results.json', kept):
     results.write(runtime.workdir / name, judged)
   print(reporting.table(judged))
+  jobs.check_some_lived(recipe, [(job, done)])
   print(f'\nWrote {runtime.workdir}/results.json, also as {kept}; the models '
         f'are in {folder}/tree.')
 

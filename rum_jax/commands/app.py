@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 from collections.abc import Callable, Sequence
 import dataclasses
+import errno
 import os
 import pathlib
 import shlex
+import signal
 import sys
 import typing
 import warnings
@@ -65,9 +67,16 @@ def _help_of_all(main_module: str) -> None:
 
 
 def recipe() -> recipes.Recipe:
-  """The recipe that the flags give."""
+  """The recipe that the flags give.
+
+  Wrong labels belong to the demo on digits: the labels of other data are
+  changed only where `--corrupt` is given.
+  """
   names = [field.name for field in dataclasses.fields(recipes.Recipe)]
-  return recipes.Recipe(**{name: FLAGS[name].value for name in names})
+  values = {name: FLAGS[name].value for name in names}
+  if values['dataset'] != 'digits' and not FLAGS['corrupt'].present:
+    values['corrupt'] = 0.0
+  return recipes.Recipe(**values)
 
 
 def run(main: Callable[[], None]) -> typing.NoReturn:
@@ -88,17 +97,41 @@ def run(main: Callable[[], None]) -> typing.NoReturn:
     warnings.showwarning = lambda message, *_, **__: print(
         f'Warning: {message}', file=sys.stderr)
     warnings.filterwarnings('ignore', category=DeprecationWarning)
+    signal.signal(signal.SIGINT, _interrupted)
+    for stream in (sys.stdout, sys.stderr):
+      if hasattr(stream, 'reconfigure'):
+        stream.reconfigure(errors='replace')  # Of ± where it is no ASCII.
     try:
       start_devices()
       main()
-    except (ValueError, OSError) as error:
-      if FLAGS.traceback:
+    except Exception as error:
+      full = no_space(error)
+      if FLAGS.traceback or not full and not isinstance(
+          error, (ValueError, OSError)):
         raise
-      _fail(1, str(error))
-    except KeyboardInterrupt:
-      _fail(130, 'Interrupted; run the same command again to go on.')
+      _fail(1, full or str(error))
 
   app.run(guarded, flags_parser=parse)
+
+
+def _interrupted(*_: object) -> None:
+  """Ends the process at once; what is being written is written again.
+
+  An exception would be swallowed where it is raised in a callback of another
+  library, and the run would go on.
+  """
+  os.write(2, b'\nInterrupted; run the same command again to go on.\n')
+  os._exit(130)
+
+
+def no_space(error: BaseException) -> str:
+  """One line where an error says that a disk is full, or else nothing."""
+  if getattr(error, 'errno', None) != errno.ENOSPC and (
+      'No space left on device' not in str(error)):
+    return ''
+  path = getattr(error, 'filename', None) or FLAGS.workdir or 'the workdir'
+  return (f'Cannot write to {path}: no space is left on the device. Run the '
+          'same command again when there is room; it goes on from here.')
 
 
 def _fail(code: int, message: str) -> typing.NoReturn:
@@ -129,6 +162,25 @@ def start_devices() -> None:
                      f'{"and" if numbered else "nor"} process.')
   if FLAGS.coordinator:
     join(numbered)
+  check_devices()
+
+
+def check_devices() -> None:
+  """Says what was asked for where JAX finds no such device.
+
+  Raises:
+    ValueError: if the platforms of JAX_PLATFORMS have no device here.
+  """
+  try:
+    jax.devices()
+  except (AssertionError, RuntimeError) as error:
+    wanted = jax.config.jax_platforms
+    if not wanted:
+      raise
+    raise ValueError(
+        f'Expected JAX_PLATFORMS={wanted} to name platforms that have devices '
+        'here: JAX finds none. JAX_PLATFORMS=cpu uses the processor.'
+    ) from error
 
 
 def join(numbered: bool) -> None:
@@ -213,6 +265,8 @@ def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
     raise OSError(f'Process {jax.process_index()} does not see workdir={root}: '
                   'all processes must share one.')
   source = data.source
+  for note in source.notes:
+    print(note)
   print(f'{source.name}: {source.num_train} training and {len(source.test)} '
         f'{default.held_out} examples, {len(data.corrupted)} training labels '
         f'made wrong. Writing to {root}.', flush=True)

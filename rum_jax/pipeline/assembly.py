@@ -6,7 +6,6 @@ from collections.abc import Callable
 import hashlib
 import importlib
 import inspect
-import os
 import pathlib
 import sys
 from typing import Any
@@ -45,8 +44,7 @@ def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
   if recipe.examples >= source.num_train:
     raise ValueError(f'Expected examples={recipe.examples} to be fewer than '
                      f'the {source.num_train} training examples.')
-  return datasets.leave_out(
-      source, 1 - recipe.examples / source.num_train, seed=5)
+  return datasets.sampled(source, recipe.examples, seed=5)
 
 
 def load_validation(recipe: Recipe, data_dir: str) -> Images:
@@ -65,18 +63,8 @@ def load_validation(recipe: Recipe, data_dir: str) -> Images:
 
 
 def _whole(name: str, data_dir: str) -> datasets.Source:
-  """All of a data set: bundled, prepared, or somebody's own file."""
-  path = os.path.join(data_dir, f'{name}.npz')
-  if name == 'digits':
-    return datasets.digits()
-  if os.path.exists(path):
-    return datasets.from_npz(path, name)
-  if name == 'tiny_imagenet':
-    return datasets.tiny_imagenet(data_dir)
-  if name in datasets.TFDS:
-    return datasets.from_tfds(name, data_dir)
-  raise FileNotFoundError(
-      f'No data set dataset={name}: there is no file {path}.')
+  """All of a data set: bundled, prepared, or somebody's own."""
+  return datasets.load(name, data_dir)
 
 
 def build_model(recipe: Recipe, source: datasets.Source) -> Model:

@@ -80,7 +80,7 @@ def load(recipe: Recipe, folder: str, forgets: bool = True) -> Data:
   clean = assembly.load_source(recipe, folder)
   source, corrupted = datasets.corrupted(clean, recipe.corrupt, seed=2)
   if forgets:
-    inputs.check_forget_set(recipe, source.num_train)
+    inputs.check_forget_set(recipe, source)
   train = slice(0, source.num_train)
   return Data(
       source, jax.tree.map(jnp.asarray, source.dataset), corrupted,

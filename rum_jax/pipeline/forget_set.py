@@ -39,7 +39,7 @@ def choose(recipe: Recipe, data: Data, score: np.ndarray
   Medium is near 0.5 of memorization itself, and near the median of a proxy.
   """
   if recipe.groups:
-    groups = inputs.load_groups(recipe.groups)
+    groups = inputs.read_groups(recipe.groups, data.source)
   else:
     middle = 0.5 if recipe.refine_by == recipes.MEMORIZATION else None
     groups = refinement.by_score(score, recipe.forget // 3, middle=middle,

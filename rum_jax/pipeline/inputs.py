@@ -1,17 +1,10 @@
-"""Rows and groups that people give in files, and whether they can be used."""
+"""Whether the examples that a recipe is to forget can be forgotten."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-
-from rum_jax import refinement
+from rum_jax import datasets
 from rum_jax.recipes import Recipe
 from rum_jax.refinement import Groups
-from rum_jax.storage import files
-from rum_jax.types import GROUPS
 
 
 def check_retain(num_train: int, batch_size: int, forget: int, what: str
@@ -33,72 +26,31 @@ def check_retain(num_train: int, batch_size: int, forget: int, what: str
         f'batch_size={batch_size}, of the {num_train} training examples.')
 
 
-def check_forget_set(recipe: Recipe, num_train: int) -> None:
+def check_forget_set(recipe: Recipe, source: datasets.Source) -> None:
   """Refuses a recipe whose forget set does not fit the data.
 
   Args:
     recipe: names a file of groups, or how many examples are to be forgotten.
-    num_train: training examples in all.
+    source: the data set, as it will be trained on.
 
   Raises:
     OSError: if the file cannot be read.
-    ValueError: if it is not such a file, or too little is left to retain.
+    ValueError: if it is not such a file, a row is not trained on, or too little
+      is left to retain.
   """
-  if not recipe.groups:
-    check_retain(num_train, recipe.batch_size, recipe.forget,
-                 f'forget={recipe.forget}')
-    return
-  groups = load_groups(recipe.groups)
-  try:
-    refinement.stages(groups, num_train)
-  except ValueError as error:
-    raise ValueError(f'groups={recipe.groups}: {error}') from error
-  count = sum(map(len, groups))
-  check_retain(num_train, recipe.batch_size, count, f'{count} rows in groups')
+  count, what = recipe.forget, f'forget={recipe.forget}'
+  if recipe.groups:
+    count = sum(map(len, read_groups(recipe.groups, source)))
+    what = f'{count} rows in groups'
+  check_retain(source.num_train, recipe.batch_size, count, what)
 
 
-def load_rows(path: str) -> np.ndarray:
-  """Reads a JSON list of rows of the data set.
+def read_groups(path: str, source: datasets.Source) -> Groups:
+  """Positions of the published rows that a file lists as low, medium and high.
 
   Raises:
     OSError: if the file cannot be read.
-    ValueError: if it is not a list of whole numbers.
+    ValueError: if it is not such a file, or a row is not trained on.
   """
-  return files.parsed('rows', path, as_rows, 'list of rows')
-
-
-def load_groups(path: str) -> Groups:
-  """Reads `{"low": rows, "medium": rows, "high": rows}`, rows of the data set.
-
-  Raises:
-    OSError: if the file cannot be read.
-    ValueError: if it is not such a JSON object.
-  """
-  return files.parsed('groups', path, _as_groups,
-                      'object that lists rows as low, medium and high')
-
-
-def _as_groups(named: Any) -> Groups:
-  if not isinstance(named, dict):
-    raise TypeError(f'it is a {type(named).__name__}')
-  for name in GROUPS:
-    if not named.get(name):
-      raise ValueError(f'{name} is missing or empty')
-  return tuple(as_rows(named[name]) for name in GROUPS)
-
-
-def as_rows(values: Sequence[int]) -> np.ndarray:
-  """A list of rows, as JSON has it, as an array.
-
-  Raises:
-    TypeError: naming the first value that is not a whole number.
-    ValueError: naming the first value that no row can have.
-  """
-  if not isinstance(values, (list, tuple)):
-    raise TypeError(f'{values!r} is not a list')
-  for value in values:
-    if type(value) is not int:
-      raise TypeError(f'{value!r} is not a whole number')
-    if not 0 <= value < 2**31:
-      raise ValueError(f'{value} is not a row')
-  return np.asarray(values, np.int32)
+  return tuple(datasets.positions(rows, source)
+               for rows in datasets.read_groups(path, source))

@@ -183,6 +183,23 @@ def unlearn(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
       identity_of(recipe, job, start), compute)
 
 
+def check_some_lived(recipe: Recipe, done: Sequence[tuple[Job, Artefact]]
+                     ) -> None:
+  """Refuses to offer models of jobs all of whose runs diverged.
+
+  Raises:
+    ValueError: if no run of any job is left.
+  """
+  for _, artefact in done:
+    lost = {case['seed'] for case in artefact.notes['diverged']}
+    if len(lost) < recipe.seeds:
+      return
+  if done:
+    names = ', '.join(f'{job.method} {job.variant}' for job, _ in done)
+    raise ValueError(f'All {recipe.seeds} runs of {names} diverged, so there '
+                     'is no model to offer: a lower learning rate may do.')
+
+
 def _means(probes: PyTree) -> dict[str, float]:
   """Path to the mean over seeds of what an info reports in the end."""
   return {jax.tree_util.keystr(path, simple=True, separator=' '):

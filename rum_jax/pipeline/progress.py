@@ -10,7 +10,7 @@ from rum_jax.storage import hosts
 
 
 class Progress:
-  """A line on the terminal: stage, bar, done of total, time left."""
+  """A line: stage, bar, done of total, time left; no bar in a file."""
 
   def __init__(self, name: str, total: int, done: int = 0,
                stream: TextIO | None = None):
@@ -33,13 +33,13 @@ class Progress:
     bar = '█' * full + '░' * (20 - full)
     ended = self._done == self._total
     when = f'{spent:5.1f} s' if ended else f'{left:4.0f} s left'
-    text = (f'{self._name:<14} {bar} {self._done:>4}/{self._total:<4} '
-            f'{when:<11} {figure}')
+    text = f'{self._done:>4}/{self._total:<4} {when:<11} {figure}'.rstrip()
     if self._silent:
       return
     if self._stream.isatty():
-      self._stream.write(f'\r\033[K{text}' + ('\n' if ended else ''))
+      self._stream.write(f'\r\033[K{self._name:<14} {bar} {text}'
+                         + ('\n' if ended else ''))
     elif ended or time.monotonic() - self._written > 10:
-      self._stream.write(text + '\n')
+      self._stream.write(f'{self._name:<14} {text}\n')
       self._written = time.monotonic()
     self._stream.flush()

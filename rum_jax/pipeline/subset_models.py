@@ -178,8 +178,17 @@ def estimate(recipe: Recipe, data: Data, runtime: Runtime) -> Estimate:
 
 
 def estimated(models: Ensemble, num_train: int) -> Estimate:
-  """Memorization of the training examples, from these models."""
-  return Estimate(**estimates(models, num_train), models=models)
+  """Memorization of the training examples, from these models.
+
+  Says at once how many examples have no score.
+  """
+  estimate = Estimate(**estimates(models, num_train), models=models)
+  lost = int((~np.isfinite(estimate.score)).sum())
+  if lost:
+    print(f'Warning: {lost} of {num_train} examples are in all of the models '
+          'or in none, and have no score; more models give them one.',
+          file=sys.stderr)
+  return estimate
 
 
 def write(path: pathlib.Path, data: Data, estimate: Estimate) -> None:

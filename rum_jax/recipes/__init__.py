@@ -66,7 +66,9 @@ class Recipe:
   examples: int = _field(
       0, 'About how many training examples to use, the same share of each '
       'class; 0 for all.')
-  corrupt: float = _field(0.05, 'Share of the training labels made wrong.')
+  corrupt: float = _field(
+      0.05, 'Share of the training labels made wrong; a command changes those '
+      'of other data than digits only where this is given.')
   forget: int = _field(144, 'Number of examples to forget, a multiple of 3.')
   seeds: int = _field(8, 'Number of seeds: of originals, oracles and unlearned '
                       'models each.')
@@ -110,8 +112,9 @@ class Recipe:
       MEMORIZATION, 'What low, medium and high are of: memorization; or one of '
       f'its proxies, which cost a run instead of many: {", ".join(PROXIES)}.')
   groups: str = _field(
-      '', 'A JSON file that lists the training rows to forget as low, medium '
-      'and high, instead of choosing them.')
+      '', 'A JSON file that lists the rows to forget as low, medium and high, '
+      'instead of choosing them; a row is where the example stands in the '
+      'published training part.')
   settings: str = _field(
       '', 'A JSON file of hyper-parameters, which experiments.tune writes and '
       'the others read; by default that of the data set and network.')
