@@ -71,7 +71,8 @@ def main() -> None:
       raise ValueError(f'Expected rows to be given: with corrupt='
                        f'{recipe.corrupt:g} no label was made wrong.')
     print(f'To forget: the {len(positions)} examples whose labels were made '
-          'wrong; accuracy on them counts these labels, so less of it is better.')
+          'wrong; accuracy on them counts these labels, so less of it is '
+          'better.')
   groups = (np.asarray(positions, np.int32),)
   retain = refinement.stages(groups, data.num_train)[0].retain
   inputs.check_retain(

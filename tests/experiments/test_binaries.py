@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pathlib
 
+from absl import flags
+from absl.testing import flagsaver
 import numpy as np
 import pytest
 
@@ -14,13 +16,18 @@ from rum_jax.pipeline import assembly, inputs
 from rum_jax.reporting.speed import Speed
 
 pytestmark = pytest.mark.slow
+if 'workdir' not in flags.FLAGS:
+  app.define(recipes.Recipe())
+if not flags.FLAGS.is_parsed():
+  flags.FLAGS(['test'])
 SMALL = ('--seeds=2', '--epochs=2', '--batch_size=128')
 
 
 @pytest.fixture(scope='module')
 def forget(tmp_path_factory):
   path = tmp_path_factory.mktemp('rows') / 'forget.json'
-  path.write_text(json.dumps(list(range(40, 80))))
+  rows = datasets.digits().row[40:80]
+  path.write_text(json.dumps(rows.tolist()))
   return path
 
 
@@ -110,17 +117,34 @@ def test_bad_methods_and_settings_are_named(linear, method, setting, message):
   assert message in str(error.value)
 
 
-@pytest.mark.parametrize(('text', 'message'), [
-    (None, 'Cannot read rows='), ('{', 'to be a JSON list of rows'),
-    ('["a"]', 'to be a JSON list of rows'),
-    ('[1.5]', 'to be a JSON list of rows')])
-def test_bad_files_of_rows_are_named(tmp_path, text, message):
+def test_rows_are_published_rows_and_are_echoed(monkeypatch, tmp_path, capsys):
+  """Row r is the published one, whatever was set apart of the data."""
+  recipe = recipes.Recipe(validation=0.2)
+  source = context.load(recipe, 'data').source
+  rows = source.row[[5, 40, 900]].tolist()
   path = tmp_path / 'rows.json'
-  if text is not None:
-    path.write_text(text)
-  with pytest.raises((ValueError, OSError)) as error:
-    inputs.load_rows(str(path))
-  assert message in str(error.value) and str(path) in str(error.value)
+  path.write_text(json.dumps(rows))
+  asked = []
+  monkeypatch.setattr(unlearn.stages, 'references', lambda *args: asked.append(
+      args) or (_ for _ in ()).throw(ValueError('Far enough.')))
+  with flagsaver.flagsaver(
+      (unlearn.ROWS, str(path)), (unlearn.METHOD, 'ssd'),
+      (unlearn.SETTING, 'alpha=2.0'), validation=0.2, workdir=str(tmp_path)):
+    with pytest.raises(ValueError, match='Far enough.'):
+      unlearn.main()
+  retain = asked[0][3]
+  assert sorted(set(range(source.num_train)) - set(retain.tolist())) == [
+      5, 40, 900]
+  said = capsys.readouterr().out
+  assert f'To forget: 3 of {source.num_train:,} training examples' in said
+  assert ', '.join(map(str, rows)) in said
+  apart = int(dict(source.apart)['validation'][0])
+  path.write_text(json.dumps([apart]))
+  with flagsaver.flagsaver(
+      (unlearn.ROWS, str(path)), (unlearn.METHOD, 'ssd'),
+      (unlearn.SETTING, 'alpha=2.0'), validation=0.2, workdir=str(tmp_path)):
+    with pytest.raises(ValueError, match=f'Row {apart} is in the validation'):
+      unlearn.main()
 
 
 def test_tune_writes_settings_that_the_main_job_reads(run, tmp_path):
