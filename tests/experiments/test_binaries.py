@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from experiments import unlearn
-from rum_jax import recipes, records
-from rum_jax.pipeline import assembly, inputs
+from rum_jax import datasets, recipes, records
+from rum_jax.commands import app
+from rum_jax.pipeline import assembly, context
 from rum_jax.reporting.speed import Speed
 
 pytestmark = pytest.mark.slow
@@ -142,7 +143,8 @@ def test_rows_are_published_rows_and_are_echoed(monkeypatch, tmp_path, capsys):
   path.write_text(json.dumps([apart]))
   with flagsaver.flagsaver(
       (unlearn.ROWS, str(path)), (unlearn.METHOD, 'ssd'),
-      (unlearn.SETTING, 'alpha=2.0'), validation=0.2, workdir=str(tmp_path)):
+      (unlearn.SETTING, 'alpha=2.0'), validation=0.2,
+      workdir=str(tmp_path / 'other')):
     with pytest.raises(ValueError, match=f'Row {apart} is in the validation'):
       unlearn.main()
 

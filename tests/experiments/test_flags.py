@@ -27,8 +27,8 @@ def folder(tmp_path_factory):
   write('label', image, low)
   np.savez(folder / 'missing.npz', x_train=image)
   for name, groups in (
-      ('overlap', [[1, 2], [2, 3], [5]]), ('empty', [[], [2], [5]]),
-      ('outside', [[1], [2], [5000]])):
+      ('overlap', [[0, 2], [2, 3], [4]]), ('empty', [[], [2], [4]]),
+      ('outside', [[0], [2], [5000]])):
     (folder / f'{name}.json').write_text(
         json.dumps(dict(zip(('low', 'medium', 'high'), groups))))
   fields = ('score', 'standard_error', 'models_in', 'models_out')
@@ -72,16 +72,16 @@ def test_one_clear_line(run, folder, tmp_path, flags, code, message):
     ({'methods': 'magic'}, 'Expected methods=magic to be one of '),
     ({'forget': 3000}, 'Expected forget=3000 to leave a retain set of at '
      'least one batch, batch_size=64, of the 1438 training examples.'),
-    ({'dataset': 'none'}, 'No data set dataset=none: there is no file '),
+    ({'dataset': 'none'}, 'There is no data=none, '),
     ({'dataset': 'label'},
-     'label.npz: Expected labels to be whole numbers in [0, 10), found -1 in '
-     'row 7.'),
+     'label.npz: Expected labels to be whole numbers of at least 0 and below '
+     '2**53, found -1 in row 7 of y_train.'),
     ({'dataset': 'missing'}, 'missing.npz to hold y_train.'),
     ({'groups': 'overlap.json'},
-     'overlap.json: Expected every row once, found row 2 twice'),
+     'overlap.json: Row 2 is there 2 times.'),
     ({'groups': 'empty.json'},
-     'rows as low, medium and high: low is missing or empty.'),
-    ({'groups': 'outside.json'}, 'found 5000 in group 3 of 3.'),
+     'empty.json, low: The list of rows to forget is empty.'),
+    ({'groups': 'outside.json'}, 'outside.json, high: Row 5000 is not there: '),
     ({'groups': 'none.json'}, 'none.json: No such file'),
     ({'scores': 'none.npz'}, 'No file scores='),
     ({'scores': 'short_scores.npz'}, 'to hold 1438 scores, found 10.'),

@@ -1,0 +1,69 @@
+"""Faults of the machine and of runs: one line each, and nothing hidden."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+
+from absl import flags
+from absl.testing import flagsaver
+import jax
+import pytest
+
+from rum_jax import recipes
+from rum_jax.commands import app
+from rum_jax.pipeline import jobs, progress
+from rum_jax.storage.artefacts import Artefact
+
+if 'workdir' not in flags.FLAGS:
+  app.define(recipes.Recipe())
+if not flags.FLAGS.is_parsed():
+  flags.FLAGS(['test'])
+
+
+def test_a_full_disk_is_one_line_with_the_path():
+  full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), '/there/tree')
+  assert app.no_space(full).startswith('Cannot write to /there/tree: no space')
+  with flagsaver.flagsaver(workdir='/work'):
+    said = app.no_space(RuntimeError('zarr: … No space left on device …'))
+  assert said.startswith('Cannot write to /work: ') and '\n' not in said
+  assert not app.no_space(OSError(errno.EACCES, 'No.', '/there'))
+
+
+def test_labels_of_other_data_are_not_changed_unless_asked():
+  assert app.recipe().corrupt == 0.05
+  with flagsaver.flagsaver(dataset='mine'):
+    assert app.recipe().corrupt == 0
+    with flagsaver.as_parsed(corrupt='0.1'):
+      assert app.recipe().corrupt == 0.1
+
+
+def test_a_platform_without_devices_is_named(monkeypatch):
+  def none():
+    raise AssertionError
+
+  monkeypatch.setattr(app.jax, 'devices', none)
+  monkeypatch.setattr(
+      type(jax.config), 'jax_platforms', 'cuda', raising=False)
+  with pytest.raises(ValueError, match='Expected JAX_PLATFORMS=cuda to name'):
+    app.check_devices()
+
+
+def test_a_file_gets_lines_of_plain_characters_and_no_bars():
+  stream = io.TextIOWrapper(io.BytesIO(), encoding='ascii')
+  bar = progress.Progress('unlearning', 2, stream=stream)
+  bar.step()
+  bar.step('done')
+  stream.seek(0)
+  assert stream.read().startswith('unlearning        2/2')
+
+
+def test_where_every_run_diverged_no_model_is_offered():
+  recipe = recipes.Recipe(seeds=2)
+  job = jobs.Job('finetune', 'vanilla', [('finetune', {})], ())
+  lost = [{'seed': seed, 'stage': 0} for seed in (0, 1)]
+  one, both = (Artefact({}, notes={'diverged': x}) for x in (lost[:1], lost))
+  jobs.check_some_lived(recipe, [(job, one), (job, both)])
+  with pytest.raises(ValueError, match='All 2 runs of finetune vanilla diverg'):
+    jobs.check_some_lived(recipe, [(job, both)])
