@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import hypothesis
 from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from rum_jax import refinement
+from rum_jax import datasets, refinement
 from rum_jax.pipeline import inputs
 
 # Few distinct scores, as memorization has them, or all sorts of them.
@@ -117,8 +119,11 @@ def test_merged_is_one_sorted_group():
 
 def test_groups_are_read_from_a_file(tmp_path):
   path = tmp_path / 'groups.json'
-  path.write_text('{"high": [5, 9], "low": [1, 3, 8], "medium": [0]}')
-  low, medium, high = inputs.load_groups(str(path))
+  source = datasets.digits()
+  rows = source.row[[5, 9, 1, 3, 8, 0]].tolist()
+  path.write_text(json.dumps(
+      {'high': rows[:2], 'low': rows[2:5], 'medium': rows[5:]}))
+  low, medium, high = inputs.read_groups(str(path), source)
   assert [g.tolist() for g in (low, medium, high)] == [[1, 3, 8], [0], [5, 9]]
   assert low.dtype == medium.dtype == high.dtype == np.int32
 
@@ -131,10 +136,11 @@ def test_groups_are_read_from_a_file(tmp_path):
 def test_a_file_without_groups_is_named(tmp_path, text):
   path = tmp_path / 'groups.json'
   path.write_text(text)
-  with pytest.raises(ValueError, match=f'Expected groups={path} to be a JSON'):
-    inputs.load_groups(str(path))
+  source = datasets.digits()
+  with pytest.raises(ValueError, match=f'groups={path}'):
+    inputs.read_groups(str(path), source)
   with pytest.raises(OSError, match='groups=nowhere.json: No such file'):
-    inputs.load_groups('nowhere.json')
+    inputs.read_groups('nowhere.json', source)
 
 
 def test_retain_policies_by_hand():
