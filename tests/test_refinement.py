@@ -189,15 +189,6 @@ def test_stages_refuse(groups, message):
     refinement.stages(groups, 6)
 
 
-@pytest.mark.parametrize(('values', 'message'), [
-    ([1, 1.5], '1.5 is not a whole number'), ([True], 'True is not a whole'),
-    ([[1]], r'\[1\] is not a whole number'), (['a'], "'a' is not a whole"),
-    ([-1], '-1 is not a row'), ([9999999999], '9999999999 is not a row')])
-def test_what_is_no_row_is_named(values, message):
-  with pytest.raises((TypeError, ValueError), match=message):
-    inputs.as_rows(values)
-
-
 def test_stacked_stages_have_the_splits_of_each_seed():
   groups = [tuple(np.split(np.random.default_rng(s).permutation(20)[:12], 3))
             for s in range(4)]
