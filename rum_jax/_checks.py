@@ -1,4 +1,4 @@
-"""Checks of arguments that all floors share; what is wrong is named."""
+"""Checks of arguments; their errors name the argument and its value."""
 
 from __future__ import annotations
 
@@ -68,19 +68,19 @@ def check_optimizer(tx: Any) -> None:
 
 
 def check_run(variables: Any, examples: Any, split: Any) -> None:
-  """Refuses what no run can start from.
+  """Checks the arguments of an unlearner.
 
   Args:
     variables: of the network.
     examples: leaves `[N, ...]`.
-    split: forget `[F]` and retain `[R]`, rows of the examples. Those that are
-      traced, or lie with other processes, are not checked for range.
+    split: forget `[F]` and retain `[R]`, rows of the examples. The range of
+      rows is not checked where they are traced or held by other processes.
 
   Raises:
-    TypeError: if one of them is of another type, or rows, or the labels of
-      images, are no whole numbers.
-    ValueError: if the leaves of the examples differ in length, labels or rows
-      have more than one axis, or a row is out of range or there twice.
+    TypeError: if an argument is of another type, or if rows, or the labels of
+      images, are not whole numbers.
+    ValueError: if the leaves of the examples differ in length, if labels or
+      rows have more than one axis, or if a row is out of range or occurs twice.
   """
   _check_kind('variables', variables, Variables)
   count = check_examples(examples)
@@ -95,7 +95,7 @@ def check_run(variables: Any, examples: Any, split: Any) -> None:
 
 
 def check_examples(examples: Any) -> int:
-  """Returns N, or refuses what are no examples `[N, ...]`; see `check_run`."""
+  """Checks examples `[N, ...]` as `check_run` does, and returns N."""
   leaves = {
       f'examples{jax.tree_util.keystr(path)}': x
       for path, x in jax.tree.leaves_with_path(
@@ -119,15 +119,22 @@ def check_examples(examples: Any) -> int:
 
 def check_within(name: str, rows: np.ndarray, count: int, where: str = ''
                  ) -> None:
-  """Raises `ValueError` at a row `[n]` that is not in `[0, count)`."""
-  wrong = rows[(rows < 0) | (rows >= count)]
-  if wrong.size:
+  """Raises `ValueError` unless all rows `[n]` are in `[0, count)`.
+
+  Args:
+    name: of the rows, for the message.
+    rows: whole numbers.
+    count: number of examples.
+    where: added to the message after the row.
+  """
+  outside = rows[(rows < 0) | (rows >= count)]
+  if outside.size:
     raise ValueError(
-        f'Expected {name} in [0, {count}), found {wrong[0]}{where}.')
+        f'Expected {name} in [0, {count}), found {outside[0]}{where}.')
 
 
 def check_once(*parts: np.ndarray) -> None:
-  """Raises `ValueError` at a row that is there twice, in all parts `[n]`."""
+  """Raises `ValueError` if a row occurs twice in the arrays `parts` `[n]`."""
   rows, counts = np.unique(
       np.concatenate([np.zeros(0, int), *parts]), return_counts=True)
   if (counts > 1).any():
@@ -136,16 +143,16 @@ def check_once(*parts: np.ndarray) -> None:
 
 
 def check_whole(name: str, values: Any, such_as: str) -> None:
-  """Refuses all but whole numbers `[n]`; their range is not looked at.
+  """Checks that `values` are whole numbers `[n]`, of any range.
 
   Args:
     name: of the argument, for the message.
     values: anything.
-    such_as: what would do, for the message.
+    such_as: an example of a valid value, for the message.
 
   Raises:
-    TypeError: if it is no array of whole numbers.
-    ValueError: if it has not one axis.
+    TypeError: if it is not an array of whole numbers.
+    ValueError: if it does not have exactly one axis.
   """
   if not (isinstance(values, (Array, np.ndarray))
           and jnp.issubdtype(values.dtype, jnp.integer)):
@@ -160,7 +167,7 @@ def check_whole(name: str, values: Any, such_as: str) -> None:
 
 
 def checked(unlearn: Unlearner) -> Unlearner:
-  """An unlearner that calls `check_run` before anything else."""
+  """The unlearner with its arguments checked by `check_run`."""
 
   @functools.wraps(unlearn)
   def whole(key: Key, variables: Variables, examples: Examples, split: Split
@@ -172,7 +179,7 @@ def checked(unlearn: Unlearner) -> Unlearner:
 
 
 def described(value: Any) -> str:
-  """A value as an error shows it: short, and with its kind."""
+  """A short description of a value and its type, for messages of errors."""
   if isinstance(value, (Array, np.ndarray)):
     return f'an array of {value.dtype} {value.shape}'
   if value is None or isinstance(
@@ -191,6 +198,6 @@ def _check_kind(name: str, value: Any, kind: type, hint: str = '') -> None:
 
 
 def _is_known(rows: Any) -> bool:
-  """Whether the values are at hand: neither traced nor with others alone."""
+  """Whether this process can read the values: they are local, not traced."""
   return not isinstance(rows, jax.core.Tracer) and (
       getattr(rows, 'is_fully_addressable', True) or rows.is_fully_replicated)

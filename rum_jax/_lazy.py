@@ -13,8 +13,8 @@ def submodules(package: str, names: Sequence[str]
   """The `__getattr__` and the `__dir__` of a package with lazy modules.
 
   Args:
-    package: its full name.
-    names: of its modules, or of all that it offers.
+    package: the full name of the package.
+    names: the names of the modules to import when they are first used.
   """
 
   def __getattr__(name: str) -> ModuleType:

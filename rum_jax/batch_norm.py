@@ -1,14 +1,14 @@
-"""What batch-norm does while a network unlearns: update, freeze, recalibrate.
+"""Batch-norm during unlearning: update, freeze or recalibrate its moments.
 
-*Update* is the default and the released code's: every unlearner runs the
-network in training mode, with the moments of the batch, and its running moments
-follow. The other two are transformations, for any unlearner:
+*Update* is the default, as in the released code: an unlearner runs the network
+in training mode, which uses the moments of the batch and updates the running
+moments. The other two are transformations that work with any unlearner:
 
     salun(frozen(model), tx)                      # freeze
     recalibrated(salun(model, tx), model)         # recalibrate
 
-An unlearner that starts from scratch must not be frozen: a fresh network has no
-moments yet.
+An unlearner that starts from scratch must not be frozen: the running moments of
+a new network are not estimates of anything.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from rum_jax.types import (
     Array, Examples, Info, Key, Model, Outputs, Plan, PyTree, Split, Unlearner,
     Variables)
 
-_SALT = 0xBA7C  # Sets the key of recalibration apart from an unlearner's own.
+_SALT = 0xBA7C  # Makes the key of recalibration differ from the unlearner's.
 
 
 def frozen(model: Model) -> Model:
-  """The network whose training mode is its evaluation mode.
+  """The network that always runs in evaluation mode.
 
-  Batch-norm uses its running moments and leaves them alone; its scale and bias
-  are parameters and still learn. Whatever else differs between the two modes,
-  dropout for instance, is off too.
+  Batch-norm uses its running moments and does not update them. Its scale and
+  bias are parameters and are still trained. Dropout and everything else that is
+  active in training mode alone is off, too.
 
   Args:
     model: the network.
@@ -53,12 +53,12 @@ def frozen(model: Model) -> Model:
 
 def recalibrated(unlearner: Unlearner, model: Model, batch_size: int = 256
                  ) -> Unlearner:
-  """Runs `unlearner`, then re-estimates the moments on the retain set.
+  """Runs `unlearner`, then estimates the moments again on the retain set.
 
   Args:
-    unlearner: whose key, variables and info are left as they are.
+    unlearner: its parameters and its info are returned unchanged.
     model: the network (not a `frozen` one).
-    batch_size: examples a forward pass, as in training.
+    batch_size: examples in a forward pass, as in training.
 
   Returns:
     An unlearner. Where its split is a sequence of splits, the last one's retain
@@ -84,20 +84,20 @@ def recalibrated(unlearner: Unlearner, model: Model, batch_size: int = 256
 
 def moments(key: Key, model: Model, variables: Variables, examples: Examples,
             split: Split, batch_size: int = 256) -> PyTree:
-  """Mean over the retain set's batches of each batch's moments.
+  """Mean of the moments of the batches of the retain set.
 
   A network updates its running moments by `m ← m + rate · (batch − m)`. From
-  zeros that gives `rate · batch`, and the difference between starting at ones
-  and at zeros is `1 − rate`; so no network needs to tell what its rate is.
-  Statistics whose rate is 0 are no moments, and stay as they are.
+  `m = 0` this gives `rate · batch`. The results from `m = 1` and from `m = 0`
+  differ by `1 − rate`, which tells the rate of any network. Statistics whose
+  rate is 0 are not moments and are returned unchanged.
 
   Args:
-    key: of the batches.
+    key: of the order of the examples, and of dropout.
     model: the network.
-    variables: parameters, and the shapes of the moments.
+    variables: the parameters, and the shapes of the moments.
     examples: all examples.
-    split: whose retain set is passed over once.
-    batch_size: examples a batch; each batch counts by its size.
+    split: its retain set is visited once.
+    batch_size: examples in a batch; batches are weighted by their sizes.
 
   Returns:
     A pytree shaped like `variables.stats`.

@@ -1,6 +1,7 @@
 """Edits: pure functions `(key, batch) -> examples` that change a batch.
 
-Augmentation and relabelling are both edits. These are for `Images`.
+Augmentation and relabelling are both edits. The edits of this module are for
+`Images`.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from rum_jax.types import Array, Batch, Edit, Images, Key
 
 
 def crop_and_flip(padding: int = 4) -> Edit:
-  """Random crops of the padded image, mirrored half of the time.
+  """Random crops of the padded image, and random horizontal flips.
 
-  Each image gets `padding` black pixels (value 0) on every side, is cropped at
-  random back to its own size, and flipped left to right with probability 1/2;
-  pixels are those before normalisation.
+  Each image is padded with `padding` black pixels (value 0, before
+  normalisation) on every side. It is cropped at random to its original size and
+  flipped left to right with probability 1/2.
 
   Args:
-    padding: black pixels on every side; 0 only flips.
+    padding: black pixels on every side; with 0 images are only flipped.
 
   Returns:
-    An edit that keeps shape and type of the images.
+    An edit that keeps the shape and the dtype of the images.
 
   Raises:
-    ValueError: if `padding` is no whole number of at least 0.
+    ValueError: if `padding` is not a whole number of at least 0.
 
   References:
     He et al., Deep residual learning for image recognition, 2016.
@@ -48,23 +49,24 @@ def crop_and_flip(padding: int = 4) -> Edit:
 
 
 def alternating_flip_and_translate(padding: int = 2, seed: int = 0) -> Edit:
-  """Mirrors every image in every second epoch, and moves it a little.
+  """Flips every image in every second epoch, and translates it at random.
 
-  Whether an image is mirrored in even or in odd epochs is drawn once for its
-  row, so that two epochs in a row show both of its sides. It is moved by up to
-  `padding` pixels in each direction, anew each time; what moves in from beyond
-  the edge is the image's own reflection.
+  A random number for each row, drawn once, decides whether its image is flipped
+  in even or in odd epochs. So any two consecutive epochs use the image and its
+  mirror image. The translation is by up to `padding` pixels in each direction
+  and is drawn in every epoch; the image is padded by reflection.
 
   Args:
-    padding: pixels, fewer than the image has in either direction; 0 only flips.
-    seed: of the draw of the epoch, even or odd, that each row starts with.
+    padding: pixels, fewer than the height and the width of the images; with 0
+      images are only flipped.
+    seed: of the draw that decides between even and odd epochs for each row.
 
   Returns:
-    An edit that keeps shape and type of the images.
+    An edit that keeps the shape and the dtype of the images.
 
   Raises:
-    ValueError: if `padding` is no whole number of at least 0; when called, if
-      the images have no more pixels than that.
+    ValueError: if `padding` is not a whole number of at least 0; when called,
+      if `padding` is not less than the height and the width of the images.
 
   References:
     Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024.
@@ -91,10 +93,10 @@ def alternating_flip_and_translate(padding: int = 2, seed: int = 0) -> Edit:
 
 def _cut(padded: Array, flip: Array, top: Array, left: Array, height: int,
          width: int) -> Array:
-  """Cuts one window out of each padded image, mirrored where `flip` is 1.
+  """Cuts one window out of each padded image, flipped where `flip` is 1.
 
-  Both directions lie side by side, so that crop and flip are one slice: on a
-  CPU a flip after the slice is 50 times slower inside scan.
+  The image and its mirror image are stacked, so that one slice crops and flips.
+  On a CPU, a flip after the slice is 50 times slower inside `lax.scan`.
   """
   both = jnp.stack([padded, padded[:, :, ::-1]], axis=1)
   size = (1, height, width, padded.shape[-1])
@@ -107,20 +109,20 @@ def _cut(padded: Array, flip: Array, top: Array, left: Array, height: int,
 
 def wrong_labels(key: Key, examples: Images, classes: int, *,
                  exclude_true: bool = True, redraw: bool = False) -> Edit:
-  """Gives the rows that are to be forgotten random labels.
+  """Replaces the labels of the rows to forget by random labels.
 
   Args:
-    key: draws the labels; that of the batch is not used.
-    examples: all of them.
+    key: of the labels; the edit ignores the key that it is called with.
+    examples: all examples.
     classes: K.
-    exclude_true: whether the label must differ from the true one.
-    redraw: whether labels are drawn anew each epoch, or once for all rows.
+    exclude_true: whether the random label must differ from the true one.
+    redraw: whether labels are drawn in every epoch; otherwise once for all.
 
   Returns:
-    An edit that keeps the images, and the labels of the other rows.
+    An edit that changes neither the images nor the labels of the other rows.
 
   Raises:
-    ValueError: if there is no other class to draw.
+    ValueError: if `classes` is too small to draw from.
   """
 
   def drawn(epoch: Array | int, index: Array, label: Array) -> Array:

@@ -1,7 +1,7 @@
-"""Gradients of the loss at variables that stand still.
+"""Gradients of the loss at fixed variables.
 
-What SalUn's mask, influence and selective dampening look at. The network runs
-in evaluation mode, so that an example's gradient depends on that example alone.
+SalUn's mask, `influence` and `ssd` are computed from them. The network runs in
+evaluation mode, so that the gradient of an example depends on it alone.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from rum_jax.types import AnyArray, Array, Examples, Model, PyTree, Variables
 
 
 def in_batches(index: AnyArray, batch_size: int) -> tuple[Array, Array]:
-  """Lays `index` `[n]` out in its order and pads the end.
+  """Cuts `index` `[n]` into batches in its order and pads the last one.
 
   Returns:
-    `(rows [T, B], inside [T, B])`, the latter false where a row only pads.
+    `(rows [T, B], inside [T, B])`; `inside` is false where a row is padding.
   """
   n = index.shape[0]
   width = min(batch_size, max(n, 1))
-  where = jnp.arange(plans.num_steps(n, width) * width).reshape(-1, width)
-  return jnp.asarray(index)[jnp.minimum(where, max(n, 1) - 1)], where < n
+  positions = jnp.arange(plans.num_steps(n, width) * width).reshape(-1, width)
+  rows = jnp.asarray(index)[jnp.minimum(positions, max(n, 1) - 1)]
+  return rows, positions < n
 
 
 def example_losses(model: Model, variables: Variables, examples: Examples,
                    rows: Array) -> Array:
   """The task's loss `[B]` of the given rows, in evaluation mode.
 
-  NaN, and so is its gradient, for rows that are not there.
+  For rows outside of the examples the loss and its gradient are NaN.
   """
   batch = trees.take(jax.tree.map(jnp.asarray, examples), rows)
   outputs, _ = model.apply(variables, batch, train=False)
@@ -45,17 +46,17 @@ def weighted(model: Model, variables: Variables, examples: Examples,
 
   Args:
     model: the network.
-    variables: where the gradient is taken.
+    variables: the variables at which the gradient is computed.
     examples: all examples.
     index: `[n]` rows of all examples.
-    weight: `[n]`; `1 / n` for the gradient of the mean.
+    weight: `[n]`; with `1 / n` the result is the gradient of the mean.
     batch_size: examples at a time.
 
   Returns:
     A pytree shaped like the parameters.
   """
   rows, inside = in_batches(index, batch_size)
-  spread = jnp.where(inside, in_batches(weight, batch_size)[0], 0)
+  weights = jnp.where(inside, in_batches(weight, batch_size)[0], 0)
 
   def loss(params: PyTree, rows: Array, weight: Array) -> Array:
     at = Variables(params, variables.stats)
@@ -66,7 +67,7 @@ def weighted(model: Model, variables: Variables, examples: Examples,
     return jax.tree.map(jnp.add, total, grads), None
 
   zeros = jax.tree.map(jnp.zeros_like, variables.params)
-  return lax.scan(add, zeros, (rows, spread))[0]
+  return lax.scan(add, zeros, (rows, weights))[0]
 
 
 def per_example(model: Model, variables: Variables, examples: Examples,
@@ -81,7 +82,10 @@ def per_example(model: Model, variables: Variables, examples: Examples,
 
 
 def inner(left: PyTree, right: PyTree) -> Array:
-  """`[B, B']` inner products of two stacks of gradients, in full precision."""
+  """`[B, B']` inner products of the gradients `left` and `right`.
+
+  The products are computed in float32 on all platforms (`Precision.HIGHEST`).
+  """
   flat = lambda x: x.reshape(x.shape[0], -1)
   products = jax.tree.map(
       lambda a, b: jnp.matmul(flat(a), flat(b).T,

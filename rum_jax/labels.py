@@ -1,4 +1,4 @@
-"""Random labels: of a forget set, or of data made wrong on purpose."""
+"""Random labels, for a forget set or for label noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rum_jax.types import Array, Key
 
 def random_labels(key: Key, index: Array, label: Array, classes: int, *,
                   exclude_true: bool) -> Array:
-  """A label for every example, a function of the key and its row alone.
+  """A random label for every example, which depends on the key and its row.
 
   Args:
     key: consumed.
@@ -22,11 +22,11 @@ def random_labels(key: Key, index: Array, label: Array, classes: int, *,
     `[B]` int32, uniform.
 
   Raises:
-    ValueError: if there is no other class to draw.
+    ValueError: if `classes` is too small to draw from.
   """
   if classes < 1 + exclude_true:
-    raise ValueError(f'Expected at least {1 + exclude_true} classes to draw a '
-                     f'random label from, found {classes}.')
+    raise ValueError(f'Expected classes={classes} to be at least '
+                     f'{1 + exclude_true}, to draw random labels.')
   keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
   count = classes - 1 if exclude_true else classes
   drawn = jax.vmap(lambda k: jax.random.randint(k, (), 0, count))(keys)

@@ -12,23 +12,24 @@ from rum_jax.types import AnyArray, Array
 def cross_entropy(logits: AnyArray, labels: AnyArray) -> Array:
   """`-log softmax(logits)[label]` of every example, exact near 0.
 
-  It is `softplus(logsumexp_{k≠y} z_k − z_y)`, in which the label's own logit
-  is not added to the others: float32 would round the sum to that logit, and
-  every loss below 1e-7 to 0.
+  It is computed as `softplus(logsumexp_{k≠y} z_k − z_y)`. The logit of the
+  label is left out of the sum: in float32 the sum would be rounded to that
+  logit, and every loss below 1e-7 would be rounded to 0.
 
   Args:
     logits: `[B, K]`.
     labels: `[B]` int32.
 
   Returns:
-    `[B]` nats; NaN where there is no such class or a logit is NaN or
+    `[B]` nats; NaN where the label is outside `[0, K)` or a logit is NaN or
     positive infinity.
   """
-  # A sum over classes, as the gradient of a look-up would be a scatter.
+  # A sum over classes: the gradient of an index look-up would be a scatter.
   hit = labels[:, None] == jnp.arange(logits.shape[-1])
   known = hit.any(axis=-1) & (logits < jnp.inf).all(axis=-1)
   true = jnp.where(hit, logits, 0).sum(axis=-1)
-  least = jnp.finfo(logits.dtype).min  # Finite, for a network of one class.
+  # Finite, so that the loss is 0 and not NaN where K is 1.
+  least = jnp.finfo(logits.dtype).min
   others = jax.nn.logsumexp(jnp.where(hit, least, logits), axis=-1)
   return jax.nn.softplus(others - jnp.where(known, true, jnp.nan))
 
@@ -40,23 +41,23 @@ def logit_confidence(loss: ArrayLike) -> Array:
     loss: `[...]` nats, exact near 0 as `cross_entropy` is.
 
   Returns:
-    `[...]`; infinite where the loss is 0.
+    `[...]`, the logits; infinite where the loss is 0.
   """
   loss = jnp.asarray(loss)
   return -(loss + jnp.log(-jnp.expm1(-loss)))
 
 
 def distillation(student: Array, teacher: Array, temperature: float) -> Array:
-  r"""`temperature² · KL(teacher ‖ student)`, both softened.
+  r"""`temperature² · KL(teacher ‖ student)` of softened distributions.
 
   Args:
     student: `[B, K]` logits.
-    teacher: `[B, K]` logits, taken as constants.
-    temperature: both are divided by it before the softmax.
+    teacher: `[B, K]` logits; they get no gradient.
+    temperature: the divisor of both logits before the softmax.
 
   Returns:
-    `[B]` nats; the factor `temperature²` keeps the gradient's size independent
-    of it.
+    `[B]` nats. The factor `temperature²` keeps the size of the gradient about
+    the same at all temperatures.
 
   References:
     Hinton, Vinyals and Dean, Distilling the knowledge in a neural network,

@@ -1,4 +1,4 @@
-"""Objectives that more than one method wants: supervised learning."""
+"""Parts of objectives that several methods share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from rum_jax import _checks, losses
 from rum_jax.types import (
     Array, Batch, Edit, Key, Model, Objective, Outputs, PyTree, Variables)
 
-_NETWORK, _RELABEL = 1, 2  # Derive keys from a step's, which is augment's own.
+# Numbers that derive keys from the key of a step. `augment` uses that key as it
+# is.
+_NETWORK, _RELABEL = 1, 2
 
 
 def forward(model: Model, params: PyTree, stats: PyTree, batch: Batch,
@@ -17,12 +19,11 @@ def forward(model: Model, params: PyTree, stats: PyTree, batch: Batch,
 
   Args:
     model: the network.
-    params: of the network.
-    stats: of the network.
-    batch: whose padding the network leaves out.
-    key: of the step; what is random in the network draws from a key that is
-      derived from it, so that a draw of `augment` and one of the network are
-      independent.
+    params: parameters of the network.
+    stats: state of the network.
+    batch: the examples; batch-norm ignores those that are padding.
+    key: of the step. The network gets a key that is derived from it, so that
+      its random numbers are independent of those of `augment`.
 
   Returns:
     `(outputs, stats)`.
@@ -32,13 +33,13 @@ def forward(model: Model, params: PyTree, stats: PyTree, batch: Batch,
 
 
 def derived(key: Key | None, purpose: int) -> Key | None:
-  """A key for another purpose; `None` of `None`, where nothing is random."""
+  """A key for another purpose, or `None` if `key` is `None`."""
   return None if key is None else jax.random.fold_in(key, purpose)
 
 
 def edited(batch: Batch, key: Key, augment: Edit | None = None,
            relabel: Edit | None = None) -> Batch:
-  """The batch after up to two edits, the second of which sees the first's."""
+  """The batch after `augment` and then `relabel`, where they are given."""
   if augment:
     batch = batch._replace(examples=augment(key, batch))
   if relabel:
@@ -57,7 +58,7 @@ def supervised(
   Args:
     model: the network.
     augment: `(key, batch) -> examples`, applied before the network.
-    relabel: likewise, applied after `augment`; its key is another.
+    relabel: likewise, applied after `augment` and with another key.
 
   Returns:
     An objective.

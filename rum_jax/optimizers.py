@@ -1,4 +1,4 @@
-"""Optimisers: SGD as PyTorch has it, and gates that hold weights still."""
+"""Optimisers: SGD as in PyTorch, and masks that keep weights unchanged."""
 
 from __future__ import annotations
 
@@ -19,19 +19,28 @@ def sgd(
     weight_decay: float = 0.0,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-  """SGD as PyTorch has it: decay joins the gradient, before momentum.
+  """SGD as in PyTorch: weight decay is added to the gradient before momentum.
+
+  `v ← momentum · v + gradient + weight_decay · params`, then
+  `params ← params − learning_rate · v`.
 
   Args:
     learning_rate: a number of at least 0, or an optax schedule.
     momentum: in `[0, 1]`.
     weight_decay: factor of `params` that is added to the gradient.
-    nesterov: whether to look ahead.
+    nesterov: whether to use Nesterov momentum.
 
   Returns:
     The optimiser.
 
   Raises:
     ValueError: if a number is out of range.
+
+  >>> tx = sgd(0.1, momentum=0.0, weight_decay=0.5)
+  >>> params, gradient = jnp.array(4.0), jnp.array(1.0)
+  >>> updates, _ = tx.update(gradient, tx.init(params), params)
+  >>> round(float(updates), 6)  # −0.1 · (1 + 0.5 · 4)
+  -0.3
   """
   if not callable(learning_rate):
     _checks.check_range('learning_rate', learning_rate, 0)
@@ -43,11 +52,11 @@ def sgd(
 
 
 def scale_norm_biases(factor: float) -> optax.GradientTransformation:
-  """Multiplies the gradients of batch-norm's biases.
+  """Multiplies the gradients of the biases of batch-norm.
 
-  These are the parameters named `bias` of modules that have no `kernel`. Before
-  `sgd` in a chain this gives them `factor` times the learning rate, with the
-  weight decay of all others.
+  These are the parameters named `bias` in modules without a `kernel`. In a
+  chain before `sgd` their learning rate becomes `factor` times that of the
+  other parameters; their weight decay is the same.
 
   Args:
     factor: at least 0.
@@ -72,14 +81,16 @@ def scale_norm_biases(factor: float) -> optax.GradientTransformation:
 def gate(mask: PyTree) -> optax.GradientTransformation:
   """Passes updates where `mask` is true and writes exact zeros elsewhere.
 
-  Unlike `optax.masked`, the mask may depend on data and mask single weights.
+  Unlike with `optax.masked`, the mask may depend on data, and it may differ
+  between the weights of one array.
 
   Args:
     mask: pytree of bool arrays shaped like the parameters.
 
   Returns:
-    A stateless transformation. Chained *after* an optimiser it keeps masked
-    weights bit-identical, whatever momentum or weight decay ask for.
+    A stateless transformation. In a chain *after* an optimiser it keeps the
+    weights outside of the mask bit-identical under momentum and weight decay,
+    too.
   """
 
   def update(updates: PyTree, params: PyTree) -> PyTree:
@@ -91,5 +102,5 @@ def gate(mask: PyTree) -> optax.GradientTransformation:
 
 def gated(tx: optax.GradientTransformation, mask: PyTree
           ) -> optax.GradientTransformation:
-  """An optimiser that neither sees nor moves the weights outside `mask`."""
+  """`tx` for the weights in `mask` alone; the others stay bit-identical."""
   return optax.chain(gate(mask), tx, gate(mask))

@@ -1,6 +1,6 @@
-"""How devices share the work: runs, or the examples of each batch of a run.
+"""How devices share the work: by runs, and by the examples of a batch.
 
-`seeds.over_seeds` lays the devices out along two axes, one for each.
+`seeds.over_seeds` arranges the devices along these two axes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from rum_jax import _checks, trees
 from rum_jax.types import (
     Array, Examples, Key, Model, Outputs, PyTree, Variables)
 
-SEEDS, EXAMPLES = 'seeds', 'examples'  # The axes.
+SEEDS, EXAMPLES = 'seeds', 'examples'  # Names of the axes.
 
 
 def mesh(devices: Sequence[jax.Device], devices_per_run: int) -> Mesh:
-  """The devices as `[SEEDS, EXAMPLES]`, or `[SEEDS]`; neighbours share a run.
+  """Arranges the devices as `[SEEDS, EXAMPLES]`, or as `[SEEDS]`.
+
+  Consecutive devices share a run. The second axis exists only if
+  `devices_per_run` is more than 1.
 
   Raises:
-    ValueError: if `devices_per_run` does not divide their number.
+    ValueError: if `devices_per_run` does not divide the number of devices.
   """
   _checks.check_count('devices_per_run', devices_per_run, 1)
   if len(devices) % devices_per_run:
@@ -36,13 +39,15 @@ def mesh(devices: Sequence[jax.Device], devices_per_run: int) -> Mesh:
 
 
 def total(tree: PyTree) -> PyTree:
-  """Sums over devices what each has made of its part of a batch.
+  """Sums over the devices that share a batch.
 
   Args:
-    tree: arrays of equal shapes on all devices.
+    tree: arrays that each device has computed from its part of the batch, of
+      the same shapes on all devices.
 
   Returns:
-    The sums, the same on all of them; `tree` where nobody shares a batch.
+    The sums, the same on all devices; `tree` itself where no devices share a
+    batch.
   """
   shared = EXAMPLES in jax.sharding.get_abstract_mesh().manual_axes
   return lax.psum(tree, EXAMPLES) if shared else tree
@@ -55,31 +60,38 @@ def data_parallel(model: Model) -> Model:
           rum_jax.finetune(data_parallel(model), tx, epochs=1),
           in_axes=(0, 0, None, 0), devices_per_run=4)
 
-  It gives what `model` gives but for the rounding of sums, in evaluation and in
-  training: batch-norm's moments are those of the whole batch. Dropout is
-  another draw, as each device draws for its own part. Where a run has
-  one device, as outside of `over_seeds`, and for fewer examples than devices,
-  it is `model`.
+  Its outputs and gradients equal those of `model` up to the rounding of sums,
+  in evaluation mode and in training mode; batch-norm uses the moments of the
+  whole batch. Dropout masks differ, because each device draws its own. With one
+  device, as outside of `over_seeds`, and for batches smaller than the number of
+  devices, it calls `model`.
 
   Args:
-    model: the network. A layer that mixes the examples of a batch must sum
-      them with `total`, as those of `rum_jax.models` do and Flax's own
-      batch-norm does not; otherwise each device has other moments.
+    model: the network. A layer that combines the examples of a batch must sum
+      over the devices with `total`. The layers of `rum_jax.models` do; Flax's
+      own batch-norm does not, so that each device would use other moments.
 
   Returns:
     A network with the same variables.
+
+  >>> from rum_jax import testing
+  >>> model, _, (_, variables, examples, _) = testing.example()
+  >>> whole, _ = model.apply(variables, examples, train=False)
+  >>> shared, _ = data_parallel(model).apply(variables, examples, train=False)
+  >>> bool((whole.prediction == shared.prediction).all())  # On one device.
+  True
   """
 
   def apply(variables: Variables, examples: Examples, *, train: bool,
             key: Key | None = None, mask: Array | None = None
             ) -> tuple[Outputs, PyTree]:
-    here = jax.sharding.get_abstract_mesh()
-    size, count = trees.length(examples), here.shape.get(EXAMPLES, 1)
-    if count == 1 or size < count or EXAMPLES in here.manual_axes:
+    current = jax.sharding.get_abstract_mesh()
+    size, count = trees.length(examples), current.shape.get(EXAMPLES, 1)
+    if count == 1 or size < count or EXAMPLES in current.manual_axes:
       return model.apply(variables, examples, train=train, key=key, mask=mask)
     mask = jnp.ones(size, bool) if mask is None else mask
 
-    def filled(x: Array) -> Array:
+    def padded(x: Array) -> Array:
       return jnp.pad(x, [(0, -size % count)] + [(0, 0)] * (x.ndim - 1))
 
     def apply_part(variables: Variables, examples: Examples, mask: Array,
@@ -92,7 +104,7 @@ def data_parallel(model: Model) -> Model:
     outputs, stats = jax.shard_map(
         apply_part, axis_names={EXAMPLES}, in_specs=(whole, part, part, whole),
         out_specs=(part, whole), check_vma=False)(
-            variables, jax.tree.map(filled, examples), filled(mask), key)
+            variables, jax.tree.map(padded, examples), padded(mask), key)
     return jax.tree.map(lambda x: x[:size], outputs), stats
 
   return model._replace(apply=apply)

@@ -1,9 +1,9 @@
-"""Plans: which examples a method looks at, and in which order.
+"""Plans: which examples a method visits, and in which order.
 
-A *draw* is a pure function `(key, split) -> Plan` that lays out one epoch.
-Draws compose: `pair` puts two side by side in every batch, `then` runs one
-after the other. Subsets are index arrays of fixed length, so every plan has a
-static shape and can be vmapped over seeds.
+A *draw* is a pure function `(key, split) -> Plan` that makes the plan of one
+epoch. `pair` and `then` combine two draws: `pair` joins their batches, and
+`then` runs one after the other. Subsets are index arrays of fixed length, so
+every plan has a static shape and can be vmapped over seeds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rum_jax.types import AnyArray, Array, Draw, Key, Plan, Split
 
 
 def num_steps(num_examples: int, batch_size: int) -> int:
-  """Steps in one epoch, the last partial batch included.
+  """Number of steps of one epoch; a last partial batch counts as a step.
 
   >>> num_steps(3000, 256)
   12
@@ -25,31 +25,31 @@ def num_steps(num_examples: int, batch_size: int) -> int:
 
 
 def one_or_nan(rows: AnyArray, count: int) -> Array:
-  """`[...]` float32: 1 for rows `[...]` in `[0, count)`, NaN for others."""
+  """`[...]` float32: 1 for rows in `[0, count)`, NaN for others."""
   return jnp.where((rows >= 0) & (rows < count), jnp.float32(1), jnp.nan)
 
 
 def shuffled(key: Key, index: AnyArray, forget: AnyArray, batch_size: int
              ) -> Plan:
-  """Lays out `index` `[n]` in random order as `[ceil(n / B), B]`.
+  """Arranges `index` `[n]` in random order as `[ceil(n / B), B]`.
 
   Every row is visited exactly once. The last batch is padded with the first
-  row, at weight 0, so that nothing is dropped and nothing counts twice.
+  row, whose weight is 0 there.
   """
   n = index.shape[0]
   width = min(batch_size, max(n, 1))
   total = num_steps(n, width) * width
   order = jnp.argsort(jax.random.bits(key, (n,)))
 
-  def lay(values: Array) -> Array:
+  def padded(values: Array) -> Array:
     fill = jnp.zeros((total - n,), values.dtype)
     return jnp.concatenate([values, fill]).reshape(-1, width)
 
-  where = jnp.concatenate([order, jnp.zeros((total - n,), order.dtype)])
+  positions = jnp.concatenate([order, jnp.zeros((total - n,), order.dtype)])
   return Plan(
-      index=jnp.asarray(index)[where].reshape(-1, width),
-      forget=lay(forget[order]),
-      weight=lay(jnp.ones((n,), jnp.float32)))
+      index=jnp.asarray(index)[positions].reshape(-1, width),
+      forget=padded(forget[order]),
+      weight=padded(jnp.ones((n,), jnp.float32)))
 
 
 def over_retain(batch_size: int) -> Draw:
@@ -87,10 +87,11 @@ def over_both(batch_size: int) -> Draw:
 
 
 def pair(first: Draw, second: Draw, *, fresh: bool = True) -> Draw:
-  """Puts a batch of `second` beside every batch of `first`.
+  """Appends a batch of `second` to every batch of `first`.
 
-  An epoch is as long as one of `first`; `second` is cycled and cut where
-  `first` ends. Each time round it is drawn anew or, if not `fresh`, repeated.
+  An epoch has as many steps as an epoch of `first`. When the batches of
+  `second` are used up, its epoch starts again: with a new draw if `fresh`, else
+  with the same one.
   """
 
   def draw(key: Key, split: Split) -> Plan:
@@ -113,9 +114,9 @@ def pair(first: Draw, second: Draw, *, fresh: bool = True) -> Draw:
 
 
 def then(first: Draw, second: Draw) -> Draw:
-  """Runs all batches of `first`, then all of `second`.
+  """Runs all batches of `first`, then all batches of `second`.
 
-  Where their batches differ in width, the narrower are padded at weight 0.
+  If their batches differ in size, the smaller ones are padded with weight 0.
   """
 
   def draw(key: Key, split: Split) -> Plan:

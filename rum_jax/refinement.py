@@ -1,12 +1,13 @@
 """Refinement: which examples to forget, in which groups, in which order.
 
-A *group* is an array of rows; a refinement is a tuple of disjoint groups in the
-order in which they are unlearned. `stages` turns it into the splits that
-`rum.sequential` folds over. All of this is small and runs on the host.
+A *group* is an array of rows. A refinement is a tuple of disjoint groups in the
+order in which they are unlearned. `stages` makes of it the splits for
+`rum.sequential`. These functions use NumPy and run on the host.
 
-Ties: scores are ranked by (score, position in a permutation drawn from `seed`),
-so that equal scores, of which memorization has many, fall neither in the order
-of the data set nor differently from run to run.
+Ties: examples are ranked by score, and examples of equal score by a random
+permutation that `seed` determines. Memorization has many equal scores. This
+rule makes their order independent of the order of the data set, and the same in
+every run.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from rum_jax.types import Split
 
 Groups = tuple[np.ndarray, ...]
 RetainPolicy = Callable[[Groups, int], tuple[np.ndarray, ...]]
-TIES = 3  # Seed of the rule that the main job, too, breaks ties by.
+TIES = 3  # The seed by which the RUM experiments order equal scores.
 
 
 def ranked(scores: np.ndarray, seed: int) -> np.ndarray:
-  """Rows in ascending order of score, ties as drawn from `seed`.
+  """Rows in ascending order of score; `seed` orders equal scores.
 
   Args:
     scores: `[N]`, finite.
-    seed: of the permutation that breaks ties.
+    seed: of the permutation that orders equal scores.
 
   Returns:
     `[N]` int32 rows.
@@ -47,20 +48,20 @@ def ranked(scores: np.ndarray, seed: int) -> np.ndarray:
 
 def by_score(scores: np.ndarray, size: int, *, middle: float | None = 0.5,
              seed: int = 0) -> Groups:
-  """Low, medium and high: the lowest, the nearest to `middle`, the highest.
+  """Groups of the lowest scores, of those nearest to `middle`, and the highest.
 
-  The low group is chosen first, then the high one from the rest, then the
-  medium one from what is left, so that the three never overlap.
+  The low group is chosen first, the high group second, and the medium group
+  third from the remaining examples, so the groups never overlap.
 
   Args:
     scores: `[N]`, such as memorization.
     size: examples in each group.
-    middle: what medium is near to; `None` is the median, as the paper's
-      follow-up has it for proxies.
-    seed: breaks ties.
+    middle: the score at the centre of the medium group; `None` is the median,
+      as for proxies in the follow-up of the paper.
+    seed: orders equal scores.
 
   Returns:
-    Three arrays of rows, each sorted.
+    Three sorted arrays of rows: low, medium and high.
 
   Raises:
     ValueError: if three groups of `size` do not fit in N, or a score is not
@@ -83,22 +84,22 @@ def by_score(scores: np.ndarray, size: int, *, middle: float | None = 0.5,
 
 
 def shuffled(groups: Groups, seed: int) -> Groups:
-  """The control: the same examples in random groups of the same sizes."""
+  """The control *shuffle*: random groups of the same examples and sizes."""
   pool = np.random.default_rng(seed).permutation(np.concatenate(groups))
   cuts = np.cumsum([len(g) for g in groups])[:-1]
   return tuple(np.sort(g) for g in np.split(pool, cuts))
 
 
 def merged(groups: Groups) -> Groups:
-  """All groups as one: the forget set of an unrefined, *vanilla* run."""
+  """All groups as one group: the forget set of a *vanilla* run."""
   return (np.sort(np.concatenate(groups)),)
 
 
 def stacked(refinements: Sequence[Sequence[Split]]) -> tuple[Split, ...]:
-  """The stages of many seeds as one.
+  """Stacks the stages of several seeds.
 
   Args:
-    refinements: for each of S seeds the splits of `stages`, of equal lengths.
+    refinements: the splits of `stages` for each of S seeds, of equal lengths.
 
   Returns:
     For each stage a split with a leading axis `[S]`.
@@ -109,10 +110,10 @@ def stacked(refinements: Sequence[Sequence[Split]]) -> tuple[Split, ...]:
 
 def retain_remaining(groups: Groups, num_examples: int
                      ) -> tuple[np.ndarray, ...]:
-  """Retain all but the groups unlearned so far, this one included.
+  """Stage i retains all examples except those of groups 1 to i.
 
-  The paper's pipeline for memorization. A later stage never sees a forgotten
-  group again, but an early stage still trains on those that are to come.
+  This is the paper's pipeline for memorization. A stage never trains on a group
+  that is already forgotten. It does train on the groups of later stages.
   """
   return tuple(_others(groups[:i + 1], num_examples)
                for i in range(len(groups)))
@@ -120,18 +121,18 @@ def retain_remaining(groups: Groups, num_examples: int
 
 def retain_untouched(groups: Groups, num_examples: int
                      ) -> tuple[np.ndarray, ...]:
-  """Retain, in every stage, what no group holds: the paper's ES pipeline."""
+  """Every stage retains the examples of no group: the paper's ES pipeline."""
   return (_others(groups, num_examples),) * len(groups)
 
 
 def stages(groups: Sequence[np.ndarray], num_examples: int,
            policy: RetainPolicy = retain_remaining) -> tuple[Split, ...]:
-  """One split a group, in order.
+  """Makes a split of each group, in order.
 
   Args:
     groups: disjoint arrays of rows.
     num_examples: N.
-    policy: what each stage retains.
+    policy: `(groups, num_examples) -> rows to retain` in each stage.
 
   Returns:
     Splits with int32 rows.
@@ -144,13 +145,13 @@ def stages(groups: Sequence[np.ndarray], num_examples: int,
   if not groups:
     raise ValueError('Expected at least one group, found none.')
   for i, group in enumerate(groups):
-    where = f'group {i + 1} of {len(groups)}'
+    position = f'group {i + 1} of {len(groups)}'
     if not len(group):
-      raise ValueError(f'Expected {where} to hold examples, found none.')
+      raise ValueError(f'Expected {position} to hold examples, found none.')
     if not np.issubdtype(group.dtype, np.integer):
       raise ValueError(f'Expected rows as whole numbers, found {group.dtype} '
-                       f'in {where}.')
-    _checks.check_within('rows', group, num_examples, f' in {where}')
+                       f'in {position}.')
+    _checks.check_within('rows', group, num_examples, f' in {position}')
   groups = tuple(g.astype(np.int32) for g in groups)
   _checks.check_once(*groups)
   retains = policy(groups, num_examples)

@@ -1,7 +1,7 @@
-"""Runs of training that can stop after any epoch, be looked at, and go on.
+"""Training runs that can stop after any epoch and continue later.
 
-One program advances a run by as many epochs as it is told, so that it compiles
-once and cutting a run anywhere changes no bit of it.
+One compiled program continues a run by any number of epochs. So the program
+compiles once, and the result is the same bit for bit wherever the run stopped.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Fit(NamedTuple):
   """Training from scratch: the arguments of `training.run_epochs`.
 
   Attributes:
-    objective: to minimise.
-    tx: the optimiser, under its schedule.
-    draw: lays the retain set out.
-    epochs: of the whole run.
-    steps: of the whole run.
-    images: examples an epoch.
+    objective: what to minimise.
+    tx: the optimiser with its learning-rate schedule.
+    draw: `(key, split) -> plan` of an epoch over the retain set.
+    epochs: number of epochs of the whole run.
+    steps: number of steps of the whole run.
+    images: number of examples in an epoch.
   """
 
   objective: Objective
@@ -40,9 +40,12 @@ class Fit(NamedTuple):
 
 
 class Run(NamedTuple):
-  """A run between two epochs: all that goes on, and `[T]` losses so far.
+  """A run between two epochs.
 
-  Losses of steps to come are NaN; `seen` is what an observer keeps.
+  Attributes:
+    state: variables, optimiser state and epoch.
+    loss: `[T]`, the loss of every step; NaN for steps that have not run.
+    seen: the record of the observer.
   """
 
   state: training.State
@@ -51,23 +54,23 @@ class Run(NamedTuple):
 
 
 class Observer(NamedTuple):
-  """Looks at a run after each epoch and keeps what it wants to keep.
+  """Updates a record of a run after each epoch.
 
   Attributes:
-    begin: maps the variables before the first epoch to what is kept then.
-    observe: `(kept, state, examples) -> kept`.
+    begin: `variables -> record`, from the variables before the first epoch.
+    observe: `(record, state, examples) -> record`.
   """
 
   begin: Callable[[Variables], PyTree]
   observe: Callable[[PyTree, training.State, Examples], PyTree]
 
 
-BLIND = Observer(lambda variables: (), lambda kept, state, examples: kept)
+BLIND = Observer(lambda variables: (), lambda record, state, examples: record)
 
 
 def begin(model: Model, fit: Fit, observer: Observer = BLIND
           ) -> Callable[[Key, Examples, Split], Run]:
-  """`(key, examples, split) -> run` before its first epoch."""
+  """The function `(key, examples, split) -> run` before the first epoch."""
 
   def start(key: Key, examples: Examples, split: Split) -> Run:
     key_init, _ = jax.random.split(key)
@@ -80,14 +83,14 @@ def begin(model: Model, fit: Fit, observer: Observer = BLIND
 
 
 def advance(fit: Fit, observer: Observer = BLIND) -> Callable[..., Run]:
-  """`(key, run, count, examples, split) -> run` that is `count` epochs on.
+  """The function `(key, run, count, examples, split) -> run` of `count` epochs.
 
-  The key is that of `begin`; `count` is traced, so that one program serves
-  segments of any length.
+  The key is the one that `begin` got. `count` is traced, so that one program
+  works for any number of epochs.
   """
 
-  def some(key: Key, run: Run, count: Array, examples: Examples, split: Split
-           ) -> Run:
+  def run_more(key: Key, run: Run, count: Array, examples: Examples,
+               split: Split) -> Run:
     _, key_fit = jax.random.split(key)
 
     def epoch(_, run: Run) -> Run:
@@ -100,10 +103,10 @@ def advance(fit: Fit, observer: Observer = BLIND) -> Callable[..., Run]:
 
     return lax.fori_loop(0, count, epoch, run)
 
-  return some
+  return run_more
 
 
 def last_loss(run: Run, fit: Fit, done: int) -> float:
-  """Mean loss of the last of `done` epochs, of the first of stacked runs."""
+  """Mean loss of epoch `done` (counted from 1) in the first of stacked runs."""
   length = fit.steps // fit.epochs
   return float(run.loss[0, (done - 1) * length:done * length].mean())

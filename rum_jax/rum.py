@@ -1,7 +1,8 @@
-"""RUM: unlearn the groups one after another, each with what suits it.
+"""RUM: unlearn groups of examples one after another, each by its own method.
 
-A fold of unlearners over splits, so itself an unlearner. *Vanilla*, *shuffle*,
-*RUM^F* and full *RUM* are not modes but four values of (groups, unlearners).
+RUM applies a sequence of unlearners to a sequence of splits, so it is an
+unlearner, too. *Vanilla*, *shuffle*, *RUM^F* and full *RUM* are four choices of
+groups and unlearners.
 
 References:
   Zhao et al., What makes unlearning hard and what to do about it, 2024.
@@ -19,22 +20,33 @@ from rum_jax.types import (
 
 
 def sequential(*unlearners: Unlearner) -> Sequential:
-  """Stage i unlearns `splits[i]` with `unlearners[i]`, from where i−1 ended.
+  """Runs `unlearners[i]` on `splits[i]` from the result of the one before.
 
-  Every stage starts its optimiser afresh. The first stage consumes the key as
-  it is, so `sequential(u)` is `u`.
+  `θ_i = unlearners[i](θ_{i−1}, splits[i])`. Every stage initialises its own
+  optimiser. The first stage gets the key unchanged, so `sequential(u)` gives
+  the result of `u`.
 
   Args:
-    *unlearners: at least one; the same one k times is RUM^F.
+    *unlearners: at least one; RUM^F is the same unlearner k times.
 
   Returns:
-    An unlearner whose split is a sequence of as many splits as there are
-    unlearners, and whose info is the tuple of theirs.
+    An unlearner that takes a sequence of splits, one for each of `unlearners`,
+    and returns a tuple of their infos.
 
   Raises:
     TypeError: if an unlearner cannot be called.
-    ValueError: if there is none, or, when called, if their number differs from
-      that of the splits.
+    ValueError: if there is none, or, when called, if the number of splits
+      differs from that of the unlearners.
+
+  >>> import rum_jax
+  >>> model, tx, (key, variables, examples, _) = rum_jax.testing.example()
+  >>> groups = jax.numpy.array([0, 1]), jax.numpy.array([2, 3])
+  >>> splits = rum_jax.refinement.stages(groups, 12)
+  >>> tune = rum_jax.finetune(model, tx, epochs=1, batch_size=4)
+  >>> unlearn = sequential(rum_jax.identity(), tune)
+  >>> _, infos = unlearn(key, variables, examples, splits)
+  >>> [len(info.loss) for info in infos]  # The steps of each stage.
+  [0, 2]
   """
   if not unlearners:
     raise ValueError('Expected at least one unlearner, found none.')
@@ -44,9 +56,9 @@ def sequential(*unlearners: Unlearner) -> Sequential:
   def unlearn(key: Key, variables: Variables, examples: Examples,
               split: Sequence[Split]) -> tuple[Variables, tuple[Info, ...]]:
     if isinstance(split, Split) or len(split) != len(unlearners):
-      found = 'one bare Split' if isinstance(split, Split) else len(split)
+      number = 'a single Split' if isinstance(split, Split) else len(split)
       raise ValueError(f'Expected {len(unlearners)} splits, one for each '
-                       f'unlearner, found {found}.')
+                       f'unlearner, found {number}.')
     infos = []
     for i, (unlearner, stage) in enumerate(zip(unlearners, split)):
       stage_key = jax.random.fold_in(key, i) if i else key

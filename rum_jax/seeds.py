@@ -1,4 +1,4 @@
-"""Maps a run over seeds, models or settings: the only place that does."""
+"""Maps a run over seeds, models or settings, and over devices."""
 
 from __future__ import annotations
 
@@ -24,34 +24,37 @@ def over_seeds(
 ) -> jax.stages.Wrapped:
   """Runs `fn` once for every entry of its arguments' leading axis.
 
-  The axis is sharded over all devices of all processes, or over groups of them
-  that share the batches of `data_parallel` networks. A GPU or TPU takes
-  `chunk` runs at a time under `vmap`; a CPU takes one after the other, which
-  was measured to be faster there, and gives every run the same bits whatever
-  the number of runs, devices and processes.
+  The axis is sharded over all devices of all processes, or over groups of
+  devices that share the batches of `data_parallel` networks. A GPU or TPU
+  computes `chunk` runs at a time under `jax.vmap`. A CPU computes one run after
+  the other, which is faster there by our measurements. On a CPU every run
+  gives the same bits for any number of runs, devices and processes.
 
   Args:
     fn: one run, a pure function of arrays.
-    chunk: runs at a time on one GPU or TPU; `None` takes all of them at once.
-      Smaller needs less memory. Changes nothing but speed and, below float32's
-      precision, rounding.
+    chunk: number of runs at a time on one GPU or TPU; `None` means all. Smaller
+      chunks need less memory. It changes the results by rounding alone.
     in_axes: for each argument 0 (one entry a run) or `None` (shared by all
       runs); by default 0 for all.
-    devices: where to run; by default `jax.devices()`.
-    vectorise: whether a device takes more than one run at a time; by default
-      on all platforms but the CPU, and where a run has a device of its own
-      (JAX cannot vmap gradients of single examples over shared ones).
-    devices_per_run: how many devices a `data_parallel` network divides its
-      batches among; any other work of a run is repeated on each of them.
+    devices: the devices to run on; by default `jax.devices()`.
+    vectorise: whether a device computes several runs at a time. By default true
+      unless the platform is the CPU or `devices_per_run` is more than 1 (JAX
+      cannot vmap per-example gradients over shared devices).
+    devices_per_run: number of devices among which a `data_parallel` network
+      divides its batches; each of them repeats all other work of the run.
 
   Returns:
-    A jitted function of stacked arguments, returning stacked results. Under
-    several processes every one of them gets all results.
+    A jitted function of stacked arguments that returns stacked results. With
+    several processes, each of them gets all results.
 
   Raises:
     ValueError: if `chunk` is not positive, or `devices_per_run` does not divide
       the number of devices; when called, if `in_axes` does not fit the
       arguments, or their leading axes differ or are empty.
+
+  >>> scaled = over_seeds(lambda x, factor: x * factor, in_axes=(0, None))
+  >>> scaled(jnp.arange(3), 10).tolist()
+  [0, 10, 20]
   """
   if chunk is not None:
     _checks.check_count('chunk', chunk, 1)
@@ -102,7 +105,7 @@ def over_seeds(
 
 
 def _num_runs(args: Sequence[PyTree], axes: Sequence[int | None]) -> int:
-  """The common length of the leading axes."""
+  """The number of runs: the common length of the leading axes."""
   if len(axes) != len(args) or set(axes) - {0, None}:
     raise ValueError(f'Expected in_axes={axes} to be 0 or None for each of '
                      f'{len(args)} arguments.')
@@ -115,7 +118,7 @@ def _num_runs(args: Sequence[PyTree], axes: Sequence[int | None]) -> int:
 
 
 def _layout(runs: int, devices: int, chunk: int | None) -> tuple[int, int]:
-  """`(runs on a device, runs at a time)`, both padded to come out even."""
+  """`(runs on a device, runs at a time)`; the second divides the first."""
   local = -(-runs // devices)
   width = min(chunk or local, local)
   return -(-local // width) * width, width

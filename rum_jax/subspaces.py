@@ -2,9 +2,10 @@
 
 `within` makes any unlearner act on a *subspace*; the result is an unlearner.
 
-A *layer* is one entry of the top level of the parameters' dict. Their order is
-not that of their names: it is the order in which the forward pass first brings
-them together with the examples, read off its trace.
+A *layer* is one entry of the top level of the dict of parameters. The layers
+are ordered by their first use in the forward pass, not by their names: the
+module traces the forward pass, and finds for each layer the first operation
+that combines its parameters with values computed from the examples.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from rum_jax.types import (
     AnyArray, Array, Examples, Info, Key, Model, Outputs, PyTree, Split,
     Unlearner, Variables)
 
-_EXAMPLES = object()  # Marks what depends on the examples.
+_EXAMPLES = object()  # Marks values that depend on the examples.
 
 
 def forward_order(model: Model, variables: Variables, examples: Examples
@@ -59,11 +60,13 @@ def forward_order(model: Model, variables: Variables, examples: Examples
 
 
 def _follow(trace: Any, marks: list[Any], used: list[str]) -> list[Any]:
-  """Appends to `used` the modules that meet the examples, in order.
+  """Appends to `used` the modules that are combined with examples, in order.
 
-  A value computed from one module alone keeps that module's mark, so that a
-  cast or a reshape of all parameters at the start is not yet a use. Returns the
-  marks of the outputs.
+  A value that is computed from one module alone has the mark of that module. So
+  a cast or a reshape of all parameters at the start does not count as a use.
+
+  Returns:
+    The marks of the outputs.
   """
   known = dict(zip(trace.invars, marks))
 
@@ -72,16 +75,16 @@ def _follow(trace: Any, marks: list[Any], used: list[str]) -> list[Any]:
 
   for equation in trace.eqns:
     inputs = [mark(value) for value in equation.invars]
-    found = list(dict.fromkeys(m for m in inputs if m is not None))
-    inside = equation.params.get('jaxpr', equation.params.get('call_jaxpr'))
-    inside = getattr(inside, 'jaxpr', inside)
-    if found and inside is not None and len(inside.invars) == len(inputs):
-      outputs = _follow(inside, inputs, used)
-    elif len(found) > 1:
-      used.extend(m for m in found if m is not _EXAMPLES and m not in used)
+    distinct = list(dict.fromkeys(m for m in inputs if m is not None))
+    inner = equation.params.get('jaxpr', equation.params.get('call_jaxpr'))
+    inner = getattr(inner, 'jaxpr', inner)
+    if distinct and inner is not None and len(inner.invars) == len(inputs):
+      outputs = _follow(inner, inputs, used)
+    elif len(distinct) > 1:
+      used.extend(m for m in distinct if m is not _EXAMPLES and m not in used)
       outputs = [_EXAMPLES] * len(equation.outvars)
     else:
-      outputs = (found or [None]) * len(equation.outvars)
+      outputs = (distinct or [None]) * len(equation.outvars)
     known.update(zip(equation.outvars, outputs))
   return [mark(value) for value in trace.outvars]
 
@@ -101,14 +104,14 @@ def last(model: Model, variables: Variables, examples: Examples, k: int
 
 
 def held(model: Model, names: Collection[str]) -> Model:
-  """The network with every module but `names` held still.
+  """The network in which only the modules `names` are trained.
 
-  The others get no gradient, so that none is computed below the first module
-  that moves, and their batch-norm moments are not updated.
+  The other modules get no gradient, and their batch-norm moments are not
+  updated. The backward pass stops at the first module that is trained.
 
   Args:
     model: the network.
-    names: of the top-level modules that may move.
+    names: the names of the top-level modules to train.
 
   Returns:
     A network with the same outputs.
@@ -131,12 +134,12 @@ def held(model: Model, names: Collection[str]) -> Model:
 
 
 class Part(NamedTuple):
-  """What an unlearner is built from when it acts on a part of the parameters.
+  """The model and the optimiser of an unlearner that acts on a subspace.
 
   Attributes:
-    model: the network, of which the part alone moves. A network that starts
-      afresh does so in the part; the rest is what it was.
-    tx: the optimiser, which leaves the rest bit-identical.
+    model: the network, in which only the subspace is trained. An unlearner that
+      initialises it initialises the subspace and keeps the other parameters.
+    tx: the optimiser, which leaves the other parameters bit-identical.
   """
 
   model: Model
@@ -150,7 +153,7 @@ Subspace = Callable[
 def last_layers(k: int) -> Subspace:
   """The last `k` top-level modules, counted from the prediction.
 
-  Which modules are last is read off the forward pass, not off their names.
+  The forward pass decides which modules are last, not their names.
 
   Args:
     k: number of modules; 1 is the last linear layer.
@@ -159,8 +162,8 @@ def last_layers(k: int) -> Subspace:
     `(model, tx, variables, examples) -> part`.
 
   Raises:
-    ValueError: if `k` is no whole number of at least 1 or, when called, if the
-      network has fewer modules.
+    ValueError: if `k` is not a whole number of at least 1 or, when called, if
+      the network has fewer modules.
     TypeError: when called, if the parameters are not a dict of modules.
   """
   _checks.check_count('k', k, 1)
@@ -191,9 +194,9 @@ def within(subspace: Subspace,
 
   Args:
     subspace: such as `last_layers(2)`.
-    factory: `(model, tx) -> unlearner`, with its other values filled in.
+    factory: `(model, tx) -> unlearner`, with all other arguments given.
     model: the network.
-    tx: the optimiser; a factory without one leaves it alone.
+    tx: the optimiser; a factory that needs none may ignore it.
 
   Returns:
     An unlearner.
@@ -201,10 +204,19 @@ def within(subspace: Subspace,
   Raises:
     TypeError: if `model` or `tx` is of another type.
     ValueError: as `factory` does and, when called, as `subspace` does.
+
+  >>> import rum_jax
+  >>> model, tx, (key, variables, examples, split) = rum_jax.testing.example()
+  >>> tune = lambda model, tx: rum_jax.finetune(model, tx, epochs=1)
+  >>> unlearn = within(last_layers(1), tune, model, tx)
+  >>> tuned, _ = unlearn(key, variables, examples, split)
+  >>> jax.tree.map(lambda old, new: bool((old == new).all()),
+  ...              variables.params, tuned.params)['Dense_0']  # It is the same.
+  {'bias': True, 'kernel': True}
   """
   _checks.check_model(model)
   _checks.check_optimizer(tx)
-  factory(model, tx)  # Raises now what would otherwise be raised in tracing.
+  factory(model, tx)  # Raises errors of the arguments now, before tracing.
 
   @_checks.checked
   def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
@@ -224,7 +236,7 @@ def _swapped(old: PyTree, new: PyTree, names: Collection[str]) -> PyTree:
 
 def gated(tx: optax.GradientTransformation, params: PyTree,
           names: Collection[str]) -> optax.GradientTransformation:
-  """An optimiser that leaves every module but `names` bit-identical."""
+  """`tx` for the modules `names`; all others stay bit-identical."""
   mask = {name: jax.tree.map(
       lambda x, moves=name in names: jnp.full(jnp.shape(x), moves), value)
           for name, value in params.items()}

@@ -1,12 +1,13 @@
-"""The contract of an unlearner, as a check that anybody can put their own to.
+"""A check of the contract of an unlearner, and a small example to try one on.
 
     from rum_jax import testing
     testing.check_unlearner(lambda model, tx, epochs=2: mine(model, tx, epochs))
 
-The method is run on a small MLP and on a small CNN with batch-norm, and every
-rule of `RULES` is checked; the first that is broken is an `AssertionError` that
-quotes it. Numbers are compared in float64, where a difference of 1e-9 is far
-beyond rounding; all of it on the CPU, which rounds the same each time.
+The check runs the method on a small MLP and on a small CNN with batch-norm, and
+checks every rule of `RULES`. The first rule that is broken raises an
+`AssertionError` that quotes it. Numbers are compared in float64, where
+differences of 1e-9 are larger than rounding errors. Everything runs on the CPU,
+whose rounding is the same in every run.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import optax
+
 from rum_jax import _checks, models, optimizers
 from rum_jax.types import (
-    Examples, Images, PyTree, Split, Unlearner, Variables)
+    Examples, Images, Key, Model, PyTree, Split, Unlearner, Variables)
 
 Factory = Callable[..., Unlearner]
 
@@ -31,16 +34,39 @@ _FORGET, _RETAIN, _OUTSIDE, _SIDE = 5, 11, 4, 4
 _TOLERANCE = 1e-9
 
 
+Run = tuple[Key, Variables, Images, Split]
+
+
+def example() -> tuple[Model, optax.GradientTransformation, Run]:
+  """A small problem, on which every unlearner runs within a second.
+
+  Returns:
+    `(model, tx, run)`: an MLP of two layers for 3 classes, SGD, and the
+    arguments `(key, variables, examples, split)` of an unlearner. The examples
+    are 12 images of 2×2 pixels, of which 4 are to be forgotten and 8 retained.
+    The variables are not trained.
+  """
+  noise = np.random.default_rng(0).integers(0, 80, (12, 2, 2, 1))
+  label = np.arange(12, dtype=np.int32) % 3
+  image = noise + 80 * label.reshape(-1, 1, 1, 1)
+  model = models.from_linen(
+      models.MLP(3, (4,)), (2, 2, 1), mean=(0.5,), std=(0.3,))
+  run = (jax.random.key(1), model.init(jax.random.key(0)),
+         Images(image.astype(np.uint8), label),
+         Split(np.arange(4, dtype=np.int32), np.arange(4, 12, dtype=np.int32)))
+  return model, optimizers.sgd(0.1), run
+
+
 class Subject(NamedTuple):
-  """An unlearner on one network, with two runs to put it through.
+  """An unlearner on one network, with the arguments of two runs.
 
   Attributes:
-    unlearner: under test.
-    still: the same with `epochs=0`, or `None` where that is not asked.
+    unlearner: the unlearner under test.
+    still: the same with `epochs=0`, or `None` where that is not tested.
     jitted: the unlearner under `jax.jit`.
-    traces: grows by an entry each time `jitted` is traced.
-    runs: `(key, variables, examples, split)` of two seeds; they share examples,
-      some of which are in no split.
+    traces: has as many entries as `jitted` has been traced times.
+    runs: `(key, variables, examples, split)` of two seeds. Their examples are
+      the same, and some of these are in no split.
   """
 
   unlearner: Unlearner
@@ -51,18 +77,19 @@ class Subject(NamedTuple):
 
 
 def check_unlearner(factory: Factory, *, from_scratch: bool = False) -> None:
-  """Raises unless what `factory` makes keeps the contract of an unlearner.
+  """Raises unless the unlearners of `factory` keep every rule of `RULES`.
 
   Args:
-    factory: `(model, tx) -> unlearner`, with whatever else it takes already
-      filled in; keep the run short and the batches small. If it also takes
-      `epochs`, then with `epochs=0` it must change nothing.
-    from_scratch: whether the method starts from fresh variables, so that even
-      `epochs=0` changes them.
+    factory: `(model, tx) -> unlearner`, with all other arguments given; runs
+      should be short and batches small. If it also takes `epochs`, it must
+      change nothing with `epochs=0`.
+    from_scratch: whether the method starts from newly initialised variables, so
+      that it changes them with `epochs=0`, too.
 
   Raises:
     TypeError: if `factory` cannot be called.
-    AssertionError: quoting the rule that is broken, the network, and by what.
+    AssertionError: which quotes the rule that is broken, and names the network
+      and the difference.
   """
   _checks.check_callable('factory', factory)
   cpu = jax.local_devices(backend='cpu')[0]
@@ -78,20 +105,20 @@ def check_unlearner(factory: Factory, *, from_scratch: bool = False) -> None:
 
 def _apply(rule: Callable[[Subject], None], subject: Subject, name: str
            ) -> None:
-  """Runs a rule; whatever goes wrong in it becomes an `AssertionError`."""
+  """Runs a rule and turns every exception of it into an `AssertionError`."""
   text = inspect.getdoc(rule)
   try:
     rule(subject)
   except Exception as error:
-    said = (f'On {name} this rule is broken: {text} {error}'
-            if isinstance(error, AssertionError) else
-            f'On {name} it raised {type(error).__name__} while this rule was '
-            f'tried: {text} {error}')
-    raise AssertionError(said) from error
+    message = (f'On {name} this rule is broken: {text} {error}'
+               if isinstance(error, AssertionError) else
+               f'On {name} it raised {type(error).__name__} while this rule '
+               f'was tried: {text} {error}')
+    raise AssertionError(message) from error
 
 
 def _build(factory: Factory, network: Any, from_scratch: bool) -> Subject:
-  """Makes a network, its data and the unlearner, in the precision at hand."""
+  """Makes a network, its data and the unlearner, in the current precision."""
   noise = np.random.default_rng(0)
   total, shape = _FORGET + _RETAIN + _OUTSIDE, (_SIDE, _SIDE, 1)
   examples = Images(
@@ -127,27 +154,27 @@ def _build(factory: Factory, network: Any, from_scratch: bool) -> Subject:
 
 def rule_names(subject: Subject) -> None:
   """It takes `key, variables, examples, split`, in this order."""
-  want = ['key', 'variables', 'examples', 'split']
-  found = inspect.signature(subject.unlearner).parameters
-  assert list(found)[:4] == want, f'It takes {", ".join(found)}.'
-  more = [name for name, value in found.items()
-          if name not in want and value.default is value.empty]
+  expected = ['key', 'variables', 'examples', 'split']
+  parameters = inspect.signature(subject.unlearner).parameters
+  assert list(parameters)[:4] == expected, f'It takes {", ".join(parameters)}.'
+  more = [name for name, value in parameters.items()
+          if name not in expected and value.default is value.empty]
   assert not more, f'It also needs {", ".join(more)}.'
 
 
 def rule_shapes(subject: Subject) -> None:
-  """It returns `(variables, info)`, the variables as they came in."""
+  """It returns `(variables, info)`; no shape or dtype of variables changes."""
   run = subject.runs[0]
   result = jax.eval_shape(subject.unlearner, *run)
   assert isinstance(result, tuple) and len(result) == 2, (
       f'It returns {type(result).__name__}.')
-  want, found = (jax.tree.structure(x) for x in (run[1], result[0]))
-  assert want == found, f'Expected the tree {want}, found {found}.'
+  expected, actual = (jax.tree.structure(x) for x in (run[1], result[0]))
+  assert expected == actual, f'Expected the tree {expected}, found {actual}.'
   named = jax.tree.leaves_with_path(run[1])
   for (path, old), new in zip(named, jax.tree.leaves(result[0])):
-    expected, got = (f'{x.dtype}{list(x.shape)}' for x in (old, new))
-    assert expected == got, (
-        f'Expected {expected} at {jax.tree_util.keystr(path)}, found {got}.')
+    before, after = (f'{x.dtype}{list(x.shape)}' for x in (old, new))
+    assert before == after, (
+        f'Expected {before} at {jax.tree_util.keystr(path)}, found {after}.')
 
 
 def rule_zero(subject: Subject) -> None:
@@ -168,7 +195,7 @@ def rule_once(subject: Subject) -> None:
 
 
 def rule_finite(subject: Subject) -> None:
-  """It returns numbers, not NaN: else there is nothing to compare."""
+  """It returns finite numbers, so that other rules can compare them."""
   for leaf in jax.tree.leaves(subject.jitted(*subject.runs[0])[0]):
     assert np.isfinite(leaf).all(), 'A shorter or slower run may help.'
 
@@ -180,7 +207,7 @@ def rule_repeats(subject: Subject) -> None:
 
 
 def rule_split(subject: Subject) -> None:
-  """It looks at no example outside its split."""
+  """Its result does not depend on examples outside its split."""
   key, variables, examples, split = subject.runs[0]
   other = jax.tree.map(np.copy, examples)
   for x in jax.tree.leaves(other):
@@ -190,13 +217,13 @@ def rule_split(subject: Subject) -> None:
 
 
 def rule_jit(subject: Subject) -> None:
-  """With and without `jax.jit` it gives the same."""
+  """It gives the same result with and without `jax.jit`."""
   _compare(subject.unlearner(*subject.runs[0])[0],
            subject.jitted(*subject.runs[0])[0], _TOLERANCE)
 
 
 def rule_vmap(subject: Subject) -> None:
-  """Under `jax.vmap` over seeds it gives what a loop over them gives."""
+  """`jax.vmap` over seeds gives the same results as a loop over them."""
   axes = (0, 0, None, 0)
   keys, variables, (examples, _), splits = zip(*subject.runs)
   stack = lambda runs: jax.tree.map(lambda *xs: np.stack(xs), *runs)
@@ -209,14 +236,14 @@ def rule_vmap(subject: Subject) -> None:
 RULES = (rule_names, rule_shapes, rule_zero, rule_once, rule_finite,
          rule_repeats, rule_split, rule_jit, rule_vmap)
 _IN_FLOAT32 = (rule_names, rule_shapes)
-_ON_ONE = (rule_jit,)  # Op by op is slow, and a network makes no difference.
+_ON_ONE = (rule_jit,)  # Slow without jit, and the network makes no difference.
 
 
-def _compare(found: PyTree, want: PyTree, tolerance: float) -> None:
-  """Raises where a leaf is off by more than `tolerance` of its largest."""
-  named = jax.tree.leaves_with_path(want)
-  for (path, old), new in zip(named, jax.tree.leaves(found)):
+def _compare(actual: PyTree, expected: PyTree, tolerance: float) -> None:
+  """Raises if a leaf differs by more than `tolerance` of its largest value."""
+  named = jax.tree.leaves_with_path(expected)
+  for (path, old), new in zip(named, jax.tree.leaves(actual)):
     old, new = np.asarray(old), np.asarray(new)
-    off = np.abs(new - old).max()
-    assert off <= tolerance * max(1, np.abs(old).max()), (
-        f'{jax.tree_util.keystr(path)} is off by {off:.2g}.')
+    difference = np.abs(new - old).max()
+    assert difference <= tolerance * max(1, np.abs(old).max()), (
+        f'{jax.tree_util.keystr(path)} is off by {difference:.2g}.')

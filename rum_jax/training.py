@@ -1,4 +1,4 @@
-"""The loop: one step, one fit, for training and for every unlearner."""
+"""The training loop, which every unlearner uses, too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rum_jax.types import (
 
 
 class State(NamedTuple):
-  """A run between two epochs: all that the next one needs."""
+  """The state of a run between two epochs: all that the next epoch needs."""
 
   variables: Variables
   opt_state: PyTree
@@ -26,7 +26,7 @@ class State(NamedTuple):
 
 def make_step(objective: Objective, tx: optax.GradientTransformation
               ) -> Callable[..., tuple[tuple[Variables, PyTree], Array]]:
-  """The jittable unit of every method: one gradient step.
+  """One gradient step, which `jax.jit` can compile.
 
   Args:
     objective: `(params, stats, batch, key) -> (loss, stats)`.
@@ -48,14 +48,15 @@ def make_step(objective: Objective, tx: optax.GradientTransformation
 
 def gather(examples: Examples, plan: Plan, progress: Array, epoch: Array
            ) -> Batch:
-  """Looks up the rows of one step: `[B]` indices to a `Batch`.
+  """Looks up the examples of one step: `[B]` indices to a `Batch`.
 
-  A row that is not there weighs NaN, so that no run with one looks sound.
+  A row outside of the examples gets the weight NaN, so that the loss of the run
+  is NaN, too.
   """
-  there = plans.one_or_nan(plan.index, trees.length(examples))
+  one_or_nan = plans.one_or_nan(plan.index, trees.length(examples))
   return Batch(
       examples=trees.take(examples, plan.index), index=plan.index,
-      forget=plan.forget, weight=plan.weight * there,
+      forget=plan.forget, weight=plan.weight * one_or_nan,
       progress=progress, epoch=epoch)
 
 
@@ -84,21 +85,22 @@ def run_epochs(
     total_steps: int,
     probe: Callable[[Variables], PyTree] | None = None,
 ) -> tuple[State, Info]:
-  """Runs `epochs` more epochs from `state`; a run may be cut anywhere.
+  """Runs `epochs` more epochs from `state`.
 
-  The keys depend on the epoch's and the step's number alone, so the segments
-  of a run give bit for bit what the whole run gives.
+  A run may be cut into segments after any epoch. The keys depend on the numbers
+  of the epoch and of the step alone, so the segments give bit for bit the
+  result of the whole run.
 
   Args:
     key: of the whole run, the same for all its segments.
-    state: where to go on.
+    state: the state to continue from.
     examples: all examples.
-    split: what `draw` lays out.
+    split: the split that `draw` makes plans for.
     objective: what to minimise.
     tx: the optimiser.
-    draw: lays out an epoch.
-    epochs: how many to run now.
-    total_steps: of the whole run; steps beyond it change nothing.
+    draw: `(key, split) -> plan` of an epoch.
+    epochs: number of epochs to run now.
+    total_steps: number of steps of the whole run; later steps change nothing.
     probe: called with the variables after each epoch; its results are stacked.
 
   Returns:
@@ -118,10 +120,10 @@ def run_epochs(
       return step(variables, opt_state, batch, jax.random.fold_in(key_step, t))
 
     if total_steps % length:
-      def rest(_):
-        kind = jax.eval_shape(move, None)[1].dtype
-        return (variables, opt_state), jnp.full((), jnp.nan, kind)
-      moved, loss = lax.cond(t < total_steps, move, rest, None)
+      def skip(_):
+        dtype = jax.eval_shape(move, None)[1].dtype
+        return (variables, opt_state), jnp.full((), jnp.nan, dtype)
+      moved, loss = lax.cond(t < total_steps, move, skip, None)
     else:
       moved, loss = move(None)
     return (*moved, epoch), loss
@@ -131,8 +133,8 @@ def run_epochs(
     t = state.epoch * length + jnp.arange(length)
     carry = (state.variables, state.opt_state, state.epoch)
     (variables, opt_state, _), loss = lax.scan(one_step, carry, (plan, t))
-    seen = probe(variables) if probe else {}
-    return State(variables, opt_state, state.epoch + 1), (loss, seen)
+    probed = probe(variables) if probe else {}
+    return State(variables, opt_state, state.epoch + 1), (loss, probed)
 
   state, (loss, probes) = lax.scan(one_epoch, state, length=epochs)
   return state, Info(loss.reshape(-1), probes)
@@ -155,12 +157,12 @@ def fit(
 
   Args:
     key: consumed.
-    variables: where to start.
+    variables: the variables to start from.
     examples: all examples.
-    split: what `draw` lays out.
+    split: the split that `draw` makes plans for.
     objective: what to minimise.
-    tx: the optimiser, started afresh.
-    draw: lays out an epoch.
+    tx: the optimiser; its state is initialised here.
+    draw: `(key, split) -> plan` of an epoch.
     epochs: length of the run; 0 changes nothing.
     steps: if given, the length of the run in steps instead of epochs.
     probe: called with the variables after each epoch; its results are stacked.
@@ -193,12 +195,12 @@ def descent(
     steps: int | None = None,
     probe: Callable[[Variables], PyTree] | None = None,
 ) -> Unlearner:
-  """The unlearner that runs `fit` from where it is: most rows of the table.
+  """The unlearner that runs `fit` from the given variables.
 
   Args:
     objective: what to minimise.
     tx: the optimiser.
-    draw: lays out an epoch.
+    draw: `(key, split) -> plan` of an epoch.
     epochs: length of the run.
     steps: if given, the length of the run in steps instead of epochs.
     probe: called with the variables after each epoch.
@@ -223,7 +225,7 @@ def descent(
 
 def check_fit(tx: optax.GradientTransformation, epochs: int,
               steps: int | None) -> None:
-  """Refuses what is no optimiser, and budgets that are no counts."""
+  """Raises unless `tx` is an optimiser and the budgets are whole numbers."""
   _checks.check_optimizer(tx)
   _checks.check_count('epochs', epochs)
   if steps is not None:
@@ -232,7 +234,7 @@ def check_fit(tx: optax.GradientTransformation, epochs: int,
 
 def in_batches(fn: Callable[[Examples], PyTree], examples: Examples,
                batch_size: int = 1024) -> PyTree:
-  """`fn` of all examples, a batch at a time.
+  """Applies `fn` to all examples, a batch at a time.
 
   Args:
     fn: maps `[B, ...]` examples to a pytree of leaves `[B, ...]`, each row of

@@ -1,4 +1,4 @@
-"""Rows of pytrees; `optax.tree` has arithmetic on them."""
+"""Functions of the leading axis of pytrees; arithmetic is in `optax.tree`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rum_jax.types import PyTree
 
 
 def length(tree: PyTree) -> int:
-  """Length of the leading axis, which all leaves share."""
+  """Length of the leading axis of all leaves."""
   return jax.tree.leaves(tree)[0].shape[0]
 
 
@@ -22,5 +22,5 @@ def take(tree: PyTree, index: Any) -> PyTree:
 
 
 def concatenate(trees: Sequence[PyTree]) -> PyTree:
-  """Concatenates equal pytrees along their leading axis (host arrays)."""
+  """Concatenates pytrees along the leading axis, as NumPy arrays."""
   return jax.tree.map(lambda *xs: np.concatenate(xs), *trees)

@@ -1,4 +1,4 @@
-"""The nouns of the library: plain containers of arrays and functions, no logic.
+"""The types of the library: plain containers of arrays and functions, no logic.
 
 Letters for shapes, declared once and used in every docstring: **B** batch,
 **C** channels, **D** features, **E** epochs, **F** forget, **G** groups,
@@ -18,20 +18,26 @@ Array = jax.Array
 AnyArray = jax.Array | np.ndarray  # On a device or on the host.
 Key = jax.Array
 PyTree = Any
-# A pytree whose leaves have a leading axis [N, ...]: all examples in their
-# original order, never shuffled and never vmapped; or those of a batch.
+# A pytree whose leaves have a leading axis [N, ...]. It holds all examples in
+# their original order, never shuffled and never vmapped, or those of a batch.
 Examples = Any
 GROUPS = ('low', 'medium', 'high')
 
 
 class Variables(NamedTuple):
-  """All that a network carries: the paper's theta and batch-norm's state.
+  """The parameters of a network (the paper's theta) and its state.
 
   Attributes:
-    params: pytree of float arrays that an optimiser changes.
-    stats: pytree of float arrays that no gradient changes: batch-norm's running
-      mean and variance, which a forward pass moves, and what the training
-      images decide; an empty dict where the network has none.
+    params: pytree of float arrays that the optimiser changes.
+    stats: pytree of float arrays that have no gradient, or an empty dict. These
+      are the running mean and variance of batch-norm, which a forward pass in
+      training mode updates, and values that are computed once from the training
+      examples, such as a whitening.
+
+  >>> import jax.numpy as jnp
+  >>> variables = Variables(params={'w': jnp.ones((4, 2))}, stats={})
+  >>> jax.tree.map(jnp.shape, variables)
+  Variables(params={'w': (4, 2)}, stats={})
   """
 
   params: PyTree
@@ -42,9 +48,14 @@ class Outputs(NamedTuple):
   """What a network returns for a batch.
 
   Attributes:
-    prediction: what the task's loss takes; `[B, K]` logits of a classifier.
-    features: `[B, D]` the embedding before the last layer; jit prunes it where
-      nobody asks for it.
+    prediction: the input of the task's loss; `[B, K]` logits of a classifier.
+    features: `[B, D]`, the embedding before the last layer. Under `jax.jit` it
+      costs nothing where it is not used.
+
+  >>> import jax.numpy as jnp
+  >>> outputs = Outputs(prediction=jnp.array([[2.0, 0.0]]), features=None)
+  >>> outputs.prediction.argmax(axis=-1).tolist()
+  [0]
   """
 
   prediction: Any
@@ -52,19 +63,31 @@ class Outputs(NamedTuple):
 
 
 class Task(NamedTuple):
-  """What it means to know an example: three functions of a batch.
+  """The loss, score and divergence that a model is trained and judged by.
 
-  All three map over further leading axes with `jax.vmap`.
+  Each is a function of a batch. `jax.vmap` maps it over further leading axes.
 
   Attributes:
     loss: `(outputs, examples) -> [B]` nats, at least 0 and exact near 0; NaN
-      where the outputs are not finite. Its exponential, `exp(−loss)`, is the
-      confidence that memorization and membership attacks look at.
+      where the outputs are not finite. Memorization and membership attacks use
+      the confidence `exp(−loss)`.
     score: `(outputs, examples) -> [B]` in `[0, 1]`; 1 where the example is
-      known, such as a correct class or all tokens correct.
-    divergence: `(student, teacher, temperature) -> [B]`, how far the outputs
-      `student` are from the outputs `teacher`; at least 0, and no gradient
-      reaches the teacher.
+      known: the class is correct, or all tokens are.
+    divergence: `(student, teacher, temperature) -> [B]`, the distance of the
+      outputs `student` from the outputs `teacher`; at least 0. No gradient
+      flows to the teacher.
+
+  A task for models that predict the average brightness of an image:
+
+  >>> import jax.numpy as jnp
+  >>> gap = lambda outputs, examples: jnp.abs(
+  ...     outputs.prediction - examples.image.mean(axis=(1, 2, 3)))
+  >>> task = Task(loss=gap, score=lambda *both: jnp.exp(-gap(*both)),
+  ...             divergence=lambda student, teacher, temperature: jnp.abs(
+  ...                 student.prediction - teacher.prediction))
+  >>> images = Images(jnp.full((1, 2, 2, 1), 3.0), label=None)
+  >>> task.loss(Outputs(jnp.array([5.0]), features=None), images).tolist()
+  [2.0]
   """
 
   loss: Callable[[Outputs, Examples], Array]
@@ -98,9 +121,18 @@ class Model(NamedTuple):
       the network, such as dropout; otherwise batch-norm uses its running
       moments and nothing is random.
     task: loss, score and divergence of the outputs.
-    init_from_data: `(variables, examples, rows [n]) -> variables`: replaces
-      what is computed from the examples that the network is about to train on,
-      such as a whitening of patches. Most networks have nothing of the kind.
+    init_from_data: `(variables, examples, rows [n]) -> variables`: computes
+      those variables that depend on the training examples, such as a whitening
+      of patches. By default it returns the variables as they are.
+
+  >>> from rum_jax import models
+  >>> model = models.from_linen(
+  ...     models.MLP(3, (4,)), (2, 2, 1), mean=(0.5,), std=(0.3,))
+  >>> images = Images(jax.numpy.zeros((5, 2, 2, 1)), jax.numpy.zeros(5, int))
+  >>> outputs, stats = model.apply(
+  ...     model.init(jax.random.key(0)), images, train=False)
+  >>> outputs.prediction.shape, outputs.features.shape, stats
+  ((5, 3), (5, 4), {})
   """
 
   init: Callable[[Key], Variables]
@@ -116,6 +148,11 @@ class Images(NamedTuple):
   Attributes:
     image: `[N, H, W, C]` uint8.
     label: `[N]` int32 in `[0, K)`.
+
+  >>> import numpy as np
+  >>> images = Images(np.zeros((10, 2, 2, 1), np.uint8), np.arange(10) % 3)
+  >>> jax.tree.map(lambda leaf: leaf[:4], images).label
+  array([0, 1, 2, 0])
   """
 
   image: AnyArray
@@ -123,14 +160,19 @@ class Images(NamedTuple):
 
 
 class Split(NamedTuple):
-  """Who is to be forgotten and who is to be kept, as rows of all examples.
+  """The examples to forget and the examples to retain, as rows of all examples.
 
-  A row that is not there is an error. Where values are traced, whatever looks
-  at such a row becomes NaN.
+  A row outside `[0, N)` raises an error. Under `jax.jit` the values of the rows
+  are not known; there, every result that depends on such a row is NaN.
 
   Attributes:
     forget: `[F]` int32 indices; under seeds `[S, F]`.
     retain: `[R]` int32 indices; under seeds `[S, R]`.
+
+  >>> import numpy as np
+  >>> forget = np.array([1, 4])
+  >>> Split(forget, np.setdiff1d(np.arange(6), forget)).retain
+  array([0, 2, 3, 5])
   """
 
   forget: AnyArray
@@ -138,7 +180,7 @@ class Split(NamedTuple):
 
 
 class Plan(NamedTuple):
-  """One epoch: which examples, in which order.
+  """The order in which one epoch visits the examples.
 
   Attributes:
     index: `[T, B]` int32 rows of all examples.
@@ -152,15 +194,15 @@ class Plan(NamedTuple):
 
 
 class Batch(NamedTuple):
-  """What an objective sees.
+  """The examples of one step, as an objective receives them.
 
   Attributes:
-    examples: their rows, leaves `[B, ...]`.
+    examples: the examples of the rows `index`, leaves `[B, ...]`.
     index: `[B]` int32 rows of all examples.
     forget: `[B]` bool.
     weight: `[B]` float32, 0 = padding.
     progress: `[]` float32 in `[0, 1)`, the share of the run that is done.
-    epoch: `[]` int32.
+    epoch: `[]` int32, from 0.
   """
 
   examples: Examples
@@ -172,12 +214,18 @@ class Batch(NamedTuple):
 
 
 class Info(NamedTuple):
-  """What a run reports to people; no algorithm reads it.
+  """A report on a run for the user; no algorithm reads it.
 
   Attributes:
     loss: `[T]` objective of every step; NaN in a run that diverged.
-    probes: pytree of what the probe returned after each epoch, `[E, ...]`, or
-      whatever else a method has to report; an empty dict where nothing.
+    probes: pytree of the values that the probe returned after each epoch,
+      `[E, ...]`, or of other values that a method reports; an empty dict where
+      there are none.
+
+  >>> from rum_jax import identity
+  >>> _, info = identity()(None, Variables({}, {}), None, None)
+  >>> info.loss.shape, info.probes  # No step was taken.
+  ((0,), {})
   """
 
   loss: Array
@@ -185,13 +233,13 @@ class Info(NamedTuple):
 
 
 class Signals(NamedTuple):
-  """What judging needs of S models, in evaluation mode.
+  """The loss and the score of all examples under S models, in evaluation mode.
 
   Attributes:
     loss: `[S, N]` nats; `exp(−loss)` is the confidence. Not finite in a model
       that diverged.
     score: `[S, N]` in `[0, 1]`, 1 where the example is known.
-    features: `[S, N, D]`, or `None` where nobody asked for them.
+    features: `[S, N, D]`, or `None` where they were not requested.
   """
 
   loss: AnyArray

@@ -1,4 +1,4 @@
-"""Tasks: what it means to know an example."""
+"""Tasks: the loss, score and divergence of each kind of problem."""
 
 from __future__ import annotations
 

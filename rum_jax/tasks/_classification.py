@@ -30,10 +30,10 @@ def _loss(outputs: Outputs, examples: Images) -> Array:
 
 def _score(outputs: Outputs, examples: Images) -> Array:
   logits = outputs.prediction
-  # The largest of NaN is class 0: a network that diverged knows nobody.
-  fine = jnp.isfinite(logits).all(axis=-1)
-  right = fine & (logits.argmax(axis=-1) == examples.label)
-  return right.astype(logits.dtype)
+  # argmax of NaN is 0, which would count as correct for examples of class 0.
+  finite = jnp.isfinite(logits).all(axis=-1)
+  correct = finite & (logits.argmax(axis=-1) == examples.label)
+  return correct.astype(logits.dtype)
 
 
 def _divergence(student: Outputs, teacher: Outputs, temperature: float
