@@ -5,6 +5,12 @@ from __future__ import annotations
 from rum_jax.models.adapters import from_linen
 from rum_jax.models.adapters import hidden_layers
 from rum_jax.models.airbench import AirBench
+from rum_jax.models.descriptions import build
+from rum_jax.models.descriptions import describe
+from rum_jax.models.descriptions import described_network
+from rum_jax.models.functions import from_functions
+from rum_jax.models.nnx_modules import from_nnx
+from rum_jax.models.nnx_modules import to_nnx
 from rum_jax.models.resnet import ResNet
 from rum_jax.models.resnet import resnet18
 from rum_jax.models.resnet import resnet34
@@ -25,7 +31,8 @@ from rum_jax.models.torch_weights import write_safetensors
 
 __all__ = [
     'AirBench', 'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'ViT',
-    'from_linen', 'from_torch', 'hidden_layers', 'read_safetensors',
-    'recognise', 'resnet18', 'resnet34', 'resnet50', 'to_torch', 'vgg16',
-    'vit_base', 'vit_small', 'write_safetensors',
+    'build', 'describe', 'described_network', 'from_functions', 'from_linen',
+    'from_nnx', 'from_torch', 'hidden_layers', 'read_safetensors',
+    'recognise', 'resnet18', 'resnet34', 'resnet50', 'to_nnx', 'to_torch',
+    'vgg16', 'vit_base', 'vit_small', 'write_safetensors',
 ]

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rum_jax import _checks, tasks
+from rum_jax.models import _images
 from rum_jax.models.layers import BatchNorm
 from rum_jax.types import (
     AnyArray, Array, Images, Key, Model, Outputs, PyTree, Task, Variables)
@@ -65,26 +66,20 @@ def from_linen(
     UserWarning: when called for training, of a batch-norm that is not given the
       mask, and so counts padding as examples.
   """
-  normalise = _normaliser(image_shape, mean, std)
+  normalise = _images.normaliser(image_shape, mean, std)
   _check_call(module)
 
   def init(key: Key) -> Variables:
     blank = jnp.zeros((1, *image_shape), jnp.uint8)
     outputs, tree = module.init_with_output(
         key, normalise(blank), train=False, mask=None)
-    _checked_outputs(module, outputs, 1)
+    _images.checked_outputs(type(module).__name__, outputs, 1)
     return Variables(tree['params'], tree.get('batch_stats', {}))
 
   def apply(variables: Variables, examples: Images, *, train: bool,
             key: Key | None = None, mask: Array | None = None
             ) -> tuple[Outputs, PyTree]:
-    if not isinstance(examples, Images):
-      raise TypeError('Expected examples to be rum_jax.Images, found '
-                      f'{_checks.described(examples)}.')
-    images = examples.image
-    if images.shape[1:] != tuple(image_shape):
-      raise ValueError(f'Expected images of shape {tuple(image_shape)}, found '
-                       f'{images.shape[1:]}.')
+    images = _images.images_of(examples, image_shape)
     params, x = variables.params, normalise(images)
     kind = jax.tree.leaves(params)[0].dtype
     if precision is not None:
@@ -99,7 +94,7 @@ def from_linen(
                              rngs=None if key is None else {'dropout': key})
       else:
         outputs, new = run(), {}
-    found = _checked_outputs(module, outputs, len(images))
+    found = _images.checked_outputs(type(module).__name__, outputs, len(images))
     return (Outputs(*(x.astype(kind) for x in found)),
             new.get('batch_stats', variables.stats))
 
@@ -144,18 +139,6 @@ def _check_call(module: nn.Module) -> None:
   except TypeError as error:
     raise TypeError(f'Expected {type(module).__name__} to take (images, *, '
                     f'train, mask), found {taken}.') from error
-
-
-def _checked_outputs(module: nn.Module, outputs: Any, count: int) -> Outputs:
-  if not isinstance(outputs, Outputs):
-    raise TypeError(
-        f'Expected {type(module).__name__} to return Outputs(prediction, '
-        f'features), found {_checks.described(outputs)}.')
-  for (name, x), letter in zip(outputs._asdict().items(), 'KD'):
-    if getattr(x, 'ndim', None) != 2 or len(x) != count:
-      raise ValueError(f'Expected {type(module).__name__} to return {name} '
-                       f'[{count}, {letter}], found {_checks.described(x)}.')
-  return outputs
 
 
 def _warn_of_padding(call: Callable[..., Any], args: Any, kwargs: Any,
@@ -204,7 +187,7 @@ def hidden_layers(
     order in which they are first called, while not training and in full
     precision; feature maps are averaged over their pixels.
   """
-  normalise = _normaliser(image_shape, mean, std)
+  normalise = _images.normaliser(image_shape, mean, std)
 
   def look(variables: Variables, images: AnyArray) -> list[Array]:
     tree = {'params': variables.params, 'batch_stats': variables.stats}
@@ -217,24 +200,3 @@ def hidden_layers(
     return [x.mean(range(1, x.ndim - 1)) for x in first]
 
   return look
-
-
-def _normaliser(image_shape: Sequence[int], mean: Sequence[float] | AnyArray,
-                std: Sequence[float] | AnyArray
-                ) -> Callable[[AnyArray], Array]:
-  """uint8 images to what a module takes; refuses what does not fit them."""
-  if not (isinstance(image_shape, Sequence) and len(image_shape) == 3):
-    raise ValueError(f'Expected image_shape={image_shape} to be (height, '
-                     'width, channels).')
-  for name, value in (('mean', mean), ('std', std)):
-    if len(value) not in (1, image_shape[-1]):
-      raise ValueError(f'Expected {name}={tuple(value)} to hold 1 or '
-                       f'{image_shape[-1]} values, one a channel.')
-  centre, spread = jnp.asarray(mean), jnp.asarray(std)
-  if not (spread > 0).all():
-    raise ValueError(f'Expected std={tuple(std)} to be positive.')
-
-  def normalise(images: AnyArray) -> Array:
-    return jnp.asarray((images.astype(float) / 255 - centre) / spread)
-
-  return normalise
