@@ -8,14 +8,16 @@ the one with the highest mean ToW over the tuning seeds wins; full RUM is the
 best of all choices of a main algorithm (or none) for low, medium and high,
 each with the setting that RUM^F found. The judge is a validation part of the
 training examples: the test set is never seen. Writes `--settings`, by default
-`rum_jax/recipes/<dataset>_<network>.json`; methods that are not searched keep
-what they had there.
+`<dataset>_<network>.json` in the workdir, and prints the flag by which the
+other commands read it. Methods that are not searched keep what they had there,
+or, in a new file of the workdir, what those that come with rum_jax have.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import pathlib
 import shlex
 import sys
 from typing import Any
@@ -130,6 +132,14 @@ def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
   return [choices[i] for i in best], tows
 
 
+def places(recipe: recipes.Recipe, workdir: pathlib.Path
+           ) -> tuple[pathlib.Path, pathlib.Path]:
+  """Where settings are written, and where those are that it adds to."""
+  known = recipes.settings_path(recipe)
+  path = known if recipe.settings else workdir / known.name
+  return path, path if path.exists() else known
+
+
 def main() -> None:
   """Searches, and writes what it found."""
   context = recipe, data, runtime = app.begin('tune_')
@@ -146,11 +156,11 @@ def main() -> None:
           x for x in sys.argv[1:]
           if not x.startswith(('--workdir=', '--data_dir=')))]),
       'criterion': 'mean ToW over the tuning seeds, judged on validation',
-      **records.as_json(results.origin(*context))}
+      **records.as_json(results.origin(*context, sum(map(len, groups))))}
   kept = {'methods': {}, 'rum': [], 'searched': {}}
-  path = recipes.settings_path(recipe)
-  if path.exists():
-    kept.update(json.loads(path.read_text()))
+  path, before = places(recipe, runtime.workdir)
+  if before.exists():
+    kept.update(json.loads(before.read_text()))
   for method, variants in found.items():
     kept['methods'][method] = {v: x['setting'] for v, x in variants.items()}
     kept['searched'][method] = {
@@ -162,7 +172,8 @@ def main() -> None:
     kept['searched']['rum'] = {**how, 'sequences tried': len(tows),
                                'tow': max(tows.values())}
   files.write_json(path, kept)
-  print(f'Wrote {path}.')
+  print(f'Wrote {path}. The other commands read it with '
+        f'--settings={shlex.quote(str(path))}')
 
 
 if __name__ == '__main__':

@@ -238,7 +238,7 @@ class Environment:
     platform: cpu, gpu or tpu.
     devices: how many JAX saw.
     cores: of the machine.
-    commit: of the code, where it is known.
+    commit: of the code, in files of older versions.
     devices_per_run: that shared the batches of a run, where it was written
       down.
   """
@@ -248,7 +248,7 @@ class Environment:
   platform: str
   devices: int
   cores: int | None
-  commit: str | None
+  commit: str | None = None
   devices_per_run: int | None = None
 
 

@@ -10,7 +10,6 @@ import math
 import os
 import pathlib
 import platform
-import subprocess
 from typing import Any
 
 import jax
@@ -85,7 +84,7 @@ def judged(
             beforehand_seconds if job.variant in REFINED else 0.0)))
   first = recipe.first_seed
   return evaluation.assemble(
-      origin(recipe, data, runtime),
+      origin(recipe, data, runtime, sum(map(len, groups.values()))),
       seeds=range(first, first + recipe.seeds),
       examples=Examples(train=data.num_train, held_out=len(data.source.test)),
       corrupted=data.corrupted.tolist(),
@@ -129,16 +128,28 @@ def describe_groups(recipe: Recipe, data: Data, groups: Named,
   return {name: describe(rows) for name, rows in groups.items()}
 
 
-def origin(recipe: Recipe, data: Data, runtime: Runtime) -> Origin:
-  """Where figures come from: recipe, environment, data."""
+def origin(recipe: Recipe, data: Data, runtime: Runtime,
+           forget: int | None = None) -> Origin:
+  """Where figures come from: recipe, environment, data.
+
+  Args:
+    recipe: of the run.
+    data: of the run.
+    runtime: of the run.
+    forget: how many examples were forgotten, where rows were given, so that it
+      is not the number in the recipe.
+  """
+  fields = dataclasses.asdict(recipe)
+  if forget is not None:
+    fields['forget'] = forget
   return Origin(
-      recipe=records.from_json(RecordedRecipe, dataclasses.asdict(recipe)),
+      recipe=records.from_json(RecordedRecipe, fields),
       environment=environment(runtime.programs.devices_per_run),
       data_hash=data.hash)
 
 
 def environment(devices_per_run: int | None = None) -> Environment:
-  """Versions, device and commit."""
+  """Versions and device."""
   names = ('jaxlib', 'flax', 'optax', 'numpy', 'scikit-learn')
   version = importlib.metadata.version
   return Environment(
@@ -147,18 +158,8 @@ def environment(devices_per_run: int | None = None) -> Environment:
           **{name: version(name) for name in names},
           'rum-jax': rum_jax.__version__}),
       device=hosts.device_name(), platform=jax.default_backend(),
-      devices=jax.device_count(), cores=os.cpu_count(), commit=_commit(),
+      devices=jax.device_count(), cores=os.cpu_count(),
       devices_per_run=devices_per_run)
-
-
-def _commit() -> str | None:
-  folder = pathlib.Path(__file__).parent
-  command = ('git', 'describe', '--always', '--dirty', '--abbrev=12')
-  try:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True,
-                          check=True).stdout.strip()
-  except (OSError, subprocess.CalledProcessError):
-    return None
 
 
 def write(path: pathlib.Path, record: Any) -> None:

@@ -2,8 +2,9 @@
 
 A `Recipe` names the data, the network, the training and the forget set; its
 defaults are those of `python -m experiments.rum`. What each algorithm is given
-stands in `rum_jax/recipes/<dataset>_<network>.json`, written by
-`experiments/tune.py` together with the command that found it.
+stands in `rum_jax/recipes/<dataset>_<network>.json`, or in the file that
+`settings` names, as `experiments/tune.py` wrote it together with the command
+that found it.
 """
 
 from __future__ import annotations

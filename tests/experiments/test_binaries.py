@@ -10,7 +10,7 @@ from absl.testing import flagsaver
 import numpy as np
 import pytest
 
-from experiments import unlearn
+from experiments import tune, unlearn
 from rum_jax import datasets, recipes, records
 from rum_jax.commands import app
 from rum_jax.pipeline import assembly, context
@@ -172,6 +172,17 @@ def test_tune_writes_settings_that_the_main_job_reads(run, tmp_path):
   broken = run('rum', *flags, f'--workdir={tmp_path / "rum"}')
   assert broken.returncode == 1 and 'what experiments.tune writes' in (
       broken.stderr)
+
+
+def test_tune_writes_into_the_workdir_and_adds_to_what_is_there(tmp_path):
+  recipe, theirs = recipes.Recipe(), recipes.TUNED / 'digits_mlp.json'
+  mine = tmp_path / 'digits_mlp.json'
+  assert tune.places(recipe, tmp_path) == (mine, theirs)
+  mine.write_text('{}')
+  assert tune.places(recipe, tmp_path) == (mine, mine)
+  named = tmp_path / 'named.json'
+  assert tune.places(recipes.Recipe(settings=str(named)), tmp_path) == (
+      named, named)
 
 
 def test_report_writes_the_page_again(run, finished):

@@ -2,9 +2,10 @@
 
 import pytest
 
-from rum_jax import evaluation
+import rum_jax
+from rum_jax import evaluation, recipes
 from rum_jax.evaluation import Summary
-from rum_jax.pipeline import results
+from rum_jax.pipeline import context, results
 
 NONE = Summary(mean=float('nan'), ci95=float('nan'), values=())
 OTHER = evaluation.summary([1.0, 2.0])
@@ -33,3 +34,15 @@ def test_nothing_that_was_altered_stands(tmp_path, name):
   assert not results.stands(tmp_path, OTHER)
   (tmp_path / name).unlink()
   assert not results.stands(tmp_path, OTHER)
+
+
+def test_the_origin_says_what_was_done(tmp_path):
+  recipe = recipes.Recipe()
+  data = context.load(recipe, 'data')
+  runtime = context.start(recipe, data, tmp_path)
+  given = results.origin(recipe, data, runtime, 120)
+  assert given.recipe.rest['forget'] == 120
+  assert results.origin(recipe, data, runtime).recipe.rest['forget'] == 144
+  # The repository around the package is not that of the package.
+  assert given.environment.commit is None
+  assert given.environment.versions.rest['rum-jax'] == rum_jax.__version__
