@@ -61,12 +61,12 @@ def main() -> None:
   scores = subset_models.estimate(recipe, data, runtime).score
   factors = {'memorization': forget_set.choose(recipe, data, scores)[0],
              'entanglement': by_entanglement(recipe, data, runtime)}
-  parts = {}
+  parts, seeds = {}, ()
   for factor, groups in factors.items():
     each = dict(zip(GROUPS, (
         judged(recipe, data, runtime, rows, scores)
         for rows in groups), strict=True))
-    rows = by_level(each)
+    rows, seeds = by_level(each), each['low'].seeds
     answer = tuple(findings_on_factors.answer(rows, factor))
     parts[factor] = Factor(
         levels={level: x.groups['forget'] for level, x in each.items()},
@@ -76,7 +76,7 @@ def main() -> None:
                      figures.tow_by_group(rows, factor))
     print(f'\nBy {factor}:', *(f'- {x}' for x in answer), sep='\n')
   results.write(runtime.workdir / 'difficulty.json', Difficulty(
-      **vars(results.origin(recipe, data, runtime)), seeds=each['low'].seeds,
+      **vars(results.origin(recipe, data, runtime)), seeds=seeds,
       factors=parts))
   print(f'\nWrote {runtime.workdir}/difficulty.json, '
         'difficulty_memorization.svg and difficulty_entanglement.svg.')

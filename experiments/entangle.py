@@ -70,7 +70,9 @@ def main() -> None:
         f'of the ES of a group {of_groups.mean:.3f} ± {of_groups.ci95:.3f}')
   results.write(runtime.workdir / 'entanglement.json', EntanglementFile(
       **vars(results.origin(recipe, data, runtime)), partition=PARTITION.value,
-      parts=PARTS.value, **tables, seeds=seeds,
+      parts=PARTS.value, by_entanglement=tables['by_entanglement'],
+      released=tables.get('released'),
+      by_memorization=tables['by_memorization'], seeds=seeds,
       rank_correlation_of_examples=of_examples,
       rank_correlation_of_groups=of_groups))
   print(f'\nWrote {runtime.workdir}/entanglement.json.')

@@ -62,7 +62,8 @@ TARGET = flags.DEFINE_float(
 def merged(recipe: recipes.Recipe, data: Data, workdir: pathlib.Path,
            folders: list[str]) -> tuple[int, int]:
   """Copies the models of other runs; returns the first one and how many."""
-  wanted, runs = subset_models.ensemble_identity(recipe, data), {}
+  wanted = subset_models.ensemble_identity(recipe, data)
+  runs: dict[str, tuple[int, int]] = {}
   if len(set(folders)) < len(folders):
     raise ValueError(f'Expected merge={",".join(folders)} to name each once.')
   for folder in folders:

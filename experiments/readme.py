@@ -14,9 +14,11 @@ them. A test holds all of them to it.
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Callable
 import pathlib
 import re
+import sys
+from typing import Any
 
 from rum_jax import algorithms, recipes, records
 from rum_jax.commands import app
@@ -36,7 +38,7 @@ COMMANDS = {
     'digits_cnn': f'{_RUM} {_FLAGS}/digits_cnn.flags',
     'digits_mlp_all': f'{_RUM} --methods=all',
     'cifar10_small': f'{_RUM} {_FLAGS}/cifar10_small.flags'}
-OTHERS = {
+OTHERS: dict[str, tuple[type[Any], Callable[[Any, str], str], str]] = {
     'difficulty': (Difficulty, markdown.difficulty_answers,
                    'python -m experiments.difficulty'),
     'sensitivity': (Sensitivity, markdown.sensitivity_answers,
@@ -85,7 +87,7 @@ def methods() -> str:
   """A line for each algorithm: what its file says first, and its paper."""
   rows = []
   for name in ('identity', 'retrain', *recipes.FACTORIES):
-    text = inspect.getmodule(getattr(algorithms, name)).__doc__
+    text = sys.modules[getattr(algorithms, name).__module__].__doc__ or ''
     first = ' '.join(text.split('\n\n')[0].split())
     paper = re.search(r'References:\n\s+(.*)', text, re.S)
     paper = ' '.join(paper[1].split()) if paper else ''

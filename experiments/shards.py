@@ -45,10 +45,11 @@ def main() -> None:
     shard = trained(recipe, data, runtime, identity, first, count)
     path = shards.write(folder, shard)
     forget_state(runtime, identity, first, count)
-    progress.step(f'{path.name}: right about '
-                  f'{np.mean(shard.notes["fit"]):.2%} of their subsets and '
-                  f'{np.mean(shard.notes["held_out"]):.2%} held out, '
-                  f'{shard.notes["seconds"]:.0f} s')
+    if progress:
+      progress.step(f'{path.name}: right about '
+                    f'{np.mean(shard.notes["fit"]):.2%} of their subsets and '
+                    f'{np.mean(shard.notes["held_out"]):.2%} held out, '
+                    f'{shard.notes["seconds"]:.0f} s')
 
 
 if __name__ == '__main__':

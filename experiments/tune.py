@@ -115,11 +115,11 @@ def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
       (method, found[method]['rum_f']['setting'])
       for method in recipes.MAIN if method in found]
   splits = jobs.splits_of(recipe, data.num_train, groups, 'rum')
-  states = {(): start}
+  states: dict[tuple[int, ...], Variables] = {(): start}
   progress = Progress('full RUM', sum(
       len(choices)**(1 + i) for i in range(len(splits))))
   for split in splits:
-    grown = {}
+    grown: dict[tuple[int, ...], Variables] = {}
     for prefix, choice in itertools.product(
         states, range(len(choices))):
       job = jobs.Job('rum', f'{prefix}{choice}', [choices[choice]], (split,))
@@ -128,7 +128,7 @@ def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
       progress.step()
     states = grown
   tows = {picked: float(judge(v).mean()) for picked, v in states.items()}
-  best = max(tows, key=tows.get)
+  best = max(tows, key=tows.__getitem__)
   return [choices[i] for i in best], tows
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from jax.typing import ArrayLike
 import numpy as np
 
 from rum_jax import _checks
@@ -24,7 +25,7 @@ RetainPolicy = Callable[[Groups, int], tuple[np.ndarray, ...]]
 TIES = 3  # The seed by which the RUM experiments order equal scores.
 
 
-def ranked(scores: np.ndarray, seed: int) -> np.ndarray:
+def ranked(scores: ArrayLike, seed: int) -> np.ndarray:
   """Rows in ascending order of score; `seed` orders equal scores.
 
   Args:
@@ -46,7 +47,7 @@ def ranked(scores: np.ndarray, seed: int) -> np.ndarray:
   return np.lexsort((tie, scores)).astype(np.int32)
 
 
-def by_score(scores: np.ndarray, size: int, *, middle: float | None = 0.5,
+def by_score(scores: ArrayLike, size: int, *, middle: float | None = 0.5,
              seed: int = 0) -> Groups:
   """Groups of the lowest scores, of those nearest to `middle`, and the highest.
 

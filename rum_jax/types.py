@@ -261,6 +261,16 @@ class Unlearner(Protocol):
     ...
 
 
+class FromScratch(Unlearner, Protocol):
+  """An unlearner that does not look at the variables, which may be `None`."""
+
+  def __call__(
+      self, key: Key, variables: Variables | None, examples: Examples,
+      split: Any
+  ) -> tuple[Variables, Info]:
+    ...
+
+
 class Sequential(Protocol):
   """An unlearner of several splits, one after the other; an info for each."""
 

@@ -45,7 +45,7 @@ from rum_jax import objectives, plans, recipes, training
 from rum_jax.commands import app
 from rum_jax.pipeline import assembly, context, results
 from rum_jax.reporting.speed import Speed, Step
-from rum_jax.types import Images, Split
+from rum_jax.types import AnyArray, Images, Split
 
 SUITE = flags.DEFINE_enum(
     'suite', 'training', ['training', 'layers', 'algorithms', 'factors'],
@@ -107,11 +107,13 @@ def one_pass(case: costs.Case, kind: str) -> timing.Call:
   draw = plans.over_retain(case.recipe.batch_size)
 
   def move(carry: Any, row: Any) -> tuple[Any, jax.Array]:
-    batch = training.gather(case.examples, row, jnp.zeros(()), 0)
+    batch = training.gather(case.examples, row, jnp.zeros(()),
+                            jnp.zeros((), jnp.int32))
     if kind == 'gradient':  # What plain SGD adds is nothing beside it.
       return step(*carry, batch, key)
-    loss, stats = objective(*carry[0], batch, key)
-    return (carry[0]._replace(stats=stats), carry[1]), loss
+    variables, state = carry
+    loss, stats = objective(variables.params, variables.stats, batch, key)
+    return (variables._replace(stats=stats), state), loss
 
   def run(key: jax.Array) -> Any:
     variables, plan = case.model.init(key), draw(key, Split(rows[:0], rows))
@@ -194,7 +196,7 @@ def against_torch(case: costs.Case, network: str
   return measured
 
 
-def resources(row: Step, flops: float, image: np.ndarray) -> Step:
+def resources(row: Step, flops: float, image: AnyArray) -> Step:
   """The same with the share of the machine's peak, and peak memory."""
   side = 8192 if on_gpu() else 2048
   x = jnp.ones((side, side), app.recipe().precision)
@@ -209,7 +211,7 @@ def resources(row: Step, flops: float, image: np.ndarray) -> Step:
                              torch_mebibytes=other)
 
 
-def peaks(network: str, image: np.ndarray, batch: int) -> list[float]:
+def peaks(network: str, image: AnyArray, batch: int) -> list[float]:
   """MiB that our process, and PyTorch's, held at most: of a GPU, if on one."""
   code = ('from experiments.bench import memory, torch_side; memory.print_peak('
           f'torch_side.peak("{network}", {image.shape}, {batch}, '
@@ -238,9 +240,10 @@ def main() -> None:
              costs.measure(case, network, REPEATS.value))
   if JSON.value:
     kind = 'steps' if suite == 'training' else suite
+    figures: dict[str, Any] = {kind: tuple(rows)}
     results.write(pathlib.Path(JSON.value), Speed(
         environment=results.environment(), precision=app.recipe().precision,
-        **{kind: tuple(rows)}))
+        **figures))
 
 
 if __name__ == '__main__':

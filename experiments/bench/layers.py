@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
 from typing import Any
 
@@ -15,6 +15,7 @@ from experiments.bench import timing
 from rum_jax.models import kernels, layers
 from rum_jax.models.kernels import layout
 from rum_jax.reporting.speed import Layer
+from rum_jax.types import AnyArray
 
 _BATCH, _LOOPS = 64, 2
 # Pixels, channels in and out, size and stride.
@@ -61,7 +62,8 @@ def _cases(torch: Any) -> list[tuple]:
   return cases
 
 
-def _compiled(fn: Callable, args: list[np.ndarray], loops: int) -> timing.Call:
+def _compiled(fn: Callable, args: Sequence[AnyArray], loops: int
+              ) -> timing.Call:
   """Gradients of all arguments, each of which goes on with the next loop."""
   grad = jax.grad(lambda args: (fn(*args)**2).sum())
   step = lambda args, _: (

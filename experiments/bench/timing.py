@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 import contextlib
 import os
 import pathlib
@@ -13,7 +13,7 @@ import numpy as np
 
 from rum_jax.reporting.speed import AgainstTorch
 
-Call = Callable[[], None]
+Call = Callable[[], object]
 
 
 def compiled(fn: Callable, *args) -> tuple[Call, float]:
@@ -52,7 +52,7 @@ def compared(ours: np.ndarray, theirs: np.ndarray, batch: int
 
 
 @contextlib.contextmanager
-def one_core() -> Iterator[None]:
+def one_core() -> Generator[None, None, None]:
   """Keeps all threads of this process on one core, where the system can.
 
   XLA multiplies matrices on all cores, whatever it was told.

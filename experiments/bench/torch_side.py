@@ -69,7 +69,7 @@ NETWORKS = ('mlp', 'cnn', 'resnet9', 'resnet18')
 
 def passes(name: str, image: np.ndarray, label: np.ndarray, classes: int,
            batch_size: int, epochs: int, gpu: bool = False,
-           half: bool = False) -> tuple[Callable[[str, int], None], float]:
+           half: bool = False) -> tuple[Callable[..., None], float]:
   """`(forward, gradient or step, threads)` over all images; a step's FLOPs."""
   device = 'cuda' if gpu else 'cpu'
   net = _network(name, image.shape[1:], classes).to(device)

@@ -4,6 +4,7 @@ What released code does differently stands in `rum_jax.algorithms.released`.
 """
 
 import sys
+from typing import Any
 
 from rum_jax.algorithms import released as released
 from rum_jax.algorithms._bad_teacher import bad_teacher
@@ -29,6 +30,7 @@ __all__ = [
 
 # Name to what a search fixes and to the limits of what it draws, for each
 # algorithm whose file has a SPACE.
-SPACES = {
+SPACES: dict[
+    str, tuple[dict[str, Any], dict[str, tuple[float, float, str]]]] = {
     name: module.SPACE for name in __all__
     if hasattr(module := sys.modules[globals()[name].__module__], 'SPACE')}

@@ -13,7 +13,7 @@ import optax
 
 from rum_jax import objectives, plans, training
 from rum_jax.types import (
-    Edit, Examples, Info, Key, Model, PyTree, Split, Unlearner, Variables)
+    Edit, Examples, FromScratch, Info, Key, Model, PyTree, Split, Variables)
 
 
 def retrain(
@@ -25,7 +25,7 @@ def retrain(
     steps: int | None = None,
     augment: Edit | None = None,
     probe: Callable[[Variables], PyTree] | None = None,
-) -> Unlearner:
+) -> FromScratch:
   """Cross-entropy on the retain set from a fresh initialisation.
 
   Args:

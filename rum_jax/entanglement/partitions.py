@@ -33,6 +33,7 @@ from typing import NamedTuple
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 import numpy as np
 
 from rum_jax import _checks, refinement
@@ -63,7 +64,7 @@ class Chosen(NamedTuple):
   all_scores: np.ndarray
 
 
-def cut(scores: np.ndarray, count: int = COUNT, *, seed: int = 0) -> np.ndarray:
+def cut(scores: ArrayLike, count: int = COUNT, *, seed: int = 0) -> np.ndarray:
   """Cuts the ranking of all examples into `count` groups of equal size.
 
   Args:
@@ -89,7 +90,7 @@ def cut(scores: np.ndarray, count: int = COUNT, *, seed: int = 0) -> np.ndarray:
   return np.sort(order[first[:, None] + np.arange(size)], axis=1)
 
 
-def cut_by_class(scores: np.ndarray, labels: np.ndarray, count: int = COUNT, *,
+def cut_by_class(scores: ArrayLike, labels: ArrayLike, count: int = COUNT, *,
                  seed: int = 0) -> np.ndarray:
   """The same cut inside each class: all groups have the same class counts.
 

@@ -191,7 +191,7 @@ def centroid_distance(features: Array) -> Array:
   return jnp.linalg.norm(features - centre, axis=-1)
 
 
-def principal_plane(features: Array) -> Array:
+def principal_plane(features: AnyArray) -> Array:
   """Projection on the first two principal components, for pictures.
 
   Args:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax.evaluation import membership, metrics
-from rum_jax.types import Signals
+from rum_jax.types import AnyArray, Signals
 
 
 class Subsets(NamedTuple):
@@ -24,8 +24,8 @@ class Subsets(NamedTuple):
   """
 
   groups: tuple[np.ndarray, ...]
-  retain: np.ndarray
-  test: np.ndarray
+  retain: AnyArray
+  test: AnyArray
   kept_test: np.ndarray | None = None
 
   @property
@@ -69,7 +69,7 @@ def behaviour(signals: Signals, subsets: Subsets, seed: int = 0) -> Behaviour:
   """
   confidence = np.asarray(jnp.exp(-jnp.asarray(signals.loss)))
 
-  def accuracy(rows: np.ndarray) -> np.ndarray:
+  def accuracy(rows: AnyArray) -> np.ndarray:
     return np.asarray(metrics.accuracy(signals, rows), np.float64)
 
   mia = [membership.svc_attack(
@@ -83,8 +83,8 @@ def behaviour(signals: Signals, subsets: Subsets, seed: int = 0) -> Behaviour:
           None if subsets.kept_test is None else accuracy(subsets.kept_test)))
 
 
-def forgotten_classes(labels: np.ndarray, forget: np.ndarray,
-                      retain: np.ndarray) -> np.ndarray:
+def forgotten_classes(labels: AnyArray, forget: AnyArray, retain: AnyArray
+                      ) -> np.ndarray:
   """The classes of which the forget set holds all examples, in order.
 
   Args:

@@ -19,7 +19,7 @@ from rum_jax import algorithms, batch_norm, datasets, edits, entanglement
 from rum_jax import models, objectives, optimizers, plans, resumable, trees
 from rum_jax.entanglement import partitions
 from rum_jax.recipes import FACTORIES, NETWORKS, one_of, Recipe, SPACES
-from rum_jax.types import Array, Images, Model, Unlearner, Variables
+from rum_jax.types import AnyArray, Array, Images, Model, Unlearner, Variables
 
 _TRIANGLE = 0.2, 0.23, 0.07  # First share of the rate; where its peak is; last.
 PARTITIONS = ('distance', 'class', 'neighbours', 'random')
@@ -98,7 +98,7 @@ def _normal(source: datasets.Source) -> tuple[np.ndarray, np.ndarray]:
   return mean / 255, spread + (spread == 0)
 
 
-def partition(kind: str, count: int, features: Array, labels: np.ndarray,
+def partition(kind: str, count: int, features: Array, labels: AnyArray,
               seed: int) -> np.ndarray:
   """`[G, n]` rows of one of the `PARTITIONS`, by the embedding of one model."""
   if kind == 'random':

@@ -28,7 +28,7 @@ from rum_jax.pipeline.stages import Models
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts, files, hosts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Split
+from rum_jax.types import AnyArray, Split
 
 Named = Mapping[str, np.ndarray]
 _DRAWN = '.drawn.json'
@@ -39,7 +39,7 @@ def judged(
     data: Data,
     runtime: Runtime,
     groups: Named,
-    retain: np.ndarray,
+    retain: AnyArray,
     models: Models,
     done: Sequence[tuple[Job, Artefact]],
     scores: np.ndarray | None = None,
@@ -107,7 +107,7 @@ def _noted(artefact: Artefact) -> dict[str, Any]:
 
 
 def describe_groups(recipe: Recipe, data: Data, groups: Named,
-                    retain: np.ndarray, original: Artefact,
+                    retain: AnyArray, original: Artefact,
                     scores: np.ndarray | None) -> dict[str, Group]:
   """Size, mean score, ES against the retain set, and rows of each."""
   score = jax.jit(jax.vmap(

@@ -35,7 +35,7 @@ def keys(recipe: Recipe, purpose: str) -> Array:
       jnp.arange(first, first + count))
 
 
-def training_identity(recipe: Recipe, data: Data, rows: np.ndarray
+def training_identity(recipe: Recipe, data: Data, rows: AnyArray
                       ) -> dict[str, Any]:
   """What decides the models that S seeds train on the given rows."""
   return {'holds': 'signals', 'data': data.hash,
@@ -45,7 +45,7 @@ def training_identity(recipe: Recipe, data: Data, rows: np.ndarray
 
 
 def train(recipe: Recipe, data: Data, runtime: Runtime, name: str, key: Array,
-          rows: np.ndarray) -> Artefact:
+          rows: AnyArray) -> Artefact:
   """Trains a model for each key on the given rows: originals, or oracles."""
   identity = training_identity(recipe, data, rows)
   folder = artefacts.place(runtime.workdir, name, identity)
@@ -137,8 +137,8 @@ class Models(NamedTuple):
   other: Artefact
 
 
-def references(recipe: Recipe, data: Data, runtime: Runtime, retain: np.ndarray
-               ) -> Models:
+def references(recipe: Recipe, data: Data, runtime: Runtime,
+               retain: AnyArray) -> Models:
   """The models that unlearned ones are compared with."""
   both = jnp.concatenate(
       [keys(recipe, 'oracles'), keys(recipe, 'other oracles')])

@@ -10,9 +10,10 @@ import numpy as np
 from rum_jax.reporting.figures import canvas, palette
 from rum_jax.reporting.figures.canvas import WIDTH
 from rum_jax.reporting.figures.palette import shortened
+from rum_jax.types import AnyArray
 
 
-def influence(image: np.ndarray, label: np.ndarray, classes: Sequence[str],
+def influence(image: AnyArray, label: AnyArray, classes: Sequence[str],
               figure: np.ndarray, error: np.ndarray) -> str:
   """Pairs of a training and a held-out image, three in a row.
 
