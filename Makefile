@@ -39,7 +39,7 @@ quick: lint
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-lint: .venv/installed
+lint: types
 	$(BIN)/ruff check .
 
 types: .venv/installed

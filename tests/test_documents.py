@@ -3,6 +3,8 @@
 import json
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -47,6 +49,21 @@ def test_readme_method_keeps_the_contract():
       for name in ('own', 'check'))
   assert len([x for x in own.splitlines() if x.strip()]) <= 30
   exec(compile(own + check, 'README.md', 'exec'), {})
+
+
+def test_readme_examples_pass_the_type_checker(tmp_path):
+  text = (ROOT / 'README.md').read_text()
+  blocks = re.findall(
+      r'<!-- (?:example|own|check) -->\n```python\n(.*?)```', text, re.S)
+  assert len(blocks) == 3
+  path = tmp_path / 'examples.py'
+  path.write_text('\n'.join(blocks))
+  done = subprocess.run(
+      [sys.executable, '-m', 'pyrefly', 'check', str(path),
+       '--config', str(ROOT / 'pyproject.toml'), '--search-path', str(ROOT),
+       '--python-interpreter-path', sys.executable],
+      capture_output=True, text=True)
+  assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_no_comparison_of_results_is_typed_by_hand():
