@@ -35,8 +35,8 @@ _PATIENCE = 30  # Seconds until a process is given up by the others.
 def define(default: recipes.Recipe) -> None:
   """Defines a flag for every field of the recipe, and those of speed."""
   for field in dataclasses.fields(default):
-    _DEFINE[field.type](field.name, getattr(default, field.name),
-                        field.metadata['help'])
+    _DEFINE[str(field.type)](field.name, getattr(default, field.name),
+                             field.metadata['help'])
   flags.DEFINE_string(
       'chunk', 'auto', 'Runs at a time on a GPU or TPU, or auto for as many as '
       'fit in its memory; speed only.')
@@ -73,7 +73,7 @@ def recipe() -> recipes.Recipe:
   changed only where `--corrupt` is given.
   """
   names = [field.name for field in dataclasses.fields(recipes.Recipe)]
-  values = {name: FLAGS[name].value for name in names}
+  values: dict[str, typing.Any] = {name: FLAGS[name].value for name in names}
   if values['dataset'] != 'digits' and not FLAGS['corrupt'].present:
     values['corrupt'] = 0.0
   return recipes.Recipe(**values)
@@ -174,7 +174,8 @@ def check_devices() -> None:
   try:
     jax.devices()
   except (AssertionError, RuntimeError) as error:
-    wanted = jax.config.jax_platforms
+    # The stubs of JAX leave this option out.
+    wanted = jax.config.jax_platforms  # pyrefly: ignore[missing-attribute]
     if not wanted:
       raise
     raise ValueError(

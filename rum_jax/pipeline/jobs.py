@@ -21,7 +21,7 @@ from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import (
-    Examples, Info, Key, Model, PyTree, Signals, Split, Unlearner, Variables)
+    Examples, Info, Key, Model, PyTree, Sequential, Signals, Split, Variables)
 
 Stage = tuple[str, dict[str, Any]]  # A method, and the values it is given.
 
@@ -60,7 +60,7 @@ class Unlearn:
   setting: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
   steps: int | None = None
 
-  def unlearner(self, values: Sequence[dict[str, Any]]) -> Unlearner:
+  def unlearner(self, values: Sequence[dict[str, Any]]) -> Sequential:
     """The unlearner of all stages, with the other values of each."""
     return rum.sequential(*(
         assembly.build(self.recipe, self.model, method,
@@ -135,7 +135,8 @@ def compile_ahead(recipe: Recipe, data: Data, runtime: Runtime,
     progress = Progress('compiling', len(wanted)) if wanted else None
     for program in futures.as_completed(wanted):
       program.result()  # Raises what went wrong.
-      progress.step()
+      if progress:
+        progress.step()
   finally:
     runtime.programs.cancel()
 
@@ -164,9 +165,10 @@ def unlearn(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
   """The artefact of a job that starts from the originals."""
 
   def compute() -> Artefact:
-    (variables, infos), notes = run_job(
+    (variables, infos), taken = run_job(
         recipe, data, runtime, job,
         Variables(**jax.tree.map(jnp.asarray, start.tree)))
+    notes: dict[str, Any] = dict(taken)
     losses = [np.asarray(info.loss) for info in infos]
     notes['steps'] = [x.shape[1] for x in losses]
     notes['probes'] = [_means(info.probes) for info in infos]

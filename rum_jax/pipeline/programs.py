@@ -21,7 +21,7 @@ _SHARE = 0.9  # Of a device's memory that a program may plan to use.
 class _Program(NamedTuple):
   """A compiled map over runs, its runs at a time, the seconds it took."""
 
-  call: Callable[..., PyTree]
+  call: jax.stages.Compiled
   chunk: int
   seconds: float
 
