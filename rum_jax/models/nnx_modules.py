@@ -227,7 +227,8 @@ def _apart(module: nnx.Module) -> _Parts:
 def _is_float(path: Any, value: Any) -> bool:
   del path
   value = value.get_value() if isinstance(value, nnx.Variable) else value
-  return jnp.issubdtype(getattr(value, 'dtype', None), jnp.floating)
+  kind = getattr(value, 'dtype', None)
+  return kind is not None and jnp.issubdtype(kind, jnp.floating)
 
 
 def _variables(parts: _Parts) -> Variables:
