@@ -95,7 +95,7 @@ def from_nnx(
     The model, and the module's own weights as `Variables`: `params` holds every
     `nnx.Param`, `stats` all other variables of floats, both as dicts of the
     module's attributes; items of a list are named by their numbers. Variables
-    of whole numbers keep the module's values.
+    of whole numbers keep the module's values, as do those that are not arrays.
 
   Raises:
     ValueError: if `image_shape` does not have three entries, an `std` is not
@@ -186,9 +186,10 @@ def to_nnx(variables: Variables, module: nnx.Module) -> nnx.Module:
   for state, tree in zip((parts.params, parts.stats), variables):
     for path, x in nnx.to_flat_state(state):
       found = _at(tree, path)
-      if jnp.shape(found) != x.get_value().shape:
+      shape = jnp.shape(x.get_value())
+      if jnp.shape(found) != shape:
         raise ValueError(
-            f'Expected {_named(path)} of shape {x.get_value().shape}, found '
+            f'Expected {_named(path)} of shape {shape}, found '
             f'{jnp.shape(found)}. Of stacked seeds take one.')
     nnx.update(whole, _filled(state, tree))
   return whole

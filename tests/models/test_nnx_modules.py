@@ -231,6 +231,36 @@ def test_features_that_are_not_sown_once_are_refused(twice, features, message):
     model.apply(variables, EXAMPLES, train=False)
 
 
+def test_other_variables():
+  """Floats move with the module, whole numbers stay, plain ones are held."""
+
+  class Counting(nnx.Module):
+
+    def __init__(self):
+      self.scale = nnx.Param(2.0)
+      self.mean = nnx.Variable(jnp.zeros(()))
+      self.count = nnx.Variable(jnp.zeros((), int))
+      self.plain = nnx.Variable(0.5)
+
+    def __call__(self, x):
+      self.mean[...] = x.mean()
+      self.count[...] += 1
+      x = x.reshape(len(x), -1)
+      return self.scale[...] * x + self.plain.get_value() + self.count[...]
+
+  module = Counting()
+  model, variables = models.from_nnx(module, SHAPE)
+  assert set(variables.params) == {'scale'} and set(variables.stats) == {'mean'}
+  outputs, stats = model.apply(variables, EXAMPLES, train=True)
+  np.testing.assert_allclose(
+      outputs.prediction, 2 * X.reshape(20, -1) + 1.5, rtol=1e-5)
+  np.testing.assert_allclose(stats['mean'], X.mean(), rtol=1e-5)
+  again, _ = model.apply(variables, EXAMPLES, train=False)
+  np.testing.assert_array_equal(again.prediction, outputs.prediction)
+  new = models.to_nnx(Variables({'scale': jnp.asarray(3.0)}, stats), module)
+  assert new.scale[...] == 3 and new.count[...] == 0 == module.count[...]
+
+
 def test_outputs_are_taken_as_they_are():
 
   class Both(Plain):
