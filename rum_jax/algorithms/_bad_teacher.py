@@ -1,8 +1,8 @@
-"""Learn from a good teacher what to keep and from a bad one what to forget.
+"""Distil from a good teacher on retained examples, from a bad one on others.
 
 `temperature² · KL(teacher ‖ student)` over the forget set and a random share of
-the retain set, mixed. The good teacher, for the retain set, is the network at
-the start; the bad one, for the forget set, a network that has learnt nothing.
+the retain set, mixed. The good teacher, for the retain set, is the original
+network. The bad teacher, for the forget set, is a network with random weights.
 Both are frozen and in evaluation mode.
 
 References:
@@ -42,8 +42,8 @@ def bad_teacher(
     model: the network.
     tx: the optimiser; the paper: Adam, learning rate 1e-4.
     temperature: of both teachers and the student, above 0.
-    retain_share: share of the retain set that is looked at, in `[0, 1]`, drawn
-      once; it decides a shape, so it cannot be traced.
+    retain_share: share of the retain set that is used, in `[0, 1]`, drawn once.
+      It decides the shape of an array, so it cannot be traced.
     epochs: passes over both sets.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
@@ -56,6 +56,13 @@ def bad_teacher(
     TypeError: if `model` or `tx` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, tx, run = testing.example()
+  >>> unlearn = bad_teacher(model, tx, retain_share=0.5, batch_size=4)
+  >>> _, info = jax.eval_shape(unlearn, *run)  # Computes shapes alone.
+  >>> info.loss.shape  # Two batches: 4 examples to forget and 8 / 2 others.
+  (2,)
   """
   _checks.check_model(model)
   _checks.check_range('temperature', temperature, 0, open_low=True)
@@ -80,7 +87,7 @@ def bad_teacher(
 
 def taught(model: Model, good: Variables, bad: Variables, temperature: float,
            augment: Edit | None = None) -> Objective:
-  """Distillation from `bad` where the row is to be forgotten, else `good`."""
+  """Distillation from `bad` for rows to forget, and from `good` for others."""
 
   def objective(params: PyTree, stats: PyTree, batch: Batch, key: Key
                 ) -> tuple[Array, PyTree]:

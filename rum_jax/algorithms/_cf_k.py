@@ -1,13 +1,12 @@
 """Catastrophically forget in the last k layers: fine-tune them alone.
 
-`CE(retain)` over the parameters of the last `k` top-level modules; every other
-parameter, and every other module's batch-norm moments, stay bit-identical.
-Which modules are last is read off the forward pass (`rum_jax.subspaces`), not
-off their names. Nothing is computed backward below the first module that moves.
+`CE(retain)` over the parameters of the last `k` top-level modules. All other
+parameters, and the batch-norm moments of all other modules, stay bit-identical.
+The forward pass decides which modules are last (`rum_jax.subspaces`), not their
+names. The backward pass stops at the first module that is trained.
 
-SCRUB's released code, where this baseline is found, fine-tunes the last block
-of a ResNet without the classifier after it, and lets all running moments
-follow.
+The released code of SCRUB contains this baseline. It fine-tunes the last block
+of a ResNet without the classifier after it, and updates all running moments.
 
 References:
   Goel et al., Towards adversarial evaluations for inexact machine unlearning,
@@ -56,6 +55,14 @@ def cf_k(
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range or, when called, if the
       network has fewer than `k` modules.
+
+  >>> from rum_jax import testing
+  >>> model, tx, (key, variables, examples, split) = testing.example()
+  >>> unlearn = cf_k(model, tx, k=1, epochs=1)
+  >>> new, _ = unlearn(key, variables, examples, split)
+  >>> {name: bool((new.params[name]['kernel'] == old['kernel']).all())
+  ...  for name, old in variables.params.items()}  # Which layers are unchanged?
+  {'Dense_0': True, 'Dense_1': False}
   """
   return subspaces.within(subspaces.last_layers(k), lambda model, tx: finetune(
       model, tx, epochs=epochs, batch_size=batch_size, steps=steps,

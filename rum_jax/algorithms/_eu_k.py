@@ -1,12 +1,12 @@
 """Exactly unlearn the last k layers: train them from scratch, alone.
 
-The last `k` top-level modules start from a fresh initialisation, parameters and
-batch-norm moments, and are trained on `CE(retain)`; every other module stays
-bit-identical, as in `cf_k`. With `k` the number of modules this is `retrain`.
+The parameters and batch-norm moments of the last `k` top-level modules are
+initialised again and trained on `CE(retain)`. Every other module stays
+bit-identical, as in `cf_k`. If `k` is the number of modules, this is `retrain`.
 
-SCRUB's released code, where this baseline is found, starts over the last block
-of a ResNet without the classifier after it, and from the very initialisation
-that the original model had.
+The released code of SCRUB contains this baseline. It trains the last block of a
+ResNet without the classifier after it, from the initialisation of the original
+model.
 
 References:
   Goel et al., Towards adversarial evaluations for inexact machine unlearning,
@@ -35,13 +35,13 @@ def eu_k(
     steps: int | None = None,
     augment: Edit | None = None,
 ) -> Unlearner:
-  """`CE(retain)` over the last `k` top-level modules, started afresh.
+  """`CE(retain)` over the last `k` top-level modules, initialised again.
 
   Args:
     model: the network; its parameters are a dict of modules.
     tx: the optimiser of the original training.
-    k: number of modules that start afresh and move, counted from the logits; 1
-      is the last linear layer.
+    k: number of modules that are initialised and trained, counted from the
+      logits; 1 is the last linear layer.
     epochs: passes over the retain set, as many as the original training's.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
@@ -55,6 +55,14 @@ def eu_k(
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range or, when called, if the
       network has fewer than `k` modules.
+
+  >>> from rum_jax import testing
+  >>> model, tx, (key, variables, examples, split) = testing.example()
+  >>> unlearn = eu_k(model, tx, k=1, epochs=0)
+  >>> new, _ = unlearn(key, variables, examples, split)
+  >>> {name: bool((new.params[name]['kernel'] == old['kernel']).all())
+  ...  for name, old in variables.params.items()}  # Which layers are unchanged?
+  {'Dense_0': True, 'Dense_1': False}
   """
   return subspaces.within(subspaces.last_layers(k), lambda model, tx: retrain(
       model, tx, epochs=epochs, batch_size=batch_size, steps=steps,

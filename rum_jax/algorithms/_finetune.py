@@ -1,7 +1,7 @@
-"""Fine-tune on the retain set and hope that the rest is forgotten.
+"""Fine-tune on the retain set; the forget set is forgotten as a side effect.
 
-The released code keeps the learning rate constant (its milestones lie beyond
-the run); so does any recipe of ours that says so.
+The released code keeps the learning rate constant, because its milestones lie
+beyond the end of the run.
 
 References:
   Golatkar, Achille and Soatto, Eternal sunshine of the spotless net, 2020.
@@ -44,6 +44,12 @@ def finetune(
     TypeError: if `model` or `tx` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, tx, run = testing.example()
+  >>> _, info = finetune(model, tx, epochs=3, batch_size=4)(*run)
+  >>> len(info.loss)  # Three epochs of two steps: 8 examples to retain.
+  6
   """
   return training.descent(
       objectives.supervised(model, augment), tx, plans.over_retain(batch_size),

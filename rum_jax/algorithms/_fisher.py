@@ -2,8 +2,9 @@
 
     A = damping · I + (1 / N) Σ_i g_i g_iᵀ = damping · I + (1 / N) Gᵀ G
 
-with `g_i` the gradient of example i, in evaluation mode. `G`, N times the
-parameters, is never held: chunks of it are recomputed.
+with `g_i` the gradient of example i, in evaluation mode. The matrix `G`, of N
+rows as long as the parameters, is never in memory: its rows are recomputed in
+chunks.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from rum_jax.types import AnyArray, Array, Examples, Model, PyTree, Variables
 
 
 class Fisher(NamedTuple):
-  """The matrix `A`, by what it is made of.
+  """The matrix `A`, represented by the inputs that define it.
 
   Attributes:
     model: the network.
-    variables: where its gradients are taken.
+    variables: the variables at which the gradients are computed.
     examples: all examples.
     index: `[N]` rows of the examples.
     damping: added to the diagonal.
-    chunk: per-example gradients at a time.
+    chunk: number of per-example gradients in memory at a time.
   """
 
   model: Model
@@ -71,7 +72,7 @@ def times(f: Fisher, x: PyTree) -> PyTree:
 
 
 def gram(f: Fisher) -> Array:
-  """`G Gᵀ` `[N, N]` from pairs of chunks, the lower half of them mirrored."""
+  """`G Gᵀ` `[N, N]` from pairs of chunks; symmetry gives half of the pairs."""
   rows, _ = gradients.in_batches(f.index, f.chunk)
   steps, width = rows.shape
 
@@ -97,14 +98,15 @@ def solve(f: Fisher, v: PyTree, rounds: int = 2) -> tuple[PyTree, PyTree]:
 
   `A⁻¹ v = (v − Gᵀ (N · damping · I + G Gᵀ)⁻¹ G v) / damping`. `G Gᵀ` comes from
   pairs of chunks of per-example gradients, and `Gᵀ c` is the gradient of
-  `Σ c_i CE_i`: memory grows as two chunks times the parameters, plus N². The
-  second round takes away what float32 loses where `damping` is small.
+  `Σ c_i CE_i`. The memory is that of two chunks of gradients and of `[N, N]`.
+  The second round corrects the rounding errors of float32, which matter where
+  `damping` is small.
 
   Args:
     f: the matrix.
     v: pytree shaped like the parameters.
-    rounds: how often the identity is applied: first to `v`, then each time to
-      what is still missing.
+    rounds: how often the identity is applied: first to `v`, then to the
+      residual of the round before.
 
   Returns:
     `(x, v − A x)`.

@@ -1,11 +1,11 @@
-"""One Newton-like step away from the forget set, by its influence.
+"""One Newton-like step that removes the influence of the forget set.
 
     θ ← θ + alpha · A⁻¹ v,   A = damping · I + (1 / N) Σ_i g_i g_iᵀ
     v = F / (F + R) · (mean over forget of ∇CE − mean over retain of ∇CE)
 
-with F forget and R retain examples, and `g_i = ∇CE` of N of the latter, all in
-evaluation mode. `A` is the matrix that WoodFisher builds by rank-one updates;
-here it is inverted at once and exactly (`rum_jax.algorithms._fisher.solve`).
+with F forget and R retain examples, and `g_i = ∇CE` of N retain examples, all
+in evaluation mode. WoodFisher builds the matrix `A` by rank-one updates. Here
+`A⁻¹ v` is computed exactly in one solve (`rum_jax.algorithms._fisher.solve`).
 
 The default `damping` of 1 is that of the released code.
 
@@ -48,20 +48,26 @@ def influence(
 
   Args:
     model: the network.
-    alpha: length of the step; searched for in the paper.
+    alpha: length of the step; the paper tunes it.
     damping: added to the diagonal of `A`, above 0.
     num_samples: N, or the whole retain set where that is smaller.
-    chunk: per-example gradients in memory at a time; more is faster.
+    chunk: number of per-example gradients in memory at a time; more is faster.
     batch_size: examples at a time where only a sum of gradients is needed.
 
   Returns:
-    An unlearner; `info.probes['residual']` is `‖A x − v‖ / ‖v‖` of the `x` that
-    stands for `A⁻¹ v`.
+    An unlearner; `info.probes['residual']` is `‖A x − v‖ / ‖v‖`, where `x` is
+    the computed `A⁻¹ v`.
 
   Raises:
     TypeError: if `model` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, _, run = testing.example()
+  >>> _, info = jax.eval_shape(influence(model, num_samples=8), *run)
+  >>> info.loss.shape, info.probes['residual'].shape  # One solve, no steps.
+  ((0,), ())
   """
 
   def solve(key: Key, variables: Variables, examples: Examples, split: Split,
@@ -82,7 +88,7 @@ Solve = Callable[[Key, Variables, Examples, Split, PyTree],
 
 def step_by(solve: Solve, model: Model, alpha: float, batch_size: int
             ) -> Unlearner:
-  """One step along what `solve` returns for `v`, beside what is missing."""
+  """One step along `x`, where `solve` returns `(x, v − A x)` for `v`."""
   _checks.check_model(model)
   _checks.check_range('alpha', alpha, 0)
   _checks.check_count('batch_size', batch_size, 1)
@@ -102,7 +108,7 @@ def step_by(solve: Solve, model: Model, alpha: float, batch_size: int
 
 def direction(model: Model, variables: Variables, examples: Examples,
               split: Split, batch_size: int = 256) -> PyTree:
-  """`v`: by how much forgetting changes the gradient of the mean loss."""
+  """`v`: the change of the mean loss's gradient when `forget` is removed."""
   forget, retain = split.forget.shape[0], split.retain.shape[0]
   weight = jnp.concatenate([
       jnp.full((forget,), 1 / (forget + retain)),

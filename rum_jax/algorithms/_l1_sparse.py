@@ -1,9 +1,7 @@
-r"""Fine-tune on the retain set under an L1 penalty that fades out.
+r"""Fine-tune on the retain set with an L1 penalty that decreases to zero.
 
-`CE(retain) + alpha · (1 − progress) · ‖theta‖₁`: sparser networks forget more
-easily.
-
-The penalty falls every step.
+`CE(retain) + alpha · (1 − progress) · ‖theta‖₁`: unlearning is easier in sparse
+networks. The penalty decreases at every step.
 
 References:
   Jia et al., Model sparsity can simplify machine unlearning, 2023.
@@ -47,7 +45,7 @@ def l1_sparse(
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
     augment: `(key, batch) -> examples`.
-    threshold: parameters smaller than this count as zero in what is reported.
+    threshold: parameters smaller than this count as zero in `sparsity`.
 
   Returns:
     An unlearner; `info.probes['sparsity']` `[E]` is the share of parameters
@@ -57,6 +55,12 @@ def l1_sparse(
     TypeError: if `model` or `tx` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, tx, run = testing.example()
+  >>> _, info = l1_sparse(model, tx, alpha=0.01, epochs=3)(*run)
+  >>> info.probes['sparsity'].shape  # One value an epoch.
+  (3,)
   """
   _checks.check_range('alpha', alpha, 0)
   _checks.check_range('threshold', threshold, 0)
@@ -71,7 +75,7 @@ def penalised(
     alpha: float,
     done: Callable[[Batch], Array] = lambda batch: batch.progress,
 ) -> Objective:
-  """Adds an L1 penalty that fades with the share of the run that is done."""
+  """Adds an L1 penalty that is proportional to the share of the run to come."""
 
   def with_penalty(params: PyTree, stats: PyTree, batch: Batch, key: Key
                    ) -> tuple[Array, PyTree]:

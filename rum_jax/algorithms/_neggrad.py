@@ -1,9 +1,9 @@
-"""Ascend on the forget set and look at nothing else.
+"""Gradient ascent on the forget set alone.
 
-`−CE(forget)`. The ascent has no bound: from some number of steps on the network
-is destroyed. `cap` stops the gradient of a batch whose loss has reached it; ln
-K is the loss of a uniform guess. An epoch passes once over the forget set, so
-its cost, and its damage, grow with that set: `steps` bounds them.
+`−CE(forget)`. The objective has no lower bound, so after many steps the network
+is useless. A batch whose loss has reached `cap` has no gradient; a natural cap
+is ln K, the loss of a uniform guess. An epoch visits the forget set once, so
+its cost and its damage grow with the size of that set. `steps` limits them.
 
 The released code is the same, without a cap.
 
@@ -41,8 +41,8 @@ def neggrad(
   Args:
     model: the network.
     tx: the optimiser; the paper: SGD, learning rate 1e-4.
-    cap: loss of a batch beyond which it is left alone, in nats; `None` as in
-      the paper.
+    cap: loss in nats from which on a batch has no gradient; `None`, as in the
+      paper, for no cap.
     epochs: passes over the forget set.
     batch_size: examples a step.
     steps: if given, the length of the run in steps instead of epochs.
@@ -55,6 +55,12 @@ def neggrad(
     TypeError: if `model` or `tx` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, tx, run = testing.example()
+  >>> _, info = neggrad(model, tx, epochs=3)(*run)
+  >>> bool(info.loss[0] > info.loss[-1])  # Minus the loss on the forget set.
+  True
   """
   if cap is not None:
     _checks.check_range('cap', cap, 0)

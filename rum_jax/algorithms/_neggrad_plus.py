@@ -1,15 +1,16 @@
-"""Descend on the retain set and ascend on the forget set at once.
+"""Gradient descent on the retain set and ascent on the forget set at once.
 
-`alpha · CE(retain batch) − (1 − alpha) · CE(forget batch)`; an epoch passes
-once over the retain set, and the forget set is cycled beside it. Each of the
-two batches goes through the network on its own, so batch-norm never mixes them.
+`alpha · CE(retain batch) − (1 − alpha) · CE(forget batch)`. An epoch visits the
+retain set once and repeats the forget set as often as needed. The network runs
+on each of the two batches separately, so batch-norm never mixes them.
 
-The ascent has no bound: from some learning rate on the network is destroyed.
-`cap` stops the gradient of a forget batch whose loss has reached it; ln K is
-the loss of a uniform guess.
+The objective has no lower bound, so with a large learning rate the network
+becomes useless. A forget batch whose loss has reached `cap` has no gradient; a
+natural cap is ln K, the loss of a uniform guess.
 
-The forget batches are drawn anew each time round. SCRUB's own code also adds a
-penalty on the distance from the start, which RUM's leaves out, as do we.
+Each repetition of the forget set is in a new random order. The code of SCRUB
+adds a penalty on the distance from the original parameters. The code of RUM and
+this function do not.
 
 References:
   Kurmanji et al., Towards unbounded machine unlearning, 2023.
@@ -49,10 +50,10 @@ def neggrad_plus(
     tx: the optimiser; the paper: SGD, learning rate 0.01.
     alpha: weight of the retain set, in `[0, 1]`; the paper's example for RUM:
       0.99 for low and 0.97 for medium and high memorization.
-    cap: loss of a forget batch beyond which it is left alone, in nats; `None`
-      as in the paper.
+    cap: loss in nats from which on a forget batch has no gradient; `None`, as
+      in the paper, for no cap.
     epochs: passes over the retain set.
-    batch_size: of either batch.
+    batch_size: examples in each of the two batches of a step.
     steps: if given, the length of the run in steps instead of epochs.
     augment: `(key, batch) -> examples`.
 
@@ -63,6 +64,12 @@ def neggrad_plus(
     TypeError: if `model` or `tx` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, tx, run = testing.example()
+  >>> _, info = neggrad_plus(model, tx, epochs=1, batch_size=4)(*run)
+  >>> len(info.loss)  # 8 examples to retain; the 4 to forget are used twice.
+  2
   """
   draw = plans.pair(
       plans.over_retain(batch_size), plans.over_forget(batch_size))
@@ -82,7 +89,7 @@ def pulled(
     steps: int | None,
     augment: Edit | None,
 ) -> Unlearner:
-  """`neggrad_plus` along the plans of `draw`: retain rows, then forget rows."""
+  """`neggrad_plus` with batches from `draw`: retain rows, then forget rows."""
   _checks.check_model(model)
   _checks.check_range('alpha', alpha, 0, 1)
   if cap is not None:
@@ -103,7 +110,7 @@ def pulled(
 
 def tug(model: Model, width: int, alpha: float, cap: float | None,
         augment: Edit | None = None) -> Objective:
-  """The objective, for batches whose first `width` rows are to be kept."""
+  """The objective, for batches whose first `width` rows are to be retained."""
   mean_loss = objectives.supervised(model, augment)
 
   def objective(params: PyTree, stats: PyTree, batch: Batch, key: Key

@@ -1,9 +1,9 @@
-"""Teach wrong labels for the forget set and the true ones for the retain set.
+"""Train with random labels on the forget set and true ones on the retain set.
 
-The two sets are mixed and passed over together, as in the released code. That
-code draws the wrong label from all classes, so that one in K is true; draws it
-anew each epoch; and on CIFAR-100 and Tiny-ImageNet does not relabel at all.
-Here the label differs from the true one and is drawn once, by default.
+The two sets are mixed, as in the released code. In that code the random label
+is drawn from all classes, so that one in K is true, and it is drawn again in
+every epoch. On CIFAR-100 and Tiny-ImageNet that code does not relabel at all.
+Here, by default, the label differs from the true one and is drawn once.
 
 References:
   Golatkar, Achille and Soatto, Eternal sunshine of the spotless net, 2020.
@@ -34,7 +34,7 @@ def random_label(
     redraw: bool = False,
     augment: Edit | None = None,
 ) -> Unlearner:
-  """`CE(forget ∪ retain)` with a random label where the row is to be forgotten.
+  """`CE(forget ∪ retain)` with random labels for the rows to forget.
 
   Args:
     model: the network.
@@ -44,7 +44,7 @@ def random_label(
     steps: if given, the length of the run in steps instead of epochs.
     exclude_true: whether the random label must differ from the true one; the
       released code has `False`.
-    redraw: whether labels are drawn anew each epoch; the released code has
+    redraw: whether labels are drawn in every epoch; the released code has
       `True`.
     augment: `(key, batch) -> examples`.
 
@@ -55,6 +55,13 @@ def random_label(
     TypeError: if `model` or `tx` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, tx, run = testing.example()
+  >>> unlearn = random_label(model, tx, epochs=1, batch_size=4)
+  >>> _, info = jax.eval_shape(unlearn, *run)  # Computes shapes alone.
+  >>> info.loss.shape  # 12 examples, of which 4 have random labels.
+  (3,)
   """
   _checks.check_model(model)
   training.check_fit(tx, epochs, steps)

@@ -1,4 +1,4 @@
-"""Train from scratch on the retain set: the oracle, and plain training too.
+"""Train from scratch on the retain set: the oracle, and ordinary training.
 
 With a split that retains everything this trains the original model; with a
 random subset it trains one of the models that estimate memorization.
@@ -26,7 +26,7 @@ def retrain(
     augment: Edit | None = None,
     probe: Callable[[Variables], PyTree] | None = None,
 ) -> FromScratch:
-  """Cross-entropy on the retain set from a fresh initialisation.
+  """`CE(retain)` from a new initialisation.
 
   Args:
     model: the network.
@@ -39,12 +39,18 @@ def retrain(
     probe: called with the variables after each epoch.
 
   Returns:
-    An unlearner that does not look at the variables it is given.
+    An unlearner that ignores the variables it is given.
 
   Raises:
     TypeError: if `model` or `tx` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if `epochs`, `steps` or `batch_size` is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, tx, (key, _, examples, split) = testing.example()
+  >>> _, info = retrain(model, tx, epochs=40)(key, None, examples, split)
+  >>> bool(info.loss[-1] < info.loss[0])
+  True
   """
   train = training.descent(
       objectives.supervised(model, augment), tx, plans.over_retain(batch_size),

@@ -1,12 +1,12 @@
-"""Random labels, moving only the weights that matter to the forget set.
+"""Random labels that change only the weights salient for the forget set.
 
-The mask keeps the weights with the largest |gradient| of the forget loss at the
-original variables; the others stay bit-identical, whatever momentum and weight
-decay ask for.
+The mask selects the weights with the largest |gradient| of the forget loss at
+the original variables. The other weights stay bit-identical under momentum and
+weight decay, too.
 
-The code that SalUn's authors released does so, too; its gradient is the sum of
-the batches' means, so that a short last batch counts as much as a full one,
-while ours is the mean.
+The code of SalUn's authors does the same, except that its gradient is the sum
+of the means of the batches: a short last batch counts as much as a full one.
+Here the gradient is that of the mean over all examples.
 
 References:
   Fan et al., SalUn: empowering machine unlearning via gradient-based weight
@@ -46,12 +46,12 @@ def salun(
     redraw: bool = False,
     augment: Edit | None = None,
 ) -> Unlearner:
-  """`random_label` with every weight outside the saliency mask held still.
+  """`random_label` that changes no weight outside the saliency mask.
 
   Args:
     model: the network.
     tx: the optimiser; the paper: SGD, learning rate 0.1.
-    density: share of the weights that may move, in `[0, 1]`.
+    density: share of the weights that may change, in `[0, 1]`.
     per_leaf: whether that share holds in each leaf or over all of them.
     epochs: passes over both sets.
     batch_size: examples a step.
@@ -62,12 +62,19 @@ def salun(
 
   Returns:
     An unlearner; `info.probes['density']` holds, for every leaf of the
-    parameters, the share of its weights that may move.
+    parameters, the share of its weights that may change.
 
   Raises:
     TypeError: if `model` or `tx` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, tx, run = testing.example()
+  >>> unlearn = salun(model, tx, density=0.25, epochs=2, batch_size=4)
+  >>> _, info = jax.eval_shape(unlearn, *run)  # Computes shapes alone.
+  >>> info.loss.shape  # Two epochs of three steps: 12 examples in both sets.
+  (6,)
   """
 
   def inside(key: Key, variables: Variables, examples: Examples, split: Split
@@ -89,14 +96,14 @@ Inside = Callable[[Key, Variables, Examples, Split],
 def masked(inside: Inside,
            relabel: Callable[[optax.GradientTransformation], Unlearner],
            tx: optax.GradientTransformation) -> Unlearner:
-  """Runs `relabel` with the optimiser that `inside` makes of a mask.
+  """Runs `relabel` with the masked optimiser that `inside` returns.
 
   Args:
     inside: `(key, variables, examples, split) -> (key, mask, optimiser)`.
     relabel: maps an optimiser to an unlearner.
     tx: the optimiser without a mask.
   """
-  relabel(tx)  # Raises here what would otherwise be raised while tracing.
+  relabel(tx)  # Raises errors of the arguments now, before tracing.
 
   @_checks.checked
   def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
@@ -129,7 +136,7 @@ def saliency_mask(gradient: PyTree, density: float, *, per_leaf: bool = False
   Args:
     gradient: pytree shaped like the parameters.
     density: share to keep, in `[0, 1]`; exactly `round(density · n)` weights
-      are kept, ties going to the earlier one.
+      are kept, and of equal ones the earlier.
     per_leaf: whether the share holds in each leaf or over all of them.
 
   Returns:

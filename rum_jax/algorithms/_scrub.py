@@ -1,17 +1,18 @@
-"""Leave the teacher on the forget set, stay with it on the retain set.
+"""Move away from a teacher on the forget set, stay close on the retain set.
 
-The teacher is the network at the start, frozen and in evaluation mode. Each of
+The teacher is the original network, frozen and in evaluation mode. Each of
 the first `msteps` epochs is a *max pass* over the forget set, on
 `−KL(teacher ‖ student)`, and then a *min pass* over the retain set, on
 `gamma · CE + beta · KL(teacher ‖ student)`; every later epoch is a min pass
-alone. Both KL are softened by `temperature` and scaled by its square. One
-optimiser state lasts through all passes.
+alone. Both KL are softened by `temperature` and multiplied by its square. All
+passes share one optimiser state.
 
-At the first step the student is the teacher, so without batch-norm KL and its
-gradient are 0 until something else, a min pass or weight decay, has moved it.
+At the first step the student equals the teacher. So in networks without
+batch-norm, KL and its gradient are 0 until a min pass or weight decay has
+changed the student.
 
-The RUM paper does not give beta and gamma; ours are those of SCRUB's own
-large-scale experiments.
+The RUM paper does not give beta and gamma. The defaults are those of the
+large-scale experiments of the SCRUB paper.
 
 References:
   Kurmanji et al., Towards unbounded machine unlearning, 2023.
@@ -56,9 +57,9 @@ def scrub(
     temperature: of teacher and student, above 0.
     msteps: number of epochs, from the first, that begin with a max pass.
     epochs: passes over the retain set.
-    batch_size: examples a step, of either pass.
-    steps: if given, the number of steps, of both kinds together, after which
-      the run ends, instead of epochs.
+    batch_size: examples a step, in both kinds of passes.
+    steps: if given, the length of the run in steps instead of epochs; the steps
+      of both kinds of passes count.
     augment: `(key, batch) -> examples`; teacher and student see the same.
 
   Returns:
@@ -69,6 +70,13 @@ def scrub(
     TypeError: if `model` or `tx` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, tx, run = testing.example()
+  >>> unlearn = scrub(model, tx, msteps=1, epochs=2, batch_size=8)
+  >>> _, info = jax.eval_shape(unlearn, *run)  # Computes shapes alone.
+  >>> info.loss.shape  # A max and a min pass, then a min pass.
+  (3,)
   """
   _checks.check_model(model)
   _checks.check_range('beta', beta, 0)
@@ -108,7 +116,7 @@ def scrub(
 
 def contrast(model: Model, teacher: Variables, beta: float, gamma: float,
              temperature: float, augment: Edit | None = None) -> Objective:
-  """`−KL` where the row is to be forgotten, else `gamma · CE + beta · KL`."""
+  """`−KL` for rows to forget, and `gamma · CE + beta · KL` for others."""
 
   def objective(params: PyTree, stats: PyTree, batch: Batch, key: Key
                 ) -> tuple[Array, PyTree]:

@@ -1,11 +1,11 @@
-"""Dampen the weights that matter much more to the forget set than to all data.
+"""Dampen weights that are much more important to the forget set than to all.
 
 With importance `I_D = mean over D of (∂CE/∂θ)²`, example by example (the
 diagonal of the empirical Fisher information) and in evaluation mode:
 
     θ ← min(dampening · I_all / I_forget, 1) · θ  where I_forget > alpha · I_all
 
-and `θ` stays elsewhere. Nothing is trained.
+All other weights are unchanged. Nothing is trained.
 
 References:
   Foster, Schoepf and Brintrup, Fast machine unlearning without retraining
@@ -36,15 +36,16 @@ def ssd(
     dampening: float = 1.0,
     batch_size: int = 128,
 ) -> Unlearner:
-  """Dampens `θ` by `dampening · I_all / I_forget` where that is small enough.
+  """Multiplies `θ` by `min(dampening · I_all / I_forget, 1)` where it applies.
+
+  It applies to weights with `I_forget > alpha · I_all`.
 
   Args:
     model: the network.
-    alpha: how much more a weight must matter to the forget set than to all
-      data before it is dampened, above 0.
-    dampening: factor of what it is dampened by, at least 0 (the paper's
-      lambda).
-    batch_size: examples at a time, each with a gradient of its own in memory.
+    alpha: above 0. A weight is dampened if its importance to the forget set is
+      more than `alpha` times its importance to all data.
+    dampening: at least 0 (the paper's lambda).
+    batch_size: number of per-example gradients in memory at a time.
 
   Returns:
     An unlearner; `info.probes['dampened']` holds, for every leaf of the
@@ -54,6 +55,12 @@ def ssd(
     TypeError: if `model` is of another type; when called, as
       `_checks.check_run`.
     ValueError: if a hyper-parameter is out of range.
+
+  >>> from rum_jax import testing
+  >>> model, _, run = testing.example()
+  >>> shares = jax.jit(ssd(model, alpha=1e6))(*run)[1].probes['dampened']
+  >>> float(shares['Dense_1']['kernel'])  # alpha is too high for any weight.
+  0.0
   """
   return dampening_by(importance, model, alpha, dampening, batch_size)
 
@@ -63,7 +70,7 @@ Importance = Callable[[Model, Variables, Examples, AnyArray, int], PyTree]
 
 def dampening_by(importance: Importance, model: Model, alpha: float,
                  dampening: float, batch_size: int) -> Unlearner:
-  """`ssd` by another `(model, variables, examples, index, batch_size)`."""
+  """`ssd` with any function `importance` in place of the default."""
   _checks.check_model(model)
   _checks.check_range('alpha', alpha, 0, open_low=True)
   _checks.check_range('dampening', dampening, 0)
@@ -121,9 +128,9 @@ def summed(squares: Callable[[Array, Array], PyTree], variables: Variables,
 def _total_square(weight: Array, grads: Array) -> Array:
   """`Σ weight_i · grads_i²` of `[B, ...]`.
 
-  XLA's CPU code is fast for a plain sum over the first axis, and up to 18 times
-  slower where it fuses what is summed into it; hence the barrier there. For the
-  large leaves of convolutions a product is faster still.
+  On CPUs, XLA's sum over the first axis is up to 18 times slower if it is fused
+  with the computation of the summands. The optimization barrier prevents that.
+  For the large leaves of convolutions a matrix product is faster still.
   """
   if grads.ndim > 3:
     return jnp.tensordot(weight, grads**2, 1)

@@ -1,19 +1,18 @@
 """What released code does differently, one function for each algorithm.
 
-Each is a variant of the algorithm of the same name, and takes what that takes,
-but for what is said here. They exist to reproduce published numbers.
+Each is a variant of the algorithm of the same name. It takes the same arguments
+unless its docstring says otherwise. They serve to reproduce published numbers.
 
 | variant        | what the released code does                                 |
 |----------------|-------------------------------------------------------------|
-| `bad_teacher`  | leaves `temperature²` out, and its mean runs over the K     |
-|                | classes, too, which divides the loss by K                   |
+| `bad_teacher`  | divides the loss by `K · temperature²`                      |
 | `influence`    | its recursion never accumulates curvature                   |
-| `l1_sparse`    | lowers the penalty once an epoch, not every step            |
-| `neggrad_plus` | repeats an epoch's first round of forget batches            |
-| `salun`        | keeps the smallest gradients, summed up along an ascent,    |
-|                | and lets weight decay move the weights outside of the mask  |
-| `scrub`        | makes one max pass more                                     |
-| `ssd`          | squares the gradient of each batch's mean                   |
+| `l1_sparse`    | lowers the penalty once an epoch, not at every step         |
+| `neggrad_plus` | repeats the forget batches in the same order in an epoch    |
+| `salun`        | keeps the smallest gradients, summed up during an ascent,   |
+|                | and weight decay changes the weights outside of the mask    |
+| `scrub`        | has one more max pass                                       |
+| `ssd`          | squares the mean gradient of each batch                     |
 
 References:
   The code released with Zhao et al., What makes unlearning hard and what to do
@@ -75,13 +74,13 @@ def influence(
     chunk: int = 64,
     batch_size: int = 256,
 ) -> Unlearner:
-  """`influence` along the released recursion instead of `A⁻¹ v`.
+  """`influence` with the result of the released recursion instead of `A⁻¹ v`.
 
-  The recursion sets out to invert `A` but never accumulates curvature: its
-  second vector stays a multiple of the first example's gradient, where it
-  should be `A_n⁻¹ g_n` of each. It also takes a prefix of the retain set, N + 2
-  examples instead of N, the first of which it uses up. Its start implies
-  `damping = 1`.
+  The recursion is meant to invert `A`, but it never accumulates curvature: its
+  second vector is always a multiple of the gradient of the first example, where
+  it should be `A_n⁻¹ g_n` of each example. It uses the first N + 2 examples of
+  the retain set instead of N random ones, and the first one only for its start.
+  Its initial values correspond to `damping = 1`.
 
   The arguments are those of `rum_jax.influence`, without `damping`.
   """
@@ -100,7 +99,7 @@ def influence(
 
 
 def recursion(f: Fisher, v: PyTree, divisor: int) -> PyTree:
-  """What the released code returns for `A⁻¹ v`."""
+  """The vector that the released code computes in place of `A⁻¹ v`."""
 
   def update(carry: tuple[PyTree, PyTree], row: Array):
     k, o = carry
@@ -124,10 +123,10 @@ def l1_sparse(
     augment: Edit | None = None,
     threshold: float = 1e-3,
 ) -> Unlearner:
-  """`l1_sparse` whose penalty falls once an epoch: `alpha · (1 − e / E)`.
+  """`l1_sparse` with the penalty `alpha · (1 − e / E)` in epoch e of E.
 
-  The last epoch still has a penalty of `alpha / E`. The arguments are those of
-  `rum_jax.l1_sparse`, without `steps`, as the penalty is counted in epochs.
+  The penalty of the last epoch is `alpha / E`. The arguments are those of
+  `rum_jax.l1_sparse`, without `steps`, because the penalty depends on epochs.
   """
   _checks.check_range('alpha', alpha, 0)
   _checks.check_range('threshold', threshold, 0)
@@ -151,7 +150,9 @@ def neggrad_plus(
     steps: int | None = None,
     augment: Edit | None = None,
 ) -> Unlearner:
-  """`neggrad_plus` that repeats a round of forget batches within an epoch.
+  """`neggrad_plus` that repeats the forget batches in the same order.
+
+  The order is drawn once an epoch, not at each repetition.
 
   The arguments are those of `rum_jax.neggrad_plus`.
   """
@@ -175,11 +176,12 @@ def salun(
     redraw: bool = False,
     augment: Edit | None = None,
 ) -> Unlearner:
-  """`salun` with mask and gate of the released RUM code.
+  """`salun` with the mask of the released RUM code.
 
-  The code keeps the *smallest* gradients; sums them up while it ascends the
-  forget loss, a step a batch; and gates the gradient only before the optimiser,
-  so that weight decay still moves masked weights. Its labels are those of
+  The code keeps the weights with the *smallest* gradients. It sums the
+  gradients during one epoch of ascent on the forget loss. It masks the gradient
+  before the optimiser and not the update after it, so weight decay still
+  changes the weights outside of the mask. Its labels are those of
   `exclude_true=False, redraw=True`.
 
   The arguments are those of `rum_jax.salun`.
@@ -243,9 +245,9 @@ def scrub(
 ) -> Unlearner:
   """`scrub` with `msteps + 1` max passes.
 
-  The paper counts epochs from 1, so that `epoch <= msteps` means `msteps` max
-  passes. The released RUM code kept the test but counts from 0. With its 4 of 5
-  epochs no epoch is a min pass alone.
+  The SCRUB code counts epochs from 1, so that its test `epoch <= msteps` gives
+  `msteps` max passes. The released RUM code has the same test but counts from
+  0. With its `msteps` of 4 and 5 epochs, every epoch has a max pass.
 
   The arguments are those of `rum_jax.scrub`.
   """
@@ -263,10 +265,10 @@ def ssd(
     dampening: float = 1.0,
     batch_size: int = 128,
 ) -> Unlearner:
-  """`ssd` by the squared mean gradients of batches.
+  """`ssd` with the squared mean gradients of batches as importance.
 
-  That is not the Fisher information: where examples' gradients cancel it is
-  smaller, down to one B-th.
+  This is not the Fisher information: where the gradients of examples cancel, it
+  is smaller, by up to the factor B in expectation.
 
   The arguments are those of `rum_jax.ssd`; `batch_size` changes the result.
   """
@@ -275,7 +277,7 @@ def ssd(
 
 def importance(model: Model, variables: Variables, examples: Examples,
                index: AnyArray, batch_size: int) -> PyTree:
-  """Mean over batches, cut from `index` in order, of squared mean gradients."""
+  """Mean over the batches of `index`, in order, of squared mean gradients."""
 
   def squares(rows: Array, inside: Array) -> PyTree:
     inside = inside.astype(float)
