@@ -47,7 +47,8 @@ def logit_confidence(loss: ArrayLike) -> Array:
   return -(loss + jnp.log(-jnp.expm1(-loss)))
 
 
-def distillation(student: Array, teacher: Array, temperature: float) -> Array:
+def distillation(student: ArrayLike, teacher: ArrayLike, temperature: float
+                 ) -> Array:
   r"""`temperature² · KL(teacher ‖ student)` of softened distributions.
 
   Args:

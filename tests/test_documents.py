@@ -51,13 +51,39 @@ def test_readme_method_keeps_the_contract():
   exec(compile(own + check, 'README.md', 'exec'), {})
 
 
-def test_readme_examples_pass_the_type_checker(tmp_path):
+NUMPY = """
+import jax
+import numpy as np
+import rum_jax
+from rum_jax import entanglement, evaluation, losses, models, refinement
+from rum_jax.entanglement import partitions, separation
+
+x = np.zeros((10, 3), np.float32)
+groups = np.arange(9).reshape(3, 3)
+split, = refinement.stages((groups[0],), 10)
+entanglement.entanglement_scores(x, groups)
+separation.squared_mmd(x, rum_jax.Split(groups[0], groups[1]), gamma=x[0, 0])
+partitions.by_measured_score(x, groups)
+losses.cross_entropy(x, np.zeros(10, int))
+evaluation.tug_of_war(x[0], 0.1, x[1])
+images = rum_jax.Images(np.zeros((10, 8, 8, 1), np.uint8), groups[0])
+model = models.from_linen(models.MLP(10), (8, 8, 1), mean=x[0], std=x[1])
+train = rum_jax.retrain(model, rum_jax.sgd(0.1), epochs=1)
+variables, info = train(jax.random.key(0), None, images, split)
+print(info.loss)
+unlearn = rum_jax.sequential(rum_jax.identity())
+_, infos = unlearn(jax.random.key(1), variables, images, (split,))
+print(infos[0].loss)
+"""
+
+
+def test_readme_examples_and_numpy_pass_the_type_checker(tmp_path):
   text = (ROOT / 'README.md').read_text()
   blocks = re.findall(
       r'<!-- (?:example|own|check) -->\n```python\n(.*?)```', text, re.S)
   assert len(blocks) == 3
   path = tmp_path / 'examples.py'
-  path.write_text('\n'.join(blocks))
+  path.write_text('\n'.join([*blocks, NUMPY]))
   done = subprocess.run(
       [sys.executable, '-m', 'pyrefly', 'check', str(path),
        '--config', str(ROOT / 'pyproject.toml'), '--search-path', str(ROOT),

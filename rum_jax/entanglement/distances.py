@@ -7,7 +7,7 @@ from collections.abc import Callable
 from jax import lax
 import jax.numpy as jnp
 
-from rum_jax.types import Array, Split
+from rum_jax.types import AnyArray, Array, Split
 
 
 def product(x: Array, y: Array) -> Array:
@@ -20,13 +20,13 @@ def square(x: Array) -> Array:
   return (x * x).sum(axis=-1)
 
 
-def unit(features: Array) -> Array:
+def unit(features: AnyArray) -> Array:
   """`[..., D]` to length 1; a vector of zeros stays one."""
   norm = jnp.linalg.norm(features, axis=-1, keepdims=True)
-  return features / jnp.maximum(norm, 1e-12)
+  return jnp.asarray(features) / jnp.maximum(norm, 1e-12)
 
 
-def about_mean(features: Array, split: Split) -> tuple[Array, Array]:
+def about_mean(features: AnyArray, split: Split) -> tuple[Array, Array]:
   """Forget `[F, D]` and retain set `[R, D]` about the mean of both.
 
   First about one example: the mean of numbers with a large common offset would

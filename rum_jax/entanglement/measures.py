@@ -13,7 +13,7 @@ from rum_jax import evaluation
 from rum_jax.entanglement import partitions, score, separation, wasserstein
 from rum_jax.evaluation import Summary
 from rum_jax.evaluation.results import Origin
-from rum_jax.types import Array, GROUPS, Split
+from rum_jax.types import AnyArray, GROUPS, Split
 
 RELEASED = {partitions.COUNT: partitions.RELEASED,
             partitions.COUNT_TINY: partitions.RELEASED_TINY}
@@ -93,7 +93,7 @@ class EntanglementFile(Origin):
   seeds: tuple[SeedGroups, ...]
 
 
-def measure(features: Array, group: np.ndarray, retain: np.ndarray,
+def measure(features: AnyArray, group: np.ndarray, retain: np.ndarray,
             scores: np.ndarray) -> dict[str, float]:
   """All figures of one forget set under one model.
 
@@ -127,7 +127,7 @@ def measure(features: Array, group: np.ndarray, retain: np.ndarray,
   return {name: float(figure) for name, figure in figures.items()}
 
 
-def one_seed(features: Array, parts: np.ndarray, scores: np.ndarray
+def one_seed(features: AnyArray, parts: np.ndarray, scores: np.ndarray
              ) -> tuple[dict[str, list[dict[str, float]]], SeedGroups]:
   """Low, medium and high entanglement under one model, and correlations.
 

@@ -132,8 +132,8 @@ def at_random(num_examples: int, count: int = COUNT, *, seed: int = 0
 
 
 @functools.partial(jax.jit, static_argnames=('neighbours', 'block'))
-def neighbour_margin(features: Array, labels: AnyArray, *, neighbours: int = 10,
-                     block: int = 256) -> Array:
+def neighbour_margin(features: AnyArray, labels: AnyArray, *,
+                     neighbours: int = 10, block: int = 256) -> Array:
   """How much nearer an example is to others of its class than to strangers.
 
   `mean distance to the k nearest of its class
@@ -164,7 +164,7 @@ def neighbour_margin(features: Array, labels: AnyArray, *, neighbours: int = 10,
   _checks.check_count('neighbours', neighbours, 1)
   _checks.check_count('block', block, 1)
   _checks.check_range('neighbours', neighbours, 1, len(features) - 1)
-  x = features - features[0]
+  x = jnp.asarray(features) - features[0]
   x, labels = x - x.mean(axis=0), jnp.asarray(labels)
 
   def one(row: Array) -> Array:
@@ -178,7 +178,7 @@ def neighbour_margin(features: Array, labels: AnyArray, *, neighbours: int = 10,
   return lax.map(one, jnp.arange(len(x)), batch_size=block)
 
 
-def by_measured_score(features: Array, groups: np.ndarray, *, each: int = 1,
+def by_measured_score(features: AnyArray, groups: np.ndarray, *, each: int = 1,
                       seed: int = 0) -> Chosen:
   """Low, medium and high by the ES that the groups have.
 
@@ -213,7 +213,7 @@ def by_measured_score(features: Array, groups: np.ndarray, *, each: int = 1,
       order[:each], order[middle:middle + each], order[-each:]), scores)
 
 
-def as_released(features: Array, groups: np.ndarray, picks: Picks = RELEASED
+def as_released(features: AnyArray, groups: np.ndarray, picks: Picks = RELEASED
                 ) -> Chosen:
   """Low, medium and high by number, as in the released code, and their ES.
 
@@ -243,7 +243,7 @@ def as_released(features: Array, groups: np.ndarray, picks: Picks = RELEASED
   return _chosen(features, groups, picks, np.asarray(scores))
 
 
-def _chosen(features: Array, groups: np.ndarray, picks: Picks,
+def _chosen(features: AnyArray, groups: np.ndarray, picks: Picks,
             scores: np.ndarray) -> Chosen:
   each = tuple(tuple(int(i) for i in sorted(pick)) for pick in picks)
   sets = tuple(np.sort(groups[list(p)].ravel()).astype(np.int32) for p in each)

@@ -40,8 +40,8 @@ class _Moments(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnames='midpoint')
-def entanglement_score(features: Array, split: Split, *, midpoint: bool = False
-                       ) -> Array:
+def entanglement_score(features: AnyArray, split: Split, *,
+                       midpoint: bool = False) -> Array:
   """ES of one split, in two passes; `entanglement_scores` takes many at once.
 
   Args:
@@ -185,7 +185,7 @@ def _check(features: AnyArray, forget: AnyArray, retain: AnyArray | None,
 
 
 @jax.jit
-def centroid_distance(features: Array) -> Array:
+def centroid_distance(features: AnyArray) -> Array:
   """`[..., N, D]` to `[..., N]`: distance of each to the mean of all."""
   centre = features.mean(axis=-2, keepdims=True)
   return jnp.linalg.norm(features - centre, axis=-1)

@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 import numpy as np
 
 from rum_jax import _checks
 from rum_jax.entanglement import distances
-from rum_jax.types import Array, Key, Split
+from rum_jax.types import AnyArray, Array, Key, Split
 
 
 class SquaredMMD(NamedTuple):
@@ -38,7 +39,7 @@ class SquaredMMD(NamedTuple):
   unbiased: Array
 
 
-def squared_mmd(features: Array, split: Split, *, gamma: float | Array = 1.0,
+def squared_mmd(features: AnyArray, split: Split, *, gamma: ArrayLike = 1.0,
                 block: int = 256) -> SquaredMMD:
   """MMD² with the kernel `k(x, y) = exp(−γ ‖x − y‖²)`.
 
@@ -66,7 +67,7 @@ def squared_mmd(features: Array, split: Split, *, gamma: float | Array = 1.0,
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def _squared_mmd(features: Array, split: Split, gamma: Array, block: int
+def _squared_mmd(features: AnyArray, split: Split, gamma: Array, block: int
                  ) -> SquaredMMD:
   forget, retain = distances.about_mean(features, split)
   kernel = lambda squared: jnp.exp(-gamma * squared)
@@ -84,7 +85,7 @@ def _squared_mmd(features: Array, split: Split, gamma: Array, block: int
 
 
 @functools.partial(jax.jit, static_argnames='sample')
-def median_gamma(key: Key, features: Array, split: Split, *,
+def median_gamma(key: Key, features: AnyArray, split: Split, *,
                  sample: int = 1000) -> Array:
   """The median heuristic: `γ = 1 / (2 σ²)`, σ the median distance of a pair.
 
@@ -113,7 +114,7 @@ def median_gamma(key: Key, features: Array, split: Split, *,
 
 
 @functools.partial(jax.jit, static_argnames='block')
-def silhouette(features: Array, split: Split, *, block: int = 256) -> Array:
+def silhouette(features: AnyArray, split: Split, *, block: int = 256) -> Array:
   """Mean silhouette of two clusters, forget and retain, exactly.
 
   `s = (b − a) / max(a, b)` with a the mean distance of an example to the others
@@ -148,7 +149,7 @@ def silhouette(features: Array, split: Split, *, block: int = 256) -> Array:
 
 
 @jax.jit
-def squared_silhouette(features: Array, split: Split) -> Array:
+def squared_silhouette(features: AnyArray, split: Split) -> Array:
   """The silhouette of squared distances, in closed form.
 
   The mean squared distance of x to a set is `‖x − μ‖² + spread`, so no pair has
@@ -176,7 +177,7 @@ def squared_silhouette(features: Array, split: Split) -> Array:
 
 
 @jax.jit
-def centroid_silhouette(features: Array, split: Split) -> Array:
+def centroid_silhouette(features: AnyArray, split: Split) -> Array:
   """The simplified silhouette: a and b are distances to the two means.
 
   Args:
@@ -197,7 +198,7 @@ def centroid_silhouette(features: Array, split: Split) -> Array:
 
 
 @jax.jit
-def silhouette_entanglement(features: Array, split: Split) -> Array:
+def silhouette_entanglement(features: AnyArray, split: Split) -> Array:
   """Tang and Khanna's: `(1 − s) / 2`, s the silhouette of cosine distances.
 
   Args:

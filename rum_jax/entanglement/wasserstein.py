@@ -25,7 +25,7 @@ from rum_jax.types import AnyArray, Array, Key, Split
 
 
 @functools.partial(jax.jit, static_argnames='projections')
-def sliced_wasserstein(key: Key, features: Array, split: Split, *,
+def sliced_wasserstein(key: Key, features: AnyArray, split: Split, *,
                        projections: int = 128) -> Array:
   """Sliced Wasserstein-2 distance over random directions.
 
@@ -69,7 +69,7 @@ def _steps(forget: int, retain: int) -> tuple[np.ndarray, ...]:
 
 
 @jax.jit
-def gaussian_wasserstein(features: Array, split: Split) -> Array:
+def gaussian_wasserstein(features: AnyArray, split: Split) -> Array:
   """Wasserstein-2 distance of two Gaussians with the moments of the two sets.
 
   `W² = ‖μ_F − μ_R‖² + tr C_F + tr C_R − 2 ‖C_F^½ C_R^½‖_*`, a lower bound of

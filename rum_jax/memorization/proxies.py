@@ -164,8 +164,8 @@ def held_out_retraining(
   return score
 
 
-def symmetric_divergence(before: Array, after: Array, floor: float = 1e-10
-                         ) -> Array:
+def symmetric_divergence(before: ArrayLike, after: ArrayLike,
+                         floor: float = 1e-10) -> Array:
   """`½ KL(p‖q) + ½ KL(q‖p)` of two softmaxes.
 
   Args:
