@@ -1,4 +1,4 @@
-"""Memorization: estimates, how far they can be relied on, and cheap proxies."""
+"""Memorization: estimates, their reliability, and cheap proxies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well cheap proxies stand in for memorization."""
+"""How well cheap proxies predict memorization."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ _record = dataclasses.dataclass(frozen=True, kw_only=True)
 
 @_record
 class Comparison:
-  """Ranks and groups of a proxy beside those of memorization.
+  """Agreement of a proxy with memorization, in ranks and in groups.
 
-  All of it is NaN where memorization is not known.
+  All fields are NaN where memorization is not known.
 
   Attributes:
-    spearman: rank correlation of the mean over runs.
-    one_run: mean rank correlation of a single run.
-    low: share of the low group that memorization puts there, too; random groups
-      share about `size / N`.
+    spearman: rank correlation of memorization with the mean of the proxy over
+      runs.
+    one_run: mean over runs of the rank correlation with a single run.
+    low: share of the low group that is also in the low group of memorization;
+      for random groups it is about `size / N`.
     medium: likewise of the medium group.
     high: likewise of the high group.
     low_memorization: mean memorization in the low group.
@@ -49,7 +50,12 @@ class Comparison:
 
 @_record
 class Proxy(Comparison):
-  """The same, with the seconds of one run and their share of the estimate's."""
+  """A comparison with its cost.
+
+  Attributes:
+    seconds: time of one run of the proxy.
+    share: that time as a share of the time of the memorization estimate.
+  """
 
   seconds: float
   share: float
@@ -57,12 +63,12 @@ class Proxy(Comparison):
 
 @_record
 class ProxiesFile(Origin):
-  """All of `proxies.json`.
+  """The content of `proxies.json`.
 
   Attributes:
-    runs: of each proxy.
+    runs: number of runs of each proxy.
     models: M, of the estimate.
-    estimate_seconds: what they took together; NaN where it is not known.
+    estimate_seconds: training time of all M models; NaN where it is not known.
     group_size: examples in each group.
     proxies: by name.
   """
@@ -83,8 +89,8 @@ def mean(name: str, runs: np.ndarray, first_seed: int, learning_rate: float
   Args:
     name: of the proxy.
     runs: `[S, N]`.
-    first_seed: of the runs; those that diverged are named in a warning.
-    learning_rate: that they were trained with, for the message.
+    first_seed: seed of the first run; a warning names the runs that diverged.
+    learning_rate: of the runs, for the message.
 
   Returns:
     `[N]`.
@@ -92,27 +98,27 @@ def mean(name: str, runs: np.ndarray, first_seed: int, learning_rate: float
   Raises:
     ValueError: if all of them diverged.
   """
-  fine = np.isfinite(runs).all(axis=1)
-  if not fine.all():
-    seeds = first_seed + np.flatnonzero(~fine)
-    warnings.warn(f'{name} leaves out what diverged: seeds {seeds.tolist()}.',
-                  stacklevel=2)
-  if not fine.any():
+  finite = np.isfinite(runs).all(axis=1)
+  if not finite.all():
+    seeds = first_seed + np.flatnonzero(~finite)
+    warnings.warn(f'{name} leaves out the runs that diverged: seeds '
+                  f'{seeds.tolist()}.', stacklevel=2)
+  if not finite.any():
     raise ValueError(f'Expected a run of {name} not to diverge with '
                      f'learning_rate={learning_rate}.')
-  return runs[fine].mean(axis=0)
+  return runs[finite].mean(axis=0)
 
 
 def compared(truth: np.ndarray | None, proxy: np.ndarray, runs: np.ndarray,
              size: int) -> Comparison:
-  """Ranks and groups of a proxy beside those of memorization.
+  """Compares a proxy with memorization, in ranks and in groups.
 
   Args:
     truth: `[N]` memorization, or `None` where it is not known.
     proxy: `[N]`, the mean over its runs.
     runs: `[S, N]`, each of them.
-    size: of each group. Medium is nearest to 0.5 in memorization and to the
-      median of the proxy, whose scale means nothing.
+    size: of each group. The medium group is nearest to 0.5 in memorization, and
+      nearest to the median in the proxy, whose scale is arbitrary.
   """
   means = tuple(f'{group}_memorization' for group in GROUPS)
   if truth is None:

@@ -1,7 +1,7 @@
-"""What many memorization models say together, and how far it can be relied on.
+"""Memorization models as one ensemble, and the estimates from it.
 
-Models come in segments that are made, kept and merged one by one. Of
-probabilities only sums are kept, so that memory grows with M by the bits alone.
+Models are trained, stored and merged in segments. Of the probabilities only
+sums are stored; of each model only packed bits are.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ from rum_jax.memorization import estimator
 from rum_jax.memorization.estimator import Memorization, Seen, Sums
 
 BITS = ('correct', 'inside', 'held_out')
-FITTED = 0.99  # Accuracy on its own subset from which on a model fits it.
+FITTED = 0.99  # A model with this accuracy on its own subset counts as fitted.
 
 
 class Ensemble(NamedTuple):
   """M models, in ascending order of their numbers.
 
   Attributes:
-    correct: `[M, ceil(N / 8)]` packed bits, who is right about whom.
-    inside: `[M, ceil(N / 8)]` who trained on whom.
-    held_out: `[M, ceil(n / 8)]` who is right about whom of those held out.
-    sums: of probabilities, `[2, 2, N]`: of every second model, and of the rest.
+    correct: `[M, ceil(N / 8)]` packed bits: which models classify which
+      training examples correctly.
+    inside: `[M, ceil(N / 8)]` packed bits: which models trained on which
+      examples.
+    held_out: `[M, ceil(n / 8)]` packed bits: which models classify which
+      held-out examples correctly.
+    sums: sums of probabilities, `[2, 2, N]`, over the models with even numbers
+      and over those with odd numbers.
   """
 
   correct: np.ndarray
@@ -38,10 +42,10 @@ class Ensemble(NamedTuple):
 
 
 def condensed(seen: Seen) -> dict[str, np.ndarray]:
-  """What to keep of a segment of models: the arrays of an artefact.
+  """The arrays that are stored for a segment of models.
 
   Args:
-    seen: stacked, `[m, ...]`, from a model with an even number on.
+    seen: stacked, `[m, ...]`; the number of the first model is even.
   """
   seen = jax.tree.map(np.asarray, seen)
   sums = [estimator.add_up(seen.level[i::2], seen.inside[i::2])
@@ -51,14 +55,14 @@ def condensed(seen: Seen) -> dict[str, np.ndarray]:
 
 
 class Gathering:
-  """Takes the segments of an ensemble in, one after the other."""
+  """Collects the segments of an ensemble one by one."""
 
   def __init__(self):
     self._bits: list[list[np.ndarray]] = []
     self._sums: Sums | None = None
 
   def add(self, arrays: Mapping[str, np.ndarray]) -> None:
-    """Adds a segment, as `condensed` made it."""
+    """Adds a segment that `condensed` returned."""
     self._bits.append([arrays[name] for name in BITS])
     sums = Sums(*(arrays[name] for name in Sums._fields))
     self._sums = estimator.join(
@@ -73,7 +77,7 @@ class Gathering:
 
 def estimates(models: Ensemble, num_examples: int
               ) -> dict[str, Memorization]:
-  """Both estimates, by name: from correctness and from probability."""
+  """The estimates from correctness and from probability, by name."""
   return {
       'correctness': estimator.estimate(
           models.correct, models.inside, num_examples),
@@ -82,12 +86,14 @@ def estimates(models: Ensemble, num_examples: int
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fit:
-  """How well models fit what they trained on: memorization needs that.
+  """How well models fit their own training subsets.
+
+  Estimates of memorization are meaningful only for models that fit them well.
 
   Attributes:
-    mean: accuracy of a model on its own subset.
-    least: that of the model where it is lowest.
-    fitted: models whose accuracy is at least `FITTED`.
+    mean: mean over models of the accuracy on their own subsets.
+    least: the lowest of these accuracies.
+    fitted: number of models whose accuracy is at least `FITTED`.
     models: M.
   """
 
@@ -98,29 +104,30 @@ class Fit:
 
 
 def fit(models: Ensemble) -> Fit:
-  """How well models fit what they trained on."""
-  right = np.bitwise_count(models.correct & models.inside).sum(1)
-  accuracy = right / np.bitwise_count(models.inside).sum(1)
+  """How well models fit their own training subsets."""
+  correct = np.bitwise_count(models.correct & models.inside).sum(1)
+  accuracy = correct / np.bitwise_count(models.inside).sum(1)
   return Fit(mean=float(accuracy.mean()), least=float(accuracy.min()),
              fitted=int((accuracy >= FITTED).sum()), models=len(accuracy))
 
 
 def speed(parts: Sequence[tuple[int, Mapping[str, Any]]]
           ) -> dict[str, dict[str, float]]:
-  """What training took, by the device that it was done on.
+  """Training time for each device.
 
   Args:
-    parts: of each segment, its models and the notes of its artefact: `seconds`,
-      `compile_seconds`, and the name of the `device`, if it was written down.
+    parts: for each segment the number of its models, and the notes of its
+      artefact: `seconds`, `compile_seconds` and, if it is known, the name of
+      the `device`.
 
   Returns:
     Device to `models`, `seconds` (compilation included) and `models_an_hour`.
   """
-  found: dict[str, dict[str, float]] = {}
+  devices: dict[str, dict[str, float]] = {}
   for count, notes in parts:
-    of_device = found.setdefault(notes.get('device', 'an unrecorded device'),
-                                 {'models': 0, 'seconds': 0.0})
+    of_device = devices.setdefault(notes.get('device', 'an unrecorded device'),
+                                   {'models': 0, 'seconds': 0.0})
     of_device['models'] += count
     of_device['seconds'] += notes['seconds'] + notes['compile_seconds']
   return {device: {**x, 'models_an_hour': 3600 * x['models'] / x['seconds']}
-          for device, x in found.items()}
+          for device, x in devices.items()}

@@ -1,13 +1,14 @@
 """Memorization: how much worse a label is predicted when its example is absent.
 
 `mem(i) = P[f(xᵢ) = yᵢ | i in training] − P[f(xᵢ) = yᵢ | i absent]`, estimated
-from many models, each trained on a random subset of the data. The estimand is
-that of training on the subset's share of the data, not on all of it.
+from many models, each trained on a random subset of the data. The estimate is
+for training on that share of the data, not on all of it.
 
-Beside it stands the same difference of the mean *confidence* `exp(−loss)`, a
-classifier's softmax probability of the label. It is another estimand, close to
-the first and of lower variance, since a probability tells more about a model
-than whether it was right. Name the one that was used.
+The second estimate is the same difference of the mean *confidence*
+`exp(−loss)`, the softmax probability of the label in a classifier. It estimates
+another quantity, which is close to the first. Its variance is lower, because a
+probability has more information than a correct or wrong prediction. Reports
+should name the estimate that they use.
 
 References:
   Feldman and Zhang, What neural networks memorize and why, 2020.
@@ -25,21 +26,21 @@ import numpy as np
 from rum_jax import _checks, evaluation
 from rum_jax.types import AnyArray, Array, Examples, Key, Model, Variables
 
-LEVELS = 4095  # Squares of 256 such probabilities add up within uint32.
+LEVELS = 4095  # The sum of the squares of 256 such probabilities fits uint32.
 _BYTE = 255
 
 
 class Seen(NamedTuple):
-  """What one model, trained on a subset, knows of each example.
+  """The evaluation of one model that was trained on a subset.
 
-  A model is right about an example where its score is above 1/2.
+  An example counts as correct where its score is above 1/2.
 
   Attributes:
-    correct: `[N]` bool, whether it is right about each training example.
-    inside: `[N]` bool, whether it trained on it.
+    correct: `[N]` bool, whether each training example is correct.
+    inside: `[N]` bool, whether the model trained on it.
     level: `[N]` uint16, the confidence `exp(−loss)` in steps of `1 / LEVELS`;
-      a classifier's is the probability of the label.
-    held_out: `[n]` bool, whether it is right about each of the others.
+      in a classifier it is the probability of the label.
+    held_out: `[n]` bool, whether each held-out example is correct.
   """
 
   correct: Array
@@ -49,13 +50,13 @@ class Seen(NamedTuple):
 
 
 class Sums(NamedTuple):
-  """Values of models added up, in whole numbers: exact in any order.
+  """Sums over models of whole numbers, which are exact in any order.
 
   Attributes:
-    models: `[..., 2, N]` models that did not (0) and that did (1) train on
-      each example.
-    first: `[..., 2, N]` sum of their values.
-    second: `[..., 2, N]` sum of the squares.
+    models: `[..., 2, N]`, the number of models that did not (0) and that did
+      (1) train on each example.
+    first: `[..., 2, N]`, the sum of the values of these models.
+    second: `[..., 2, N]`, the sum of the squares of these values.
   """
 
   models: np.ndarray
@@ -75,7 +76,7 @@ def random_subset(key: Key, num_examples: int, fraction: float) -> Array:
     Sorted rows, no two equal.
 
   Raises:
-    ValueError: if the subset is empty or everything.
+    ValueError: if the subset is empty or holds all examples.
   """
   _checks.check_range('fraction', fraction, 0, 1)
   size = round(fraction * num_examples)
@@ -88,7 +89,7 @@ def random_subset(key: Key, num_examples: int, fraction: float) -> Array:
 
 
 def membership(subset: AnyArray, num_examples: int) -> Array:
-  """`[n]` rows to `[N]` bool: who is in the subset."""
+  """`[n]` rows to `[N]` bool: which examples are in the subset."""
   return jnp.zeros((num_examples,), bool).at[subset].set(True)
 
 
@@ -98,17 +99,19 @@ def seen(model: Model, num_train: int, variables: Variables, subset: AnyArray,
 
   Args:
     model: the network.
-    num_train: N; the first N examples train, the other n are held out.
+    num_train: N; the first N examples are for training, the other n are held
+      out.
     variables: of the trained model.
-    subset: `[m]` rows that it trained on.
+    subset: `[m]` rows that the model trained on.
     examples: all N + n examples.
   """
   signals = evaluation.signals(model, variables, examples)
-  fine = jnp.isfinite(signals.loss)  # A diverged model is right about nobody.
-  right = fine & (signals.score > 0.5)
-  p = jnp.where(fine, jnp.exp(-signals.loss), 0)[:num_train]
-  return Seen(right[:num_train], membership(subset, num_train),
-              jnp.round(p * LEVELS).astype(jnp.uint16), right[num_train:])
+  # In a model that diverged, no example counts as correct.
+  finite = jnp.isfinite(signals.loss)
+  correct = finite & (signals.score > 0.5)
+  p = jnp.where(finite, jnp.exp(-signals.loss), 0)[:num_train]
+  return Seen(correct[:num_train], membership(subset, num_train),
+              jnp.round(p * LEVELS).astype(jnp.uint16), correct[num_train:])
 
 
 def pack(bits: AnyArray) -> np.ndarray:
@@ -123,7 +126,7 @@ def unpack(packed: np.ndarray, num_examples: int) -> np.ndarray:
 
 def tally(correct: np.ndarray, inside: np.ndarray, num_examples: int,
           block: int = 64) -> Sums:
-  """Adds packed bits up; arguments as those of `estimate`."""
+  """Sums packed bits over models; the arguments are those of `estimate`."""
   _checks.check_range('block', block, 1, _BYTE)
   width = -(-num_examples // 8)
   if correct.shape != inside.shape or correct.shape[1] != width:
@@ -136,21 +139,21 @@ def tally(correct: np.ndarray, inside: np.ndarray, num_examples: int,
     right_in = np.bitwise_and(right, member)
     for total, bits in zip(counts, (member, right_in, right)):
       total += np.unpackbits(bits, axis=1, count=num_examples).sum(
-          0, dtype=np.uint8)  # Up to 255 ones fit: several times int64's speed.
+          0, dtype=np.uint8)  # Holds up to 255, and is much faster than int64.
   members, right_in, right = counts
   value = np.stack([right - right_in, right_in])
   return Sums(np.stack([len(correct) - members, members]), value, value)
 
 
 def add_up(level: AnyArray, inside: AnyArray) -> Sums:
-  """Adds the probabilities of up to 256 models up.
+  """Sums the probabilities of up to 256 models.
 
   Args:
     level: `[M, N]` whole numbers in `[0, LEVELS]`.
     inside: `[M, N]` bool.
 
   Returns:
-    Sums of uint32, which files can hold in place of the `[M, N]` probabilities.
+    Sums of uint32. Files hold these in place of the `[M, N]` probabilities.
 
   Raises:
     ValueError: if there are more than 256 models.
@@ -164,7 +167,7 @@ def add_up(level: AnyArray, inside: AnyArray) -> Sums:
 
 
 def join(parts: Sequence[Sums]) -> Sums:
-  """The sums of all models from those of some and of others, in int64."""
+  """Adds the sums of several sets of models, in int64."""
   total = [np.zeros(x.shape, np.int64) for x in parts[0]]
   for part in parts:
     for x, y in zip(total, part):
@@ -181,7 +184,8 @@ def from_sums(sums: Sums, unit: int = 1) -> Memorization:
 
   Returns:
     Scores, and their standard errors `√(s²/n + t²/m)`, with the unbiased
-    variances s² over the n models in and t² over the m models out.
+    variances s² over the n models that trained on the example and t² over the m
+    models that did not.
   """
   n, first, second = (np.asarray(x, np.int64) for x in sums)
   with np.errstate(divide='ignore', invalid='ignore'):
@@ -198,15 +202,17 @@ def estimate(correct: np.ndarray, inside: np.ndarray, num_examples: int,
   """Feldman and Zhang's estimator from packed bits.
 
   Args:
-    correct: `[M, ceil(N / 8)]` uint8 from `pack`: whether each model is right.
+    correct: `[M, ceil(N / 8)]` uint8 from `pack`: whether each model classifies
+      the example correctly.
     inside: likewise: whether each model trained on the example.
     num_examples: N.
-    block: models unpacked at a time, so that memory does not grow with M; at
-      most 255.
+    block: number of models that are unpacked at a time, at most 255; it limits
+      the memory.
 
   Returns:
-    Scores, and their standard errors
-    `√(p(1−p)/(n−1) + q(1−q)/(m−1))` with p of the n models in, q of m out.
+    Scores, and their standard errors `√(p(1−p)/(n−1) + q(1−q)/(m−1))`. Of the n
+    models that trained on the example the share p is correct; of the m models
+    that did not, the share q.
 
   Raises:
     ValueError: if the shapes of the bits differ or do not fit N.
@@ -216,7 +222,7 @@ def estimate(correct: np.ndarray, inside: np.ndarray, num_examples: int,
 
 def halves(correct: np.ndarray, inside: np.ndarray, num_examples: int
            ) -> tuple[Memorization, Memorization]:
-  """Two estimates that share no model: of the even and of the odd ones."""
+  """Two estimates that share no model: from even and from odd numbers."""
   even, odd = (estimate(correct[i::2], inside[i::2], num_examples)
                for i in (0, 1))
   return even, odd
@@ -226,7 +232,7 @@ def estimate_probability(sums: Sums) -> Memorization:
   """The difference of mean softmax probabilities.
 
   Args:
-    sums: of `add_up`, `[..., 2, N]`; leading axes are added up.
+    sums: of `add_up`, `[..., 2, N]`; they are summed over leading axes.
   """
   whole = (x.reshape(-1, *x.shape[-2:]).sum(0) for x in sums)
   return from_sums(Sums(*whole), LEVELS)
@@ -236,9 +242,10 @@ class Memorization(NamedTuple):
   """Scores of all examples in original order.
 
   Attributes:
-    score: `[N]` in `[-1, 1]`; NaN where an example was never in or never out.
-    standard_error: `[N]` of the score; NaN where fewer than two models were in
-      or out.
+    score: `[N]` in `[-1, 1]`; NaN where all models or no model trained on the
+      example.
+    standard_error: `[N]` of the score; NaN where fewer than two models trained
+      on the example, or fewer than two did not.
     models_in: `[N]` number of models that trained on the example.
     models_out: `[N]` number of models that did not.
   """

@@ -1,9 +1,9 @@
-"""Influence of training on single examples, from the bits of memorization.
+"""Influence of single training examples, from the models of memorization.
 
-`infl(i, j) = P[f(xⱼ) = yⱼ | i in training] − P[f(xⱼ) = yⱼ | i absent]`: which
-training examples decide whether a test example is understood. With j = i it is
-memorization. Among `N · n` pairs many reach any threshold by chance where
-models are few: `mismatched` models say how many.
+`infl(i, j) = P[f(xⱼ) = yⱼ | i in training] − P[f(xⱼ) = yⱼ | i absent]`: how
+much training example i increases the accuracy on test example j. With j = i it
+is memorization. With few models, many of the `N · n` pairs reach a threshold by
+chance. `mismatched` models estimate how many.
 
 References:
   Feldman and Zhang, What neural networks memorize and why, 2020.
@@ -22,11 +22,11 @@ class Pairs(NamedTuple):
   """Pairs of high influence, the highest first.
 
   Attributes:
-    train: `[P]` rows of the examples trained on.
-    test: `[P]` columns of the examples judged.
+    train: `[P]` rows of the training examples.
+    test: `[P]` rows of the test examples.
     influence: `[P]` in `[-1, 1]`.
-    standard_error: `[P]` as that of memorization.
-    found: how many pairs reach the thresholds, kept or not.
+    standard_error: `[P]`, computed as that of memorization.
+    found: how many pairs reach the thresholds, with those left out by `keep`.
   """
 
   train: np.ndarray
@@ -50,17 +50,18 @@ def pairs(
   """Finds the pairs whose influence and memorization reach the thresholds.
 
   Args:
-    correct: `[M, ceil(n / 8)]` packed bits: who is right about each of the n
-      examples judged, which may be those trained on.
-    inside: `[M, ceil(N / 8)]` packed bits: who trained on each of N examples.
+    correct: `[M, ceil(n / 8)]` packed bits: which models classify which of the
+      n test examples correctly. These may be the training examples.
+    inside: `[M, ceil(N / 8)]` packed bits: which models trained on which of the
+      N training examples.
     memorization: `[N]`; examples below the threshold, or NaN, are left out.
     num_test: n.
-    min_memorization: of the example trained on.
-    min_influence: of the pair.
-    keep: at most so many pairs, those of the highest influence; ties by row,
-      then by column.
-    block: rows, columns and models at a time: memory is that of a few arrays
-      `[block, block]` and of `keep`.
+    min_memorization: the threshold of the training example's memorization.
+    min_influence: the threshold of the pair's influence.
+    keep: the largest number of pairs to return, those of the highest influence.
+      Pairs of equal influence are ordered by training row, then by test row.
+    block: rows, columns and models at a time. The memory is that of a few
+      arrays `[block, block]` and of `keep` pairs.
 
   Returns:
     The pairs.
@@ -94,10 +95,11 @@ def pairs(
 
 
 def mismatched(inside: np.ndarray) -> np.ndarray:
-  """Sets each model's bits beside the subset of the model after it.
+  """Assigns to each model the training subset of the next model.
 
-  The shares of both stay and their connection goes, so that `pairs` of these
-  finds what the thresholds let through by chance.
+  This keeps the distributions of subsets and of correct examples but makes them
+  independent. So `pairs` with these bits counts the pairs that reach the
+  thresholds by chance.
   """
   return np.roll(inside, -1, axis=0)
 
@@ -105,7 +107,7 @@ def mismatched(inside: np.ndarray) -> np.ndarray:
 def _moments(correct: np.ndarray, inside: np.ndarray, rows: np.ndarray,
              columns: np.ndarray, block: int
              ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-  """`(right and in [r, c], in [r], right [c], M)`; float32 counts exactly."""
+  """`(correct and in [r, c], in [r], correct [c], M)`, exact in float32."""
   both = np.zeros((len(rows), len(columns)), np.float32)
   members, right = np.zeros(len(rows)), np.zeros(len(columns))
   for m in range(0, len(correct), block):
@@ -144,7 +146,8 @@ def _concatenate(parts: list[tuple[np.ndarray, ...]]
   return tuple(map(np.concatenate, zip(empty, *parts)))
 
 
-def _cut(found: tuple[np.ndarray, ...], keep: int) -> tuple[np.ndarray, ...]:
+def _cut(candidates: tuple[np.ndarray, ...], keep: int
+         ) -> tuple[np.ndarray, ...]:
   """The highest `keep`, in an order that does not depend on blocks."""
-  order = np.lexsort((found[1], found[0], -found[2]))[:keep]
-  return tuple(x[order] for x in found)
+  order = np.lexsort((candidates[1], candidates[0], -candidates[2]))[:keep]
+  return tuple(x[order] for x in candidates)

@@ -1,6 +1,6 @@
-"""How examples are learned: proxies of memorization read off a single run.
+"""How examples are learned: proxies of memorization from one training run.
 
-With p the softmax of the model after an epoch, y the label that was trained on:
+With p the softmax of the model after an epoch, and y the training label:
 
 | score            | of one example, over the E epochs of a run               |
 |------------------|----------------------------------------------------------|
@@ -9,22 +9,22 @@ With p the softmax of the model after an epoch, y the label that was trained on:
 | `entropy`        | mean of `−Σ p log p`, in nats, where `0 log 0 = 0`       |
 | `accuracy`       | mean of `[argmax p ≠ y]`                                 |
 | `loss`           | sum of `−log p_y`: the cumulative sample loss            |
-| `forgetting`     | times it went from right to wrong; E where never right   |
+| `forgetting`     | how often it became wrong; E where it is never correct   |
 
 `max_confidence` and `entropy` need the probabilities of classes. The others
 work for every task, from its loss and score, with `exp(−loss)` for `p_y`.
 
-All are high where an example is memorized, also those that their papers define
-the other way round (confidence, accuracy) and name here by what they measure.
+All are high where an example is memorized. `confidence` and `accuracy` have the
+opposite sign in their papers.
 
-A probe looks at all examples after each epoch in evaluation mode, all of them
-under the same weights, at the price of a forward pass an epoch. The released
-code of the follow-up, and Toneva et al., take them instead from the forward
-pass in training mode of the example's own batch, before its step.
+A probe evaluates all examples with the same weights after each epoch, in
+evaluation mode, which costs one forward pass. The released code of the
+follow-up, and Toneva et al., instead use the training step of each example: the
+forward pass in training mode of its batch, before the update.
 
     train = rum_jax.retrain(model, tx, probe=probe(model, examples))
     _, info = train(key, None, examples, split)
-    found = scores(history(info.probes))
+    proxies = scores(history(info.probes))
 
 References:
   Zhao and Triantafillou, Scalability of memorization-based machine unlearning,
@@ -55,8 +55,8 @@ class Difficulty(NamedTuple):
   Attributes:
     confidence: `[N]`, `1 − exp(−loss)`.
     max_confidence: `[N]`, `1 − max p`; `None` for a task without classes.
-    entropy: `[N]` nats; likewise.
-    accuracy: `[N]`, `1 − score`: of a classifier 0 where it is right.
+    entropy: `[N]` nats; `None` for a task without classes.
+    accuracy: `[N]`, `1 − score`; in a classifier 0 where it is correct.
     loss: `[N]` nats.
   """
 
@@ -71,13 +71,13 @@ NAMES = (*Difficulty._fields, 'forgetting')
 
 
 class History(NamedTuple):
-  """All that has to be kept of the epochs so far.
+  """The record of the epochs so far, from which `scores` are computed.
 
   Attributes:
-    epochs: `[]` int32, how many.
-    total: sums of their difficulties.
-    wrong: `[N]`, `accuracy` after the last of them.
-    forgotten: `[N]`, how often an example went from right to wrong.
+    epochs: `[]` int32, the number of epochs.
+    total: the sums of their difficulties.
+    wrong: `[N]`, `accuracy` after the last epoch.
+    forgotten: `[N]`, how often an example that was correct became wrong.
   """
 
   epochs: Array
@@ -88,10 +88,10 @@ class History(NamedTuple):
 
 def difficulty(task: Task, outputs: Outputs, examples: Examples, *,
                classes: bool = True) -> Difficulty:
-  """How hard the examples are for a model; NaN where its outputs are.
+  """How hard the examples are for a model; NaN where its outputs are NaN.
 
   Args:
-    task: whose loss and score are taken.
+    task: its loss and score are used.
     outputs: of the model, for N examples.
     examples: leaves `[N, ...]`.
     classes: whether the prediction holds logits `[N, K]` of classes, which
@@ -111,7 +111,7 @@ def difficulty(task: Task, outputs: Outputs, examples: Examples, *,
 
 def probe(model: Model, examples: Examples, *, classes: bool = True
           ) -> Callable[[Variables], Difficulty]:
-  """`variables -> Difficulty` of all examples, for a run to call every epoch.
+  """The function `variables -> Difficulty` of all examples: a probe of a run.
 
   Args:
     model: the network.
@@ -119,16 +119,16 @@ def probe(model: Model, examples: Examples, *, classes: bool = True
     classes: as for `difficulty`.
   """
 
-  def look(variables: Variables) -> Difficulty:
+  def evaluate(variables: Variables) -> Difficulty:
     outputs = training.predict(model, variables, examples)
     return difficulty(model.task, outputs,
                       jax.tree.map(jnp.asarray, examples), classes=classes)
 
-  return look
+  return evaluate
 
 
 def begin(num_examples: int, *, classes: bool = True) -> History:
-  """The history before the first epoch, when nothing is right yet."""
+  """The history before the first epoch, where no example is correct."""
   zeros = jnp.zeros((num_examples,))
   only = zeros if classes else None
   return History(jnp.zeros((), jnp.int32),
@@ -155,11 +155,12 @@ def scores(history: History) -> dict[str, Array]:
     history: of at least one epoch.
 
   Returns:
-    All of them; of a task without classes all but two.
+    All scores; for a task without classes, all except `max_confidence` and
+    `entropy`.
   """
   total, epochs = history.total, history.epochs
   mean = jax.tree.map(lambda x: x / epochs, total)
   never = total.accuracy == epochs
-  found = {**mean._replace(loss=total.loss)._asdict(),
-           'forgetting': jnp.where(never, epochs, history.forgotten)}
-  return {name: x for name, x in found.items() if x is not None}
+  by_name = {**mean._replace(loss=total.loss)._asdict(),
+             'forgetting': jnp.where(never, epochs, history.forgotten)}
+  return {name: x for name, x in by_name.items() if x is not None}

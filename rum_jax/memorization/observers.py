@@ -1,4 +1,4 @@
-"""What watches a run of training so that proxies of memorization come of it."""
+"""Observers of a training run that collect proxies of memorization."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from rum_jax.types import Array, Examples, Model, Variables
 
 def learning(model: Model, num_examples: int, early: int, *,
              classes: bool = True) -> resumable.Observer:
-  """Keeps a history of the first N examples, and the variables early on.
+  """Records the history of the first N examples, and early variables.
 
   Args:
     model: the network.
-    num_examples: N, how many of the first examples to watch.
-    early: the epoch after which the variables are kept.
+    num_examples: N; the first N examples are observed.
+    early: the epoch after which the variables are recorded.
     classes: whether predictions are logits of classes.
 
   Returns:
-    Its runs end with `seen = (history, variables)`.
+    An observer; `seen` of its runs is `(history, variables)`.
   """
 
   def begin(variables: Variables) -> tuple[Any, Variables]:
     return learning_events.begin(num_examples, classes=classes), variables
 
-  def observe(kept: Any, state: training.State, examples: Examples) -> Any:
-    history, variables = kept
+  def observe(record: Any, state: training.State, examples: Examples) -> Any:
+    history, variables = record
     first = trees.take(examples, slice(num_examples))
-    look = learning_events.probe(model, first, classes=classes)
-    return (learning_events.observe(history, look(state.variables)),
+    probe = learning_events.probe(model, first, classes=classes)
+    return (learning_events.observe(history, probe(state.variables)),
             jax.tree.map(lambda a, b: jnp.where(state.epoch == early, b, a),
                          variables, state.variables))
 
@@ -41,10 +41,10 @@ def learning(model: Model, num_examples: int, early: int, *,
 
 
 def curvature(model: Model, num_examples: int) -> resumable.Observer:
-  """Keeps the `[N]` sum over epochs of the loss's curvature at each image."""
+  """Records the `[N]` sum over epochs of the loss's curvature at each image."""
 
-  def observe(kept: Array, state: training.State, examples: Examples) -> Array:
-    return kept + proxies.curvature(
+  def observe(total: Array, state: training.State, examples: Examples) -> Array:
+    return total + proxies.curvature(
         model, state.variables, trees.take(examples, slice(num_examples)))
 
   return resumable.Observer(lambda _: jnp.zeros((num_examples,)), observe)

@@ -1,7 +1,6 @@
-"""Proxies of memorization that take a closer look at one trained model.
+"""Proxies of memorization that are computed from one trained model.
 
-With p the softmax in evaluation mode, y the label that was trained on and
-`ℓ = −log p_y`:
+With p the softmax in evaluation mode, y the training label and `ℓ = −log p_y`:
 
 | score                 | of one example                                      |
 |-----------------------|-----------------------------------------------------|
@@ -14,9 +13,9 @@ With p the softmax in evaluation mode, y the label that was trained on and
 `grand` works for every task. The others need logits of classes, and
 `curvature` needs images.
 
-All are high where an example is memorized. El2n and grand are defined as means
-over models from several initialisations: take the mean over runs. What can be
-read off the course of a run stands in `learning_events`.
+All are high where an example is memorized. `el2n` and `grand` are defined as
+means over models from several initialisations, so their means over runs should
+be used. Proxies from the course of a training run are in `learning_events`.
 
 References:
   Paul, Ganguli and Dziugaite, Deep learning on a data diet: finding important
@@ -171,8 +170,8 @@ def symmetric_divergence(before: ArrayLike, after: ArrayLike,
   Args:
     before: `[N, K]` logits.
     after: `[N, K]` logits.
-    floor: smaller probabilities count as this one, so that the result is
-      finite; the default is the released code's.
+    floor: smaller probabilities are replaced by it, so that the result is
+      finite; the default is that of the released code.
 
   Returns:
     `[N]` nats, at least 0.

@@ -7,10 +7,11 @@
 | Zhao | `estimates_results.npz` | `memorization` | as is |
 | anyone | `*.npy` | one array `[N]` | as is |
 
-Rows in another order are the classic silent error: TFDS shuffles. Labels prove
-an order but for swaps within a class. Without labels nothing does; then the
-scores have to be plausible, stretch by stretch of the file: rank as scores that
-are given, or else differ between classes more than chance lets them.
+Rows in another order are a common error that stays unnoticed, for example
+because TFDS shuffles. Labels verify the order, except for swaps within a class.
+Without labels, the order cannot be verified, but it is checked to be plausible
+in each stretch of rows of the file. The scores have to correlate with reference
+scores or, without these, differ significantly between classes.
 
 References:
   Feldman and Zhang, What neural networks memorize and why, 2020; Jiang et al.,
@@ -36,7 +37,7 @@ class Format(NamedTuple):
   Attributes:
     score: name of the scores.
     label: name of the labels; `None` where there are none.
-    regular: whether high means regular instead of memorized.
+    regular: whether high scores mean regular examples, not memorized ones.
   """
 
   score: str
@@ -48,7 +49,7 @@ FORMATS = {
     'Feldman and Zhang': Format('tr_mem', 'tr_labels', False),
     'C-scores': Format('scores', 'labels', True),
     'Zhao et al.': Format('memorization', None, False)}
-_STRETCH = 5000  # Rows that are checked for themselves, as one CIFAR-10 batch.
+_STRETCH = 5000  # Rows that are checked together.
 _CHANCE = 1e-6
 _BROKEN = (KeyError, TypeError, ValueError, OSError, EOFError,
            zipfile.BadZipFile)
@@ -59,8 +60,8 @@ class Published(NamedTuple):
 
   Attributes:
     score: `[N]` memorization, or a proxy that rises with it.
-    kind: which of the formats the file has.
-    verified: whether labels proved the order.
+    kind: the name of the format of the file.
+    verified: whether labels verified the order.
     order: how the order was checked, in words.
   """
 
@@ -81,17 +82,17 @@ def recognises(path: str) -> bool:
 def read(path: str, label: np.ndarray, *, row: np.ndarray | None = None,
          reference: np.ndarray | None = None, min_agreement: float = 0.2
          ) -> Published:
-  """Reads a score file, or refuses it.
+  """Reads a score file and checks the order of its rows.
 
   Args:
     path: of the file.
-    label: `[N]` true labels of the examples wanted.
-    row: `[N]` where each stands in the published data set; by default the
-      examples are all of it, in its order.
-    reference: `[N]` scores of the same examples that should rank as those of
-      the file do, such as an estimate or a proxy; only used where the file has
-      no labels.
-    min_agreement: Spearman correlation with `reference` that is asked for.
+    label: `[N]` true labels of the examples.
+    row: `[N]`, the row of each example in the published data set; by default
+      the examples are the whole data set in its order.
+    reference: `[N]` scores of the same examples that should correlate with
+      those of the file, such as an estimate or a proxy. They are used only
+      where the file has no labels.
+    min_agreement: the Spearman correlation with `reference` that is required.
 
   Returns:
     Scores of the N examples and how their order was checked.
@@ -132,7 +133,7 @@ def read(path: str, label: np.ndarray, *, row: np.ndarray | None = None,
 
 
 def _kind(path: str) -> str | None:
-  """Name of the format; `None` where it is none of them."""
+  """Name of the format, or `None` if it is unknown."""
   with np.load(path, allow_pickle=False) as file:
     for kind, names in FORMATS.items():
       if names.score in file and (names.label or names.score) in file:

@@ -1,7 +1,7 @@
-"""Reliability: how far the scores and groups of one estimate are those of all.
+"""Reliability: how well two independent estimates of memorization agree.
 
-Two estimates that share no model are compared. Ranks agree long before groups
-do: the medium group, a narrow band around 0.5, is what takes many models.
+The two estimates have no model in common. Ranks agree with fewer models than
+groups do. The medium group, a narrow band around 0.5, needs the most models.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _record = dataclasses.dataclass(frozen=True, kw_only=True)
 
 
 class Choose(Protocol):
-  """`(scores, size, *, seed)` to low, medium and high, ties broken by seed."""
+  """`(scores, size, *, seed)` to three groups; `seed` orders equal scores."""
 
   def __call__(self, scores: np.ndarray, size: int, /, *, seed: int
                ) -> Sequence[np.ndarray]:
@@ -37,7 +37,8 @@ class Reliability(NamedTuple):
   Attributes:
     models: M, both halves together.
     spearman: rank correlation of the halves.
-    corrected: that of two estimates with M models each, by Spearman-Brown.
+    corrected: the rank correlation of two estimates with M models each, by the
+      Spearman-Brown formula.
     low: share of the low group that both halves choose, with M/2 models each.
     medium: likewise of the medium group.
     high: likewise of the high group.
@@ -55,10 +56,11 @@ class Recommendation(NamedTuple):
   """How many models two runs need for their medium groups to overlap enough.
 
   Attributes:
-    models: in each run; NaN where the curve does not say.
-    lowest: end of the range that the true number may lie in.
-    highest: the other end.
-    measured: whether the target was reached, not extrapolated to.
+    models: number of models in each run; NaN where the curve does not tell.
+    lowest: lower end of the range of that number.
+    highest: upper end of the range.
+    measured: whether the curve reaches the target; otherwise the number is
+      extrapolated.
   """
 
   models: float
@@ -69,14 +71,13 @@ class Recommendation(NamedTuple):
 
 @_record
 class ScoreSummary:
-  """What the scores of N examples are like.
+  """Quantiles and errors of the scores of N examples.
 
   Attributes:
-    quantiles: share of the examples, as a string, to the score below which they
-      lie.
-    mean_standard_error: of the scores.
+    quantiles: probability, as a string, to the quantile of the scores.
+    mean_standard_error: mean of the standard errors of the scores.
     examples: N.
-    without_score: how many of them have none.
+    without_score: number of examples whose score is not known.
   """
 
   quantiles: Mapping[str, float]
@@ -87,14 +88,14 @@ class ScoreSummary:
 
 @_record
 class Estimate(ScoreSummary):
-  """The same, and how well the halves of the models agree on the scores."""
+  """A summary of scores, and the agreement of the halves of the models."""
 
   split_half: Reliability
 
 
 @_record
 class Advice:
-  """A `Recommendation` in words, with the share that was aimed at."""
+  """A `Recommendation` with its target share, and in words."""
 
   models: float
   lowest: float
@@ -107,15 +108,15 @@ class Advice:
 
 @_record
 class Report:
-  """How far the estimates of one ensemble can be relied on.
+  """How reliable the estimates of one ensemble are.
 
   Attributes:
-    correctness: the estimate from who is right about whom.
+    correctness: the estimate from correct and wrong predictions.
     probability: the estimate from the probabilities of the labels.
-    fit: how well the models fit what they trained on.
-    group_size: examples in each group that reliability is measured on.
+    fit: how well the models fit their training subsets.
+    group_size: number of examples in each group.
     convergence: reliability of the first 50, 100, 200 … models.
-    recommendation: how many models the medium group would take.
+    recommendation: how many models a reliable medium group needs.
   """
 
   correctness: Estimate
@@ -128,14 +129,15 @@ class Report:
 
 @_record
 class Agreement:
-  """How far an estimate agrees with other scores of the same examples.
+  """How well an estimate agrees with other scores of the same examples.
 
   Attributes:
     spearman: rank correlation.
-    low: share of the one's low group that is in the other's.
+    low: share of the low group that is also in the low group of the other
+      scores.
     medium: likewise of the medium group.
     high: likewise of the high group.
-    chance: what random groups share.
+    chance: the share for random groups.
   """
 
   spearman: float
@@ -147,7 +149,7 @@ class Agreement:
 
 @_record
 class OtherScores(Agreement):
-  """The same, with the name of the other file and how sure its order is."""
+  """An agreement, the name of the other file and how its order was checked."""
 
   name: str
   order: str
@@ -155,7 +157,7 @@ class OtherScores(Agreement):
 
 @_record
 class Identity:
-  """What reports say of what decides an ensemble; `rest` is all else."""
+  """The fields of an ensemble's identity that reports use, and the `rest`."""
 
   dataset: str
   network: str
@@ -167,14 +169,14 @@ class Identity:
 
 @_record
 class MemorizationFile(Report):
-  """All of `memorization.json`.
+  """The content of `memorization.json`.
 
   Attributes:
     first_model: the number of the first model.
     models: M.
-    identity: what decides them.
-    compared: how far the estimate agrees with scores of others, if it was
-      asked.
+    identity: all that determines the models.
+    compared: how well the estimate agrees with scores of others, if these were
+      given.
   """
 
   SCHEMA: ClassVar[int] = 1
@@ -206,14 +208,14 @@ def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose,
     first: `[N]` scores of one estimate.
     second: `[N]` scores of the other.
     size: of each group.
-    choose: `(scores, size, *, seed)` to the three groups, ties broken by seed:
-      `refinement.by_score`. Each estimate has a seed of its own, so that what
-      ties decide counts as chance.
-    choose_second: likewise for `second`, where it is chosen in another way.
+    choose: `(scores, size, *, seed)` to the three groups, such as
+      `refinement.by_score`. The two estimates get different seeds, so that
+      equal scores fall into the same group by chance alone.
+    choose_second: likewise for `second`; by default it is `choose`.
 
   Returns:
-    Shares, over the examples that both have a score for; NaN where three groups
-    do not fit in them.
+    The shares, over the examples that have both scores; NaN where there are too
+    few of these for three groups.
   """
   both = np.isfinite(first) & np.isfinite(second)
   if 3 * size > both.sum():
@@ -233,7 +235,7 @@ def split_half(first: np.ndarray, second: np.ndarray, models: int, size: int,
 
 
 def prefixes(models: int, start: int = 50) -> list[int]:
-  """The M of a convergence curve: `start`, doubled while it lasts, and all."""
+  """The M of a convergence curve: `start`, 2 · `start`, … and `models`."""
   counts = []
   while start < models:
     counts.append(start)
@@ -255,15 +257,16 @@ def convergence(halves: Callable[[int], tuple[np.ndarray, np.ndarray]],
 
 
 def band_overlap(width: np.ndarray | float) -> np.ndarray | float:
-  """Share of a narrow band that two noisy estimates both put into it.
+  """Expected overlap of a narrow band of scores in two noisy estimates.
 
-  Examples lie evenly about the band and each estimate errs normally, so the
-  two differ by a normal d, and `E[max(0, 1 − |d| / band)]` of those that the
-  first puts into the band are put there by the second.
+  The true scores are assumed to be uniform around the band, and the errors of
+  both estimates normal, so that the difference d of the estimates is normal.
+  The second estimate then puts the share `E[max(0, 1 − |d| / band)]` of the
+  first one's examples into the band.
 
   Args:
-    width: of the band, in standard deviations of the difference; it grows as
-      the root of the number of models.
+    width: of the band, in standard deviations of the difference; it is
+      proportional to the square root of the number of models.
 
   Returns:
     The share: `2Φ(w) − 1 − 2(φ(0) − φ(w)) / w`.
@@ -276,14 +279,14 @@ def recommend(curve: Sequence[Reliability], target: float, size: int
               ) -> Recommendation:
   """How many models two runs need to share `target` of their medium groups.
 
-  A point of the curve with M models measures two runs of M/2. The smallest of
-  these M/2 from which on the target is reached is the answer, between it and
-  the one before it. Where none is, `band_overlap(c √(M/2))` is fitted and
-  extrapolated: the mean of `log c` over the points, weighted by their binomial
-  errors. The 95 % range takes the scatter of the points or the error of the
-  best one, whichever is larger, as that of the mean, since the points share
-  models. It does not cover scores that are uneven about 0.5 at a scale finer
-  than the curve has seen.
+  A point of the curve with M models compares two runs of M/2 models. If the
+  target is reached at some point and at all points after it, the answer is the
+  smallest such M/2, and the range begins at the point before. Otherwise
+  `band_overlap(c √(M/2))` is fitted and extrapolated, where `log c` is the mean
+  over the points, weighted by their binomial errors. The error of that mean is
+  taken as the scatter of the points or the error of the best point, whichever
+  is larger, because the points share models. The 95 % range follows from it. It
+  does not cover scores that are far from uniform near 0.5.
 
   Args:
     curve: M ascending.
@@ -306,15 +309,15 @@ def recommend(curve: Sequence[Reliability], target: float, size: int
   if not points:
     return Recommendation(math.nan, 0, math.inf, False)
   rate, error = _fit(points, size)
-  wanted, last = 2 * (math.log(_width(target)) - rate), points[-1][0]
+  log_models, last = 2 * (math.log(_width(target)) - rate), points[-1][0]
   models, lowest, highest = (
-      max(last, math.ceil(math.exp(wanted + 2 * t * error)))
+      max(last, math.ceil(math.exp(log_models + 2 * t * error)))
       for t in (0, -1.96, 1.96))
   return Recommendation(models, lowest, highest, False)
 
 
 def sentence(found: Recommendation, target: float) -> str:
-  """What a recommendation says, in words."""
+  """A recommendation in words."""
   aim = f'For two runs to share {target:.0%} of their medium groups, '
   if found.measured:
     return (f'{aim}{found.models} models in each are enough, as measured '
@@ -337,7 +340,7 @@ def _fit(points: Sequence[tuple[int, float]], size: int) -> tuple[float, float]:
   """`log c` and its standard error."""
   rates, errors = [], []
   for models, overlap in points:
-    # Half an example more and half less, for shares of 0 and 1.
+    # Adds half an example to both counts, so that no share is 0 or 1.
     share = (overlap * size + 0.5) / (size + 1)
     width = _width(share)
     gap = scipy.stats.norm.pdf(0) - scipy.stats.norm.pdf(width)
@@ -350,7 +353,7 @@ def _fit(points: Sequence[tuple[int, float]], size: int) -> tuple[float, float]:
 
 def report(models: Ensemble, num_examples: int, size: int, target: float
            ) -> Report:
-  """How far the estimates can be relied on.
+  """Reports how reliable the estimates of an ensemble are.
 
   Args:
     models: the ensemble.
@@ -383,10 +386,10 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
 
 
 def agreement(score: np.ndarray, other: np.ndarray, size: int) -> Agreement:
-  """How far an estimate agrees with scores of others.
+  """Compares an estimate with other scores.
 
   Args:
-    score: `[N]`; NaN where an example has none.
+    score: `[N]`; NaN where an example has no score.
     other: `[N]` of the same examples.
     size: of the low, the medium and the high group.
   """

@@ -1,7 +1,7 @@
-"""Files of scores of memorization.
+"""Files of memorization scores.
 
-Files of scores come with the package, by name; `measured/README.md` says how
-each was made and how far it can be relied on.
+Some score files come with the package and are found by name.
+`measured/README.md` tells how each was made and how reliable it is.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def save(path: pathlib.Path, scores: Memorization, row: np.ndarray,
   Args:
     path: ends in `.npz`.
     scores: of the N training examples, from correctness.
-    row: `[N]` where each stands in the published data set.
+    row: `[N]`, the row of each example in the published data set.
     data_hash: of the training images and labels.
-    probability: of the same models, from softmax probabilities; written as
-      `probability_score` and `probability_standard_error`.
+    probability: the estimate of the same models from softmax probabilities; it
+      is written as `probability_score` and `probability_standard_error`.
   """
   arrays = {**scores._asdict(), 'row': row, 'data_hash': data_hash}
   if probability is not None:
@@ -42,21 +42,21 @@ def names() -> list[str]:
 
 
 def located(name: str) -> str:
-  """The path of the score file of this name; another path as it is."""
+  """The path of the score file of this name; other paths are unchanged."""
   return str(_MEASURED / f'{name}.npz') if name in names() else name
 
 
 def load(path: str, num_examples: int, data_hash: str) -> Memorization:
-  """Reads a score file of the same data set, or refuses it.
+  """Reads a score file of the same data set.
 
   Raises:
     FileNotFoundError: if there is no such file.
-    ValueError: if it is not a score file, or its length or hash differ.
+    ValueError: if it is not a score file, or if its length or hash differs.
   """
   if not pathlib.Path(path).exists():
     raise FileNotFoundError(
-        f'No file scores={path}, and none of that name comes with rum_jax; '
-        f'these do: {", ".join(names())}.')
+        f'No file scores={path}. The score files that come with rum_jax are '
+        f'{", ".join(names())}.')
   try:
     with np.load(path, allow_pickle=False) as file:
       scores = Memorization(*(file[name] for name in Memorization._fields))
@@ -70,5 +70,5 @@ def load(path: str, num_examples: int, data_hash: str) -> Memorization:
                      f'found {len(scores.score)}.')
   if owner != data_hash:
     raise ValueError(f'scores={path} belongs to another data set: its hash is '
-                     f'{owner[:12]}, that of the data {data_hash[:12]}.')
+                     f'{owner[:12]}, the hash of the data is {data_hash[:12]}.')
   return scores

@@ -1,11 +1,11 @@
-"""Memorization models of one data set, kept in small files that any run merges.
+"""Evaluations of memorization models in small files, which any run can merge.
 
-A shard holds what a few models, numbered one after the other, say of every
-example. What decides their answers is the shard's identity: the number of this
+A shard holds the evaluation of a few models with consecutive numbers on every
+example. Its identity is all that determines the results: the number of this
 format, the hash of the published data, the network, the training settings and
-the rule that draws a model's subset. The version of this package and the names
-of its modules are not part of it. So shards that were made on other days and on
-other machines, some of them GPUs, belong together.
+the rule that draws the subset of a model. The version of this package and the
+names of its modules are not part of it. So shards from different days and
+machines, with or without GPUs, can be merged.
 
 A shard is an `.npz` file of these arrays, for `m` models, N training and n
 held-out examples in their published order:
@@ -14,9 +14,9 @@ held-out examples in their published order:
 |---|---|---|
 | `identity` | `[]` string | the identity, as JSON |
 | `first` | `[]` int64 | number of the first model |
-| `inside` | `[m, ⌈N / 8⌉]` uint8 | packed bits: who trained on whom |
-| `correct` | `[m, ⌈N / 8⌉]` uint8 | packed bits: who is right about whom |
-| `held_out` | `[m, ⌈n / 8⌉]` uint8 | the same, of the held-out examples |
+| `inside` | `[m, ⌈N / 8⌉]` uint8 | bits: model trained on the example |
+| `correct` | `[m, ⌈N / 8⌉]` uint8 | bits: model classifies it correctly |
+| `held_out` | `[m, ⌈n / 8⌉]` uint8 | the same for held-out examples |
 | `level` | `[m, N]` uint8 | the label's probability, in steps of 1 / 31 |
 | `notes` | `[]` string | seconds and device, as JSON |
 """
@@ -37,21 +37,22 @@ from rum_jax.storage import files
 from rum_jax.types import Images
 
 FORMAT = 1
-LEVELS = 31  # A probability takes five bits, or less once compressed.
+LEVELS = 31  # So a probability takes five bits, and fewer after compression.
 _BITS = ('inside', 'correct', 'held_out')
 
 
 class Shard(NamedTuple):
-  """What models `first` to `first + m − 1` say.
+  """The evaluation of models `first` to `first + m − 1`.
 
   Attributes:
-    identity: what decides their answers, as JSON values.
+    identity: all that determines the results, as JSON values.
     first: number of the first model.
-    inside: `[m, ⌈N / 8⌉]` packed bits, who trained on whom.
-    correct: `[m, ⌈N / 8⌉]` packed bits, who is right about whom.
-    held_out: `[m, ⌈n / 8⌉]` packed bits of the held-out examples.
+    inside: `[m, ⌈N / 8⌉]` packed bits: which models trained on which examples.
+    correct: `[m, ⌈N / 8⌉]` packed bits: which models classify which examples
+      correctly.
+    held_out: `[m, ⌈n / 8⌉]` packed bits: the same for held-out examples.
     level: `[m, N]` uint8, the label's probability in steps of `1 / LEVELS`.
-    notes: seconds, device and the like, as JSON values.
+    notes: seconds, device and similar facts, as JSON values.
   """
 
   identity: dict[str, Any]
@@ -68,7 +69,7 @@ class Shard(NamedTuple):
 
 
 def published_hash(examples: Images) -> str:
-  """SHA-256 of images and labels, whatever type the labels are kept in.
+  """SHA-256 of images and labels; it does not depend on the dtype of labels.
 
   Args:
     examples: all examples of a published part, in their published order.
@@ -82,7 +83,7 @@ def published_hash(examples: Images) -> str:
 def identity(train: Images, held_out: Images, network: Mapping[str, Any],
              training: Mapping[str, Any], subset: Mapping[str, Any]
              ) -> dict[str, Any]:
-  """What decides the answers of a model of a given number.
+  """All that determines the results of the model with a given number.
 
   Args:
     train: the published training examples.
@@ -97,16 +98,16 @@ def identity(train: Images, held_out: Images, network: Mapping[str, Any],
                     'examples': [len(train.label), len(held_out.label)]},
            'network': dict(network), 'training': dict(training),
            'subset': dict(subset)}
-  return json.loads(json.dumps(parts))  # As a reader finds it.
+  return json.loads(json.dumps(parts))  # The values that a reader gets.
 
 
 def path_of(folder: pathlib.Path, first: int, models: int) -> pathlib.Path:
-  """Where models `first` to `first + models − 1` lie."""
+  """The path of the file of models `first` to `first + models − 1`."""
   return folder / f'models-{first:05d}-{first + models - 1:05d}.npz'
 
 
 def write(folder: pathlib.Path, shard: Shard) -> pathlib.Path:
-  """Writes a shard, all of it or nothing; returns its path.
+  """Writes a shard atomically, and returns its path.
 
   Raises:
     OSError: if it cannot be written.
@@ -126,8 +127,8 @@ def read(path: pathlib.Path) -> Shard:
 
   Raises:
     OSError: if the file cannot be read.
-    ValueError: naming the file and the fault, if it is no shard, not all of
-      one, or of another format.
+    ValueError: if the file is not a complete shard of this format; the message
+      names the file and the fault.
   """
   try:
     with np.load(path, allow_pickle=False) as data:
@@ -144,9 +145,9 @@ def read(path: pathlib.Path) -> Shard:
 
 
 def _check(shard: Shard) -> None:
-  found = shard.identity.get('format')
-  if found != FORMAT:
-    raise ValueError(f'Expected format={FORMAT}, found {found}.')
+  number = shard.identity.get('format')
+  if number != FORMAT:
+    raise ValueError(f'Expected format={FORMAT}, found {number}.')
   n, held_out = shard.identity['data']['examples']
   m = len(shard.level)
   for name, width in (('inside', -(-n // 8)), ('correct', -(-n // 8)),
@@ -169,43 +170,43 @@ def merged(paths: Iterable[pathlib.Path],
     wanted: the identity that all must have; by default that of the first.
 
   Returns:
-    The models; `notes` holds those of every file under `parts`.
+    The models; `notes['parts']` holds the notes of every file.
 
   Raises:
-    ValueError: naming the files and the value, if there is none, if one is
-      damaged or of another identity, or if their ranges overlap or leave a gap.
+    ValueError: if there is no file, if one is damaged or has another identity,
+      or if their ranges overlap or leave a gap; the message names the files.
   """
   paths = sorted(map(pathlib.Path, paths))
   if not paths:
     raise ValueError('Expected shards to merge, found none.')
-  found = sorted(((read(path), path) for path in paths),
-                 key=lambda pair: pair[0].first)
-  wanted = dict(wanted or found[0][0].identity)
-  for shard, path in found:
+  shards = sorted(((read(path), path) for path in paths),
+                  key=lambda pair: pair[0].first)
+  wanted = dict(wanted or shards[0][0].identity)
+  for shard, path in shards:
     name = different(wanted, shard.identity)
     if name:
       raise ValueError(
           f'Expected {path} to be of {name}={_value(wanted, name)}, found '
           f'{_value(shard.identity, name)}: these models do not belong to the '
           'others.')
-  for (one, here), (other, there) in zip(found, found[1:]):
+  for (one, path), (other, next_path) in zip(shards, shards[1:]):
     end = one.first + one.models
     if other.first != end:
       fault = ('are there twice' if other.first < end else
                'are missing between them')
       low, high = sorted((other.first, end))
-      raise ValueError(f'Expected {here} and {there} to follow each other: '
+      raise ValueError(f'Expected {path} and {next_path} to follow each other: '
                        f'models {low} to {high - 1} {fault}.')
-  arrays = {name: np.concatenate([getattr(shard, name) for shard, _ in found])
+  arrays = {name: np.concatenate([getattr(shard, name) for shard, _ in shards])
             for name in (*_BITS, 'level')}
-  parts = [{'models': shard.models, **shard.notes} for shard, _ in found]
-  return Shard(identity=wanted, first=found[0][0].first, **arrays,
+  parts = [{'models': shard.models, **shard.notes} for shard, _ in shards]
+  return Shard(identity=wanted, first=shards[0][0].first, **arrays,
                notes={'parts': parts})
 
 
 def different(one: Mapping[str, Any], other: Mapping[str, Any],
               above: str = '') -> str:
-  """Dotted name of the first value that differs, '' where none does."""
+  """Dotted name of the first value that differs, or '' if none does."""
   for name in [*one, *(x for x in other if x not in one)]:
     a, b = one.get(name), other.get(name)
     if a == b:

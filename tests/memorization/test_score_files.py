@@ -46,7 +46,7 @@ def test_probabilities_stand_beside_correctness_under_their_own_names(written):
 
 @pytest.mark.parametrize('examples, owner, message', [
     (14, 'abc', 'to hold 14 scores, found 13'),
-    (13, 'abd', 'its hash is abc, that of the data abd')])
+    (13, 'abd', 'its hash is abc, the hash of the data is abd')])
 def test_scores_of_another_data_set_are_refused(
     written, examples, owner, message):
   with pytest.raises(ValueError, match=message):
