@@ -1,4 +1,4 @@
-"""Distil from a good teacher on retained examples, from a bad one on others.
+"""Distil from a good teacher on the retain set, a bad one on the forget set.
 
 `temperature² · KL(teacher ‖ student)` over the forget set and a random share of
 the retain set, mixed. The good teacher, for the retain set, is the original
