@@ -28,6 +28,6 @@ def test_a_row_for_each_factor(monkeypatch, capsys):
                      ('SETS', 3), ('FORGET', 9)):
     monkeypatch.setattr(factors, f'_{name}', size)
   rows = factors.measure(1)
-  assert [row['factor'] for row in rows] == [
+  assert [row.factor for row in rows] == [
       'memorization, 80 × 20', 'ES of 3 sets, 80 × 6']
   assert capsys.readouterr().out.count('times as fast') == 2

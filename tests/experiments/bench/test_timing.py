@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.bench import timing
+from rum_jax.reporting import speed
 
 TASKS = pathlib.Path('/proc/self/task')
 
@@ -41,6 +42,6 @@ def test_medians_are_of_calls_in_turn_after_a_warm_up():
 
 def test_figures_are_of_medians_and_their_range_of_rounds():
   found = timing.compared(np.array([1.0, 4, 2]), np.array([2.0, 2, 5]), 64)
-  assert found == {
-      'microseconds': 2e6, 'images_a_second': 32, 'torch_microseconds': 2e6,
-      'times_as_fast': 1, 'from_to': [0.5, 2.5]}
+  assert found == speed.AgainstTorch(
+      microseconds=2e6, images_a_second=32, torch_microseconds=2e6,
+      times_as_fast=1, from_to=(0.5, 2.5))
