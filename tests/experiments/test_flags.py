@@ -46,7 +46,8 @@ def folder(tmp_path_factory):
     ('--corrupt=much', 2, '--corrupt=much'),
     ('--bogus=1', 2, "Unknown command line flag 'bogus'"),
     ('extra', 2, "Expected flags only, found 'extra'."),
-    ('--dataset=nan', 1, 'Expected finite pixels, found nan in row 3 of x_train.'),
+    ('--dataset=nan', 1,
+     'Expected finite pixels, found nan in row 3 of x_train.'),
     ('--scores={}/foreign_scores.npz', 1, 'belongs to another data set'),
     ('--workdir={}/file', 1, 'file: File exists.'),
 ])
