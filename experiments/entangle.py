@@ -45,7 +45,7 @@ def show(title: str, sets: Mapping[str, SetFigures]) -> None:
 def main() -> None:
   """Runs all of it."""
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
-  recipe, data, runtime = app.begin()
+  recipe, data, runtime = app.begin('entangle')
   n, first = data.num_train, recipe.first_seed
   features = stages.embedding(recipe, data, runtime)
   scores = subset_models.estimate(recipe, data, runtime).score

@@ -121,7 +121,9 @@ def write_proxies(recipe: recipes.Recipe, data: Data, runtime: Runtime,
 def main() -> None:
   first = FIRST.value
   wanted = proxies.names_of(app.recipe(), PROXY.value)
-  recipe, data, runtime = app.begin(f'from{first}_' if first else '')
+  recipe, data, runtime = app.begin(
+      f'memorize --first_model={first}' if first else 'memorize',
+      f'memorize_from{first}_' if first else None, growing=('models',))
   workdir = runtime.workdir
   if wanted:
     write_proxies(recipe, data, runtime, wanted)

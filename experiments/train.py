@@ -14,7 +14,7 @@ from rum_jax.types import Signals
 
 
 def main() -> None:
-  recipe, data, runtime = app.begin(forgets=False)
+  recipe, data, runtime = app.begin(None, forgets=False)
   artefact = stages.originals(recipe, data, runtime)
   signals = Signals(artefact.arrays['loss'], artefact.arrays['score'])
   for name, rows in (('training', data.source.train),

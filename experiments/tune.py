@@ -142,7 +142,7 @@ def places(recipe: recipes.Recipe, workdir: pathlib.Path
 
 def main() -> None:
   """Searches, and writes what it found."""
-  context = recipe, data, runtime = app.begin('tune_')
+  context = recipe, data, runtime = app.begin('tune')
   scores = forget_set.difficulty(*context).score
   groups, retain = forget_set.choose(recipe, data, scores)
   models = stages.references(*context, retain)

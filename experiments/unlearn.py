@@ -60,7 +60,7 @@ def main() -> None:
   assembly.factory(METHOD.value)
   setting = parse_setting(app.recipe(), METHOD.value, SETTING.value)
   context = recipe, data, runtime = app.begin(
-      f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
+      'unlearn', f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
   if ROWS.value:
     rows = datasets.read_rows(ROWS.value, data.source)
     print(f'To forget: {datasets.describe_rows(rows, data.source)}')

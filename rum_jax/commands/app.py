@@ -21,7 +21,7 @@ import filelock
 import jax
 
 from rum_jax import recipes
-from rum_jax.pipeline import context
+from rum_jax.pipeline import context, runs
 from rum_jax.pipeline.programs import Programs
 from rum_jax.storage import artefacts, hosts
 
@@ -45,7 +45,8 @@ def define(default: recipes.Recipe) -> None:
       'stages: where there are fewer runs than devices, or activations do not '
       'fit in one; speed, and the rounding of sums.', lower_bound=1)
   flags.DEFINE_string(
-      'workdir', None, 'Where to write; default runs/<recipe>-<hash>.')
+      'workdir', None, 'Where to write; default runs/<command>_<recipe>-<hash>, '
+      'of the main job without its name.')
   flags.DEFINE_string('data_dir', 'data', 'Where data sets lie.')
   flags.DEFINE_string(
       'coordinator', '', 'HOST:PORT of the first of several processes that do '
@@ -235,22 +236,31 @@ def settings(recipe: recipes.Recipe) -> dict[str, typing.Any]:
       recipe, f' --data_dir={shlex.quote(data)}' if data != 'data' else '')
 
 
-def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
+def begin(command: str | None, prefix: str | None = None, forgets: bool = True,
+          tuned: bool = False, growing: Sequence[str] = ()
           ) -> tuple[recipes.Recipe, context.Data, context.Runtime]:
   """Claims the workdir that the flags give and loads their recipe's data.
 
   Args:
-    prefix: of the default workdir's name, `runs/<prefix><recipe>-<hash>`.
+    command: that writes results into the workdir, which must not be that of
+      another; `None` where it leaves none but models, which fit any workdir.
+    prefix: of the default workdir's name, `runs/<prefix><recipe>-<hash>`; by
+      default `<command>_`.
     forgets: whether the recipe's forget set is used.
     tuned: whether its methods must have tuned settings.
+    growing: fields of the recipe that may be more than in an earlier run in
+      this workdir.
 
   Returns:
     The recipe, its data, and the runtime.
 
   Raises:
     OSError: if the workdir cannot be written, or another run is in it.
+    ValueError: if it is that of another command or recipe.
   """
   default = recipe()
+  if prefix is None:
+    prefix = f'{command}_' if command else ''
   root = pathlib.Path(FLAGS.workdir or artefacts.place(
       pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
       dataclasses.asdict(default)))
@@ -261,6 +271,8 @@ def begin(prefix: str = '', forgets: bool = True, tuned: bool = False
     settings(default)
   if hosts.first():
     _claim(root)
+    if command:
+      runs.enter(root, command, default, growing)
   hosts.wait(f'{root} is claimed')
   if not root.exists():
     raise OSError(f'Process {jax.process_index()} does not see workdir={root}: '

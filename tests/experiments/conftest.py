@@ -60,3 +60,10 @@ def finished(run: Callable[..., subprocess.CompletedProcess[str]],
     process = run('rum', *TINY, f'--workdir={shared}')
     assert process.returncode == 0, process.stderr
   return shutil.copytree(shared, mine, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def models(finished: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+  """What the main job trained, in a folder that is no command's yet."""
+  return shutil.copytree(finished, tmp_path / 'models',
+                         ignore=shutil.ignore_patterns('recipe.json'))

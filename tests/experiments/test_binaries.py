@@ -134,6 +134,8 @@ def test_rows_are_published_rows_and_are_echoed(monkeypatch, tmp_path, capsys):
     with pytest.raises(ValueError, match='Far enough.'):
       unlearn.main()
   retain = asked[0][3]
+  begun = json.loads((tmp_path / 'recipe.json').read_text())
+  assert (begun['command'], begun['recipe']['validation']) == ('unlearn', 0.2)
   assert sorted(set(range(source.num_train)) - set(retain.tolist())) == [
       5, 40, 900]
   said = capsys.readouterr().out

@@ -9,10 +9,10 @@ from tests.experiments.conftest import TINY
 pytestmark = pytest.mark.slow
 
 
-def test_it_answers_for_both_factors(finished, run):
-  process = run('difficulty', *TINY, f'--workdir={finished}')
+def test_it_answers_for_both_factors(models, run):
+  process = run('difficulty', *TINY, f'--workdir={models}')
   assert process.returncode == 0, process.stderr
-  found = json.loads((finished / 'difficulty.json').read_text())
+  found = json.loads((models / 'difficulty.json').read_text())
   for factor, word in (('memorization', 'memorized'),
                        ('entanglement', 'entangled')):
     part = found['factors'][factor]
@@ -23,7 +23,7 @@ def test_it_answers_for_both_factors(finished, run):
     assert len(set.union(*sets)) == sum(map(len, sets))
     assert [row['method'] for row in part['rows']] == [
         'do_nothing', 'another_oracle', 'finetune']
-    svg = (finished / f'difficulty_{factor}.svg').read_text()
+    svg = (models / f'difficulty_{factor}.svg').read_text()
     assert svg.startswith('<svg') and f'{factor} of the group' in svg
   es = [x['es']['mean'] for x in
         found['factors']['entanglement']['levels'].values()]

@@ -1,7 +1,6 @@
 """The entanglement tables: on what the main job left."""
 
 import json
-import shutil
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,12 +24,10 @@ def test_every_kind_of_partition_is_cut(kind):
   assert len(np.unique(one)) == one.size and (one == again).all()
 
 
-def test_it_prints_and_writes_every_table(finished, run, tmp_path):
-  workdir = tmp_path / 'run'
-  shutil.copytree(finished, workdir)
-  process = run('entangle', *TINY, f'--workdir={workdir}')
+def test_it_prints_and_writes_every_table(models, run):
+  process = run('entangle', *TINY, f'--workdir={models}')
   assert process.returncode == 0, process.stderr
-  found = json.loads((workdir / 'entanglement.json').read_text())
+  found = json.loads((models / 'entanglement.json').read_text())
   tables = [k for k, v in found.items() if isinstance(v, dict) and 'low' in v]
   assert tables == ['by_entanglement', 'released', 'by_memorization']
   for kind in tables:

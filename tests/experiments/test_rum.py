@@ -129,6 +129,17 @@ def test_a_changed_recipe_is_not_reused(finished, run, tmp_path):
   assert len(artefacts(workdir) - before) == 1
 
 
+def test_another_command_or_recipe_is_refused_in_its_workdir(finished, run):
+  before = figures(finished)
+  for process, what in (
+      (run('memorize', *TINY, f'--workdir={finished}'), 'this is memorize'),
+      (run('rum', *TINY, '--epochs=3', f'--workdir={finished}'), 'epochs=3')):
+    assert process.returncode == 1
+    (line,) = process.stderr.strip().splitlines()
+    assert f'workdir={finished} holds a run of rum' in line and what in line
+  assert figures(finished) == before
+
+
 def test_two_runs_cannot_share_a_workdir(command, run, tmp_path):
   holder = subprocess.Popen(
       command('rum', *TINY, f'--workdir={tmp_path}'), cwd=ROOT,

@@ -13,11 +13,11 @@ from tests.experiments.conftest import TINY
 pytestmark = pytest.mark.slow
 
 
-def test_every_choice_is_tried_and_answered(finished, run):
+def test_every_choice_is_tried_and_answered(models, run):
   process = run('sensitivity', *TINY, '--other_seeds=1',
-                f'--workdir={finished}')
+                f'--workdir={models}')
   assert process.returncode == 0, process.stderr
-  found = json.loads((finished / 'sensitivity.json').read_text())
+  found = json.loads((models / 'sensitivity.json').read_text())
   ways = {(x['axis'], x['value']): x for x in found['variations']}
   assert list(ways) == [
       ('', ''), ('seed', '1'), ('layer', 'pixels'), ('layer', 'first'),
@@ -37,9 +37,9 @@ def test_every_choice_is_tried_and_answered(finished, run):
     assert [row['method'] for row in way['rows']] == ['do_nothing', 'finetune']
   assert all(sentence in process.stdout
              for sentence in findings_on_factors.paragraph(
-                 records.read(Sensitivity, finished / 'sensitivity.json'
+                 records.read(Sensitivity, models / 'sensitivity.json'
                               ).variations))
-  assert (finished / 'sensitivity.svg').read_text().startswith('<svg')
+  assert (models / 'sensitivity.svg').read_text().startswith('<svg')
 
 
 @pytest.mark.parametrize(('flags', 'message'), [

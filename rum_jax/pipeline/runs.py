@@ -1,0 +1,84 @@
+"""What a workdir was made for, so that nothing there is written over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+import dataclasses
+import pathlib
+from typing import Any, ClassVar
+
+import jax
+
+import rum_jax
+from rum_jax import records
+from rum_jax.recipes import Recipe
+from rum_jax.storage import files
+
+NAME = 'recipe.json'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+  """What `recipe.json` of a workdir holds, from the start of a run.
+
+  Attributes:
+    command: that writes its results there.
+    recipe: all fields of its recipe.
+    versions: of the libraries that began or extended it.
+  """
+
+  SCHEMA: ClassVar[int] = 1
+
+  command: str
+  recipe: Mapping[str, Any]
+  versions: Mapping[str, str]
+
+
+def enter(root: pathlib.Path, command: str, recipe: Recipe,
+          growing: Collection[str] = ()) -> None:
+  """Makes a workdir that of a run, or goes on with the run that it is of.
+
+  Args:
+    root: an existing folder.
+    command: that writes its results there.
+    recipe: of the run.
+    growing: fields of the recipe that may be more than they were before.
+
+  Raises:
+    OSError: if `recipe.json` cannot be read or written.
+    ValueError: if the folder is of another command or another recipe, or its
+      `recipe.json` is not a file of this program.
+  """
+  path, mine = root / NAME, dataclasses.asdict(recipe)
+  if path.exists():
+    before = records.read(Run, path)
+    fault = _fault(before, command, recipe, growing)
+    if fault and _used(root):
+      raise ValueError(
+          f'workdir={root} holds {fault}, and nothing there is written over: '
+          'give another workdir, or remove that folder.')
+    if not fault and dict(before.recipe) == mine:
+      return
+  files.write_json(path, records.as_json(Run(
+      command=command, recipe=mine, versions={
+          'rum-jax': rum_jax.__version__, 'jax': jax.__version__})))
+
+
+def _used(root: pathlib.Path) -> bool:
+  """Whether a run left more there than what it was to do."""
+  return any(x.name != NAME and not x.name.startswith('.')
+             for x in root.iterdir())
+
+
+def _fault(before: Run, command: str, recipe: Recipe, growing: Collection[str]
+           ) -> str:
+  """Why a run cannot go on in the folder of another; empty if it can."""
+  if before.command != command:
+    return f'a run of {before.command}, and this is {command}'
+  for field in dataclasses.fields(recipe):
+    old = before.recipe.get(field.name, field.default)
+    new = getattr(recipe, field.name)
+    if new != old and not (field.name in growing and new > old):
+      return (f'a run of {command} with {field.name}={old}, and this is one '
+              f'with {field.name}={new}')
+  return ''
