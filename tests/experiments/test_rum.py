@@ -135,7 +135,8 @@ def test_another_command_or_recipe_is_refused_in_its_workdir(finished, run):
       (run('memorize', *TINY, f'--workdir={finished}'), 'this is memorize'),
       (run('rum', *TINY, '--epochs=3', f'--workdir={finished}'), 'epochs=3')):
     assert process.returncode == 1
-    (line,) = process.stderr.strip().splitlines()
+    line = process.stderr.strip().splitlines()[-1]
+    assert line.startswith('Error: ') and 'Traceback' not in process.stderr
     assert f'workdir={finished} holds a run of rum' in line and what in line
   assert figures(finished) == before
 
