@@ -106,5 +106,6 @@ def test_files_that_come_with_the_package_are_found_by_name():
 
 
 def test_a_name_that_is_not_there_is_answered_with_those_that_are():
-  with pytest.raises(FileNotFoundError, match='with rum_jax are cifar10_5000_mlp'):
+  expected = 'with rum_jax are cifar10_5000_mlp'
+  with pytest.raises(FileNotFoundError, match=expected):
     score_files.load('cifar10_all', 3, 'abc')
