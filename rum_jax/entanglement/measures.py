@@ -1,4 +1,4 @@
-"""How entangled candidate forget sets are by every measure, under one model."""
+"""All measures of entanglement of candidate forget sets under one model."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _record = dataclasses.dataclass(frozen=True, kw_only=True)
 
 @_record
 class SetFigures:
-  """How entangled one forget set is over seeds, by every measure.
+  """All measures of entanglement of one forget set, over seeds.
 
   Attributes:
     es: entanglement score.
     es_midpoint: its midpoint variant.
     memorization: mean over the set.
     mmd: squared MMD with a kernel of width 1.
-    mmd_median: the same with a kernel as wide as the median distance.
+    mmd_median: the same with the median distance as the kernel width.
     sliced_wasserstein: distance.
     wasserstein_entanglement: by the Wasserstein distance.
     silhouette_entanglement: by the silhouette.
@@ -53,9 +53,9 @@ class SeedGroups:
     picks: the groups of the low, the medium and the high set.
     es: of all groups.
     memorization: mean of all groups.
-    rank_correlation_of_examples: of memorization and of the distance to the
+    rank_correlation_of_examples: between memorization and the distance to the
       mean of the features.
-    rank_correlation_of_groups: of memorization and of ES.
+    rank_correlation_of_groups: between memorization and ES.
   """
 
   picks: tuple[tuple[int, ...], ...]
@@ -67,14 +67,14 @@ class SeedGroups:
 
 @_record
 class EntanglementFile(Origin):
-  """All of `entanglement.json`.
+  """The content of `entanglement.json`.
 
   Attributes:
-    partition: what the groups were cut by.
-    parts: how many were cut.
+    partition: the score that the groups were cut by.
+    parts: the number of groups.
     by_entanglement: level to the set of that level by measured ES.
-    released: level to the set that the released code takes; `None` where it
-      takes none of so many parts.
+    released: level to the set that the released code uses; `None` where it has
+      none for this number of groups.
     by_memorization: level to the set of that level of memorization.
     rank_correlation_of_examples: over seeds, as in `SeedGroups`.
     rank_correlation_of_groups: likewise.
@@ -95,7 +95,7 @@ class EntanglementFile(Origin):
 
 def measure(features: AnyArray, group: np.ndarray, retain: np.ndarray,
             scores: np.ndarray) -> dict[str, float]:
-  """All figures of one forget set under one model.
+  """All measures of one forget set under one model.
 
   Args:
     features: `[N, D]`.
@@ -137,16 +137,17 @@ def one_seed(features: AnyArray, parts: np.ndarray, scores: np.ndarray
     scores: `[N]` memorization; NaN is left out.
 
   Returns:
-    `(sets, groups)`: by measured ES, and as released where that is known for so
-    many parts, the figures of the three groups; and the groups that were
-    picked, ES and memorization of all, and the rank correlations of the two.
+    `(sets, groups)`. `sets` holds the figures of the three groups that were
+    chosen by measured ES and, where the released code has a choice for this
+    number of groups, of those. `groups` holds the chosen groups, the ES and the
+    memorization of all groups, and their rank correlations.
   """
   kinds = {'by_entanglement': partitions.by_measured_score(features, parts)}
   if len(parts) in RELEASED:
     kinds['released'] = partitions.as_released(
         features, parts, RELEASED[len(parts)])
-  everyone = np.arange(len(features))
-  sets = {kind: [measure(features, g, np.setdiff1d(everyone, g), scores)
+  rows = np.arange(len(features))
+  sets = {kind: [measure(features, g, np.setdiff1d(rows, g), scores)
                  for g in chosen.groups] for kind, chosen in kinds.items()}
   chosen, mean = kinds['by_entanglement'], np.nanmean(scores[parts], axis=1)
   correlation = evaluation.rank_correlation

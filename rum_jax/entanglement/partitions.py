@@ -1,8 +1,8 @@
 """Partitions of the training examples by how entangled their parts are.
 
-A partition is `[G, n]` int32 rows: G disjoint groups of n examples, made by
-ranking all examples by a score and cutting the ranking. By distance of the
-embedding to the mean of all it is the paper's; what else to rank by:
+A partition is `[G, n]` int32 rows: G disjoint groups of n examples. All
+examples are ranked by a score, and the ranking is cut into groups. The paper
+ranks by the distance of the embedding to the mean embedding:
 
   | partition | made by |
   |---|---|
@@ -11,14 +11,15 @@ embedding to the mean of all it is the paper's; what else to rank by:
   | of neighbours | `cut(neighbour_margin(features, labels))` |
   | control | `at_random(num_examples)` |
 
-A rank is no entanglement: whether far from the mean is more or less entangled
-than near it depends on the network. So `by_measured_score` names groups low,
-medium and high by the ES of each; `as_released` takes the numbers that the
-released code has, and tells their ES all the same.
+The rank does not tell how entangled a group is: in some networks the groups far
+from the mean are more entangled than those near it, in others less. So
+`by_measured_score` chooses the groups low, medium and high by their ES.
+`as_released` chooses them by the numbers in the released code, and also returns
+their ES.
 
-Equal scores are ranked as drawn from `seed` (`refinement.ranked`). Where G does
-not divide N, the groups are spread over the ranking, the first holding its very
-beginning and the last its end, and the rows between them belong to none.
+`seed` orders equal scores (`refinement.ranked`). Where G does not divide N, the
+groups are spread over the ranking: the first is at its beginning, the last at
+its end, and the rows between two groups belong to none.
 
 References:
   Zhao et al., What makes unlearning hard and what to do about it, 2024.
@@ -48,14 +49,13 @@ Picks = Sequence[Sequence[int]]
 
 
 class Chosen(NamedTuple):
-  """Low, medium and high, and how entangled they are in fact.
+  """Forget sets of low, medium and high entanglement, and their measured ES.
 
   Attributes:
-    groups: three arrays of int32 rows, each sorted, as `refinement.stages`
-      takes them.
-    picks: which groups of the partition each is made of.
-    score: `[..., 3]` ES of each against all other examples.
-    all_scores: `[..., G]` ES of each group of the partition against all others.
+    groups: three sorted arrays of int32 rows, for `refinement.stages`.
+    picks: for each of the three, the numbers of its groups in the partition.
+    score: `[..., 3]` ES of each with all other examples.
+    all_scores: `[..., G]` ES of each group of the partition with all others.
   """
 
   groups: refinement.Groups
@@ -92,9 +92,10 @@ def cut(scores: ArrayLike, count: int = COUNT, *, seed: int = 0) -> np.ndarray:
 
 def cut_by_class(scores: ArrayLike, labels: ArrayLike, count: int = COUNT, *,
                  seed: int = 0) -> np.ndarray:
-  """The same cut inside each class: all groups have the same class counts.
+  """`cut` inside each class, so that all groups have the same class counts.
 
-  Without it a group may hold few classes, and be apart from the rest for that.
+  Otherwise a group may contain few classes, and be less entangled for that
+  reason alone.
 
   Args:
     scores: `[N]`, finite.
@@ -126,7 +127,7 @@ def cut_by_class(scores: ArrayLike, labels: ArrayLike, count: int = COUNT, *,
 
 def at_random(num_examples: int, count: int = COUNT, *, seed: int = 0
               ) -> np.ndarray:
-  """The control: a partition with nothing to rank by, as drawn from `seed`."""
+  """The control: a random partition, which `seed` determines."""
   _checks.check_count('num_examples', num_examples, 1)
   return cut(np.zeros(num_examples), count, seed=seed)
 
@@ -134,15 +135,15 @@ def at_random(num_examples: int, count: int = COUNT, *, seed: int = 0
 @functools.partial(jax.jit, static_argnames=('neighbours', 'block'))
 def neighbour_margin(features: AnyArray, labels: AnyArray, *,
                      neighbours: int = 10, block: int = 256) -> Array:
-  """How much nearer an example is to others of its class than to strangers.
+  """Distance to neighbours of the same class minus that to other classes.
 
   `mean distance to the k nearest of its class
    − mean distance to the k nearest of other classes`
 
-  The example itself is not among them. Positive means that the neighbourhood
-  is of other classes. The share of neighbours with another label would say the
-  same in fewer numbers: 0 for nearly all examples of a network that fits its
-  training data, so that ties would decide the partition.
+  The example itself is not one of them. It is positive where examples of other
+  classes are nearer. The share of neighbours of other classes is a similar
+  score, but it is 0 for nearly all examples of a network that fits its training
+  data, so the order of equal scores would determine the partition.
 
   Args:
     features: `[N, D]`.
@@ -151,7 +152,7 @@ def neighbour_margin(features: AnyArray, labels: AnyArray, *,
     block: rows whose distances to all others are held at a time; speed only.
 
   Returns:
-    `[N]`; infinite where there are not k such examples.
+    `[N]`; infinite where there are fewer than k such examples.
 
   Raises:
     ValueError: if `neighbours` or `block` is not positive, or N is not above
@@ -180,19 +181,19 @@ def neighbour_margin(features: AnyArray, labels: AnyArray, *,
 
 def by_measured_score(features: AnyArray, groups: np.ndarray, *, each: int = 1,
                       seed: int = 0) -> Chosen:
-  """Low, medium and high by the ES that the groups have.
+  """Chooses low, medium and high by the ES of the groups.
 
-  The groups are ranked by ES, over several seeds by its mean; the lowest
-  `each`, those in the middle of the ranking and the highest `each` are taken.
+  The groups are ranked by their ES, or by its mean over several models. The
+  lowest `each`, the middle `each` and the highest `each` groups are chosen.
 
   Args:
     features: `[N, D]`, or `[S, N, D]` of S models.
     groups: `[G, n]` rows.
-    each: groups that each of the three is made of.
-    seed: breaks ties.
+    each: number of groups in each of the three sets.
+    seed: orders groups of equal ES.
 
   Returns:
-    The three, with the ES that they reach.
+    The three sets and their ES.
 
   Raises:
     ValueError: if three times `each` groups do not fit in G, or ES is NaN.
@@ -215,7 +216,7 @@ def by_measured_score(features: AnyArray, groups: np.ndarray, *, each: int = 1,
 
 def as_released(features: AnyArray, groups: np.ndarray, picks: Picks = RELEASED
                 ) -> Chosen:
-  """Low, medium and high by number, as in the released code, and their ES.
+  """Chooses low, medium and high by number, as in the released code.
 
   Args:
     features: `[N, D]`, or `[S, N, D]` of S models.
@@ -224,11 +225,11 @@ def as_released(features: AnyArray, groups: np.ndarray, picks: Picks = RELEASED
       for 15 groups, `RELEASED_TINY` for 100.
 
   Returns:
-    The three, with the ES that they reach.
+    The three sets and their ES.
 
   Raises:
-    ValueError: if one of the three is empty, there is no group of such a
-      number, or one is picked twice.
+    ValueError: if one of the three is empty, if a group does not exist, or if
+      a group is chosen twice.
   """
   flat = sorted(i for pick in picks for i in pick)
   if len(picks) != 3 or not all(picks):

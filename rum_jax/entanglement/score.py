@@ -1,15 +1,16 @@
-"""Entanglement: how intertwined forget and retain set are in the embedding.
+"""Entanglement: how much forget and retain set overlap in the embedding.
 
 `ES = (mean ‖φ − μ_R‖² over R + mean ‖φ − μ_F‖² over F)
       / (½ (‖μ_R − μ‖² + ‖μ_F − μ‖²))`
 
 with φ the features of the *original* model and μ their mean over both sets
-together. High means tightly spread around means that lie close together.
+together. ES is high where the spread of the sets is large compared with the
+distance between their means.
 
-With r and f examples in the sets, μ divides the way between the two means as
-f : r, so that what ES divides by is `½ (r² + f²) / (r + f)² ‖μ_R − μ_F‖²`. In
-the released code μ is the midpoint of the two means, which makes it
-`¼ ‖μ_R − μ_F‖²`: the *midpoint* variant, larger by a factor of up to 2.
+With r and f examples in the retain and the forget set, the denominator equals
+`½ (r² + f²) / (r + f)² ‖μ_R − μ_F‖²`. In the released code μ is the midpoint of
+the two means, and the denominator is `¼ ‖μ_R − μ_F‖²`. This *midpoint* variant
+is larger than ES by a factor of up to 2.
 
 References:
   Zhao et al., What makes unlearning hard and what to do about it, 2024.
@@ -42,13 +43,14 @@ class _Moments(NamedTuple):
 @functools.partial(jax.jit, static_argnames='midpoint')
 def entanglement_score(features: AnyArray, split: Split, *,
                        midpoint: bool = False) -> Array:
-  """ES of one split, in two passes; `entanglement_scores` takes many at once.
+  """ES of one split, in two passes; `entanglement_scores` is for many splits.
 
   Args:
     features: `[N, D]` embedding under the original model.
     split: forget set `[F]` and retain set `[R]`.
     midpoint: whether μ is the midpoint of the two means, as in the released
-      code; not comparable with ES, nor between forget sets of other sizes.
+      code; such values are not comparable with ES, nor between forget sets of
+      different sizes.
 
   Returns:
     A positive scalar; infinite where the two means coincide.
@@ -68,23 +70,23 @@ def entanglement_scores(features: AnyArray, forget: AnyArray,
                         weight: AnyArray | None = None) -> Array:
   """ES of many candidate forget sets, in one pass over the features.
 
-  The moments of what a candidate leaves to retain are sums over all that may
-  be retained minus sums over the candidate: one product of a `[G, N]` matrix of
-  zeros and ones with the features, and no copy of G retain sets. The features
-  are taken about their mean, so that an offset costs no precision; a relative
-  error of about 1e-6 (1 + 1 / ES) is left in float32.
+  The sums over a candidate's retain set are the sums over all rows of `retain`
+  minus those over the candidate. So one product of a `[G, N]` matrix of zeros
+  and ones with the features gives all of them, without copies of G retain sets.
+  The mean is subtracted from the features first, so that an offset causes no
+  loss of precision. The relative error in float32 is about 1e-6 (1 + 1 / ES).
 
   Args:
     features: `[..., N, D]`, finite; leading axes such as seeds are kept, and
-      taken one after the other.
+      computed one after the other.
     forget: `[G, F]` rows of G candidates, which may overlap.
-    retain: `[R]` rows that may be retained, by default all N; a candidate's
-      retain set is those of them that it does not hold.
-    weight: `[G, F]`, 1, or 0 where a row only pads a smaller candidate.
+    retain: `[R]` rows that may be retained, by default all N; the retain set of
+      a candidate is these rows without its own.
+    weight: `[G, F]`, 1, or 0 where a row is padding of a smaller candidate.
 
   Returns:
-    `[..., G]`; infinite where the two means coincide, NaN where nothing is
-    left to retain.
+    `[..., G]`; infinite where the two means are equal, NaN where the retain set
+    is empty.
 
   Raises:
     ValueError: if shapes do not fit, a row is not a whole number in `[0, N)`,
@@ -135,16 +137,16 @@ def _moments(features: Array, forget: Array, retain: Array | None,
   sizes = counts[:groups], counts[-1] - counts[-1 - groups:-1]
 
   def one(x: Array) -> tuple[Array, Array]:
-    x = x - x[0]  # Else the mean of a large offset is itself too coarse.
+    x = x - x[0]  # Otherwise a large offset makes the mean itself inaccurate.
     x = x - distances.product(kept, x) / counts[-1]
     square = distances.square(x)
-    usual = square.mean()
-    both = jnp.concatenate([x, square[:, None] - usual], axis=1)
+    typical = square.mean()
+    both = jnp.concatenate([x, square[:, None] - typical], axis=1)
     sums = distances.product(rows, both)
     rest = sums[-1] - sums[-1 - groups:-1]
     means = [total / size[:, None]
              for total, size in zip((sums[:groups], rest), sizes)]
-    spreads = [m[:, -1] + usual - distances.square(m[:, :-1]) for m in means]
+    spreads = [m[:, -1] + typical - distances.square(m[:, :-1]) for m in means]
     return (distances.square(means[0][:, :-1] - means[1][:, :-1]),
             jnp.asarray(sum(spreads)))
 
@@ -155,7 +157,7 @@ def _moments(features: Array, forget: Array, retain: Array | None,
 
 def _check(features: AnyArray, forget: AnyArray, retain: AnyArray | None,
            weight: AnyArray | None) -> None:
-  """Raises what `entanglement_scores` says it raises."""
+  """Raises the errors that `entanglement_scores` documents."""
   shape, n = jnp.shape(forget), jnp.shape(features)[-2]
   if len(shape) != 2 or not shape[1]:
     raise ValueError(f'Expected forget of shape [G, F], found {shape}.')
@@ -178,10 +180,10 @@ def _check(features: AnyArray, forget: AnyArray, retain: AnyArray | None,
   inside = np.asarray(forget) if weight is None else np.where(
       np.asarray(weight) > 0, forget, padding)
   order = np.sort(inside, axis=1)
-  group, place = np.nonzero(order[:, 1:] == order[:, :-1])
+  group, column = np.nonzero(order[:, 1:] == order[:, :-1])
   if group.size:
     raise ValueError(f'Expected no row twice in a forget set, found row '
-                     f'{order[group[0], place[0]]} in number {group[0]}.')
+                     f'{order[group[0], column[0]]} in number {group[0]}.')
 
 
 @jax.jit
@@ -192,14 +194,14 @@ def centroid_distance(features: AnyArray) -> Array:
 
 
 def principal_plane(features: AnyArray) -> Array:
-  """Projection on the first two principal components, for pictures.
+  """Projection on the first two principal components, for plots.
 
   Args:
     features: `[N, D]`.
 
   Returns:
-    `[N, 2]`; the sign of each axis is such that its largest loading is
-    positive, so that the picture does not flip between runs.
+    `[N, 2]`; the sign of each axis is chosen such that its largest loading is
+    positive, so that plots of different runs have the same orientation.
   """
   centred = features - features.mean(axis=0)
   _, vectors = jnp.linalg.eigh(centred.T @ centred)

@@ -1,4 +1,4 @@
-"""How close unlearned models are to retrained ones: metrics, attacks, rows."""
+"""How close unlearned models are to retrained ones: metrics and attacks."""
 
 from __future__ import annotations
 

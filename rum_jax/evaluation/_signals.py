@@ -1,4 +1,4 @@
-"""Signals: what judging, memorization and audits look at."""
+"""Signals: the inputs of evaluation, memorization and audits."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def signals(model: Model, variables: Variables, examples: Examples, *,
             features: bool = False, batch_size: int = 1024) -> Signals:
   """Loss and score of every example, in evaluation mode, a batch at a time.
 
-  Predictions are not kept, so memory does not grow with their size. For many
-  models map it with `over_seeds`.
+  Predictions are not kept, so the memory does not depend on their size. For
+  many models, map it with `over_seeds`.
 
   Args:
-    model: the network, whose task decides.
+    model: the network; its task gives loss and score.
     variables: of one model.
     examples: leaves `[N, ...]`.
     features: whether to return the features, too.

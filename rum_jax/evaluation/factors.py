@@ -1,15 +1,15 @@
-"""What makes unlearning hard, and how far that moves with what was chosen.
+"""What makes unlearning hard, and how far that depends on choices.
 
-There is one forget set of each level of a factor. The paper says that
-unlearning is harder the more memorized the forget set, and the more entangled
-it is with the retain set. Harder means here: a lower figure (ToW, ToW-MIA) of
-the same method, against an oracle retrained without that very set. Levels are
-paired by seed, since they start from the same originals.
+There is one forget set for each level of a factor. According to the paper,
+unlearning is harder if the forget set is more memorized, and if it is more
+entangled with the retain set. Harder means here: a lower ToW or ToW-MIA of the
+same method, compared with an oracle that was retrained without that forget set.
+Levels are paired by seed, because they start from the same original models.
 
 A variation differs from the reference in one choice: the seed, the layer, the
-network, the procedure or the size. It is asked for three things: whether it
-picks the same examples, whether its sets are in order of entanglement by the
-reference's measure where that did not choose them, and whether unlearning falls
+network, the procedure or the size. Three questions are answered for it: whether
+it chooses the same examples; whether the ES of its sets, by the reference's
+features, rises from low to high where ES did not choose them; whether ToW falls
 from low to high.
 
 References:
@@ -49,7 +49,7 @@ class LevelFigures:
 
 @_record
 class Change(Summary):
-  """What a figure gains from one level to another, paired by seed.
+  """The change of a figure from one level to another, paired by seed.
 
   Attributes:
     effect_size: mean over standard deviation (Cohen's d of pairs); `None` where
@@ -77,7 +77,7 @@ class FactorRow:
     variant: as in a `Row`.
     diverged: runs that are not finite, on any level.
     groups: level to the figures on its forget set.
-    falls: what each figure gains from one level to another.
+    falls: the change of each figure from one level to another.
   """
 
   method: str
@@ -89,13 +89,13 @@ class FactorRow:
 
 @_record
 class Factor:
-  """One forget set of each level, and what came of it.
+  """The forget sets of a factor, one for each level, and their results.
 
   Attributes:
     levels: level to its forget set.
-    oracles: level to what retraining without that set gives.
+    oracles: level to the results of retraining without that set.
     rows: of `by_level`.
-    answer: whether the paper's statement holds, a sentence each.
+    answer: sentences that tell whether the paper's statement holds.
   """
 
   levels: Mapping[str, Group]
@@ -106,7 +106,12 @@ class Factor:
 
 @_record
 class Difficulty(Origin):
-  """All of `difficulty.json`; `factors` are memorization and entanglement."""
+  """The content of `difficulty.json`.
+
+  Attributes:
+    seeds: S of them.
+    factors: `memorization` and `entanglement` to their results.
+  """
 
   SCHEMA: ClassVar[int] = 1
 
@@ -116,7 +121,7 @@ class Difficulty(Origin):
 
 @_record
 class Share:
-  """Share of a set that the reference has, too, and what chance gives."""
+  """Share of a set that is also in the reference's, and that of random sets."""
 
   share: float
   chance: float
@@ -127,13 +132,13 @@ class Variation:
   """One variation of the reference.
 
   Attributes:
-    axis: what differs, empty for the reference.
-    value: what it is here.
-    shares: level to what its set shares with the reference's.
-    control: whether its groups rank by nothing.
+    axis: the choice that differs; empty for the reference.
+    value: the value of that choice.
+    shares: level to the share of its set that is also in the reference's.
+    control: whether its groups are random.
     es: level to the ES of its set by the reference's features.
-    ordered: whether these rise from low to high; `None` where they chose the
-      sets, so that they cannot but rise.
+    ordered: whether these rise from low to high; `None` where the sets were
+      chosen by them, so that they always do.
     rows: of `by_level`, without the second oracle.
   """
 
@@ -148,7 +153,7 @@ class Variation:
 
 @_record
 class Sensitivity(Origin):
-  """All of `sensitivity.json`; the reference is the first variation."""
+  """The content of `sensitivity.json`; the reference is the first variation."""
 
   SCHEMA: ClassVar[int] = 1
 
@@ -156,7 +161,7 @@ class Sensitivity(Origin):
 
 
 def by_level(results: Mapping[str, Results]) -> tuple[FactorRow, ...]:
-  """One row a method with its figures on each level.
+  """One row for each method, with its figures on each level.
 
   Args:
     results: level to the results of a run whose whole forget set is of that
@@ -189,15 +194,15 @@ def _change(figure: Summary, other: Summary) -> Change:
 
 def compared(groups: Sequence[np.ndarray], reference: Sequence[np.ndarray],
              num_examples: int) -> dict[str, Share]:
-  """Share of each set that the reference's has, too, and what chance gives.
+  """Share of each set that is also in the reference's, and that of random sets.
 
   Args:
     groups: three arrays of rows.
     reference: likewise.
-    num_examples: N, of which both pick.
+    num_examples: N; both choose from these.
 
   Returns:
-    Level to the shares, of the smaller of the two sets.
+    Level to the shares, relative to the size of the smaller of the two sets.
   """
   shares = {}
   for level, mine, other in zip(GROUPS, groups, reference, strict=True):
@@ -224,9 +229,9 @@ def variation(axis: str, value: str, shares: Mapping[str, Share],
     shares: of `compared`.
     es: `[S]` ES of low, medium and high by the reference's features.
     rows: of `by_level`; that of the second oracle is left out.
-    chosen: whether that very ES chose them, so that they cannot but be in
+    chosen: whether the sets were chosen by this ES, so that they are always in
       order.
-    control: whether its groups rank by nothing.
+    control: whether its groups are random.
   """
   return Variation(
       axis=axis, value=value, shares=shares, control=control,

@@ -1,4 +1,4 @@
-"""How models behave, and how far that is from how retrained models behave."""
+"""Accuracies and attacks of models, and their gaps to retrained models."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rum_jax.types import AnyArray, Signals
 
 
 class Subsets(NamedTuple):
-  """Whom the figures are about, as rows of all examples.
+  """The sets of examples to evaluate on, as rows of all examples.
 
   Attributes:
-    groups: G arrays of rows, together the forget set.
+    groups: G arrays of rows, whose union is the forget set.
     retain: `[R]` rows.
     test: `[n]` rows that no model trained on.
-    kept_test: the same without the classes of which the forget set holds all;
-      `None` where there is no such class.
+    kept_test: the test rows without the classes that the forget set contains
+      completely; `None` where there is no such class.
   """
 
   groups: tuple[np.ndarray, ...]
@@ -34,18 +34,19 @@ class Subsets(NamedTuple):
 
 
 class Behaviour(NamedTuple):
-  """How S models behave; every figure in `[0, 1]`, NaN where a run diverged.
+  """Accuracies (mean scores) and attack of S models, in `[0, 1]`.
 
-  An accuracy is a mean score.
+  All values of a run that diverged are NaN.
 
   Attributes:
     forget: `[S]` accuracy on the forget set.
     groups: `[S, G]` accuracy on each of its groups.
     retain: `[S]` accuracy on the retain set.
     test: `[S]` accuracy on the test set.
-    mia: `[S]` share of the forget set that the attack takes for non-members.
-    kept_test: `[S]` accuracy on the test set without the classes of which the
-      forget set holds all; `None` where there is no such class.
+    mia: `[S]` share of the forget set that the attack classifies as
+      non-members.
+    kept_test: `[S]` accuracy on the rows `Subsets.kept_test`; `None` where
+      there are none.
   """
 
   forget: np.ndarray
@@ -61,11 +62,11 @@ def behaviour(signals: Signals, subsets: Subsets, seed: int = 0) -> Behaviour:
 
   Args:
     signals: loss and score `[S, N]`.
-    subsets: whom to look at.
+    subsets: the sets of examples to evaluate on.
     seed: of the attack's draw of members.
 
   Returns:
-    The figures of each model.
+    The values of each model.
   """
   confidence = np.asarray(jnp.exp(-jnp.asarray(signals.loss)))
 
@@ -85,7 +86,7 @@ def behaviour(signals: Signals, subsets: Subsets, seed: int = 0) -> Behaviour:
 
 def forgotten_classes(labels: AnyArray, forget: AnyArray, retain: AnyArray
                       ) -> np.ndarray:
-  """The classes of which the forget set holds all examples, in order.
+  """The classes that the forget set contains completely, in order.
 
   Args:
     labels: `[N]` that the models trained on.
@@ -96,11 +97,11 @@ def forgotten_classes(labels: AnyArray, forget: AnyArray, retain: AnyArray
 
 
 def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
-  """The paper's figures, one a seed.
+  """The metrics of the paper for each seed.
 
   Args:
     unlearned: S models.
-    oracle: S retrained models, paired with them.
+    oracle: S retrained models, paired with the unlearned ones.
 
   Returns:
     `tow`, `tow_by_group`, `tow_mia`, `mia_gap`, `forget_accuracy`,
@@ -110,13 +111,13 @@ def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
   retain, test = (unlearned.retain - oracle.retain,
                   unlearned.test - oracle.test)
   mia = unlearned.mia - oracle.mia
-  war = lambda forget: metrics.tug_of_war(forget, retain, test)
+  tow = lambda forget: metrics.tug_of_war(forget, retain, test)
   by_group = metrics.grouped_tug_of_war(
       unlearned.groups - oracle.groups, retain, test)
   return {
-      'tow': np.asarray(war(unlearned.forget - oracle.forget)),
+      'tow': np.asarray(tow(unlearned.forget - oracle.forget)),
       'tow_by_group': np.asarray(by_group),
-      'tow_mia': np.asarray(war(mia)),
+      'tow_mia': np.asarray(tow(mia)),
       'mia_gap': np.abs(mia),
       'forget_accuracy': unlearned.forget,
       'retain_accuracy': unlearned.retain,
@@ -132,14 +133,14 @@ def finite(loss: np.ndarray) -> np.ndarray:
 
 def diverged(losses: Sequence[np.ndarray], sound: np.ndarray
              ) -> list[tuple[int, int]]:
-  """Run and first stage of every run that is not finite.
+  """The runs that diverged, and the first stage in which each did.
 
-  A loss is taken before its step, and some methods have none, so the losses of
-  the final models decide for the last stage.
+  A loss is computed before its step, and some methods report no losses. So the
+  last stage also counts as diverged where the final model is not finite.
 
   Args:
-    losses: of each stage, `[S, T]`.
-    sound: `[S]`, whether those of the last stage's models are finite.
+    losses: `[S, T]` for each stage.
+    sound: `[S]`, whether the losses of the final models are finite.
 
   Returns:
     `(run, stage)`, both from 0.

@@ -1,9 +1,9 @@
-"""Membership inference: does the model still know the forget set?
+"""Membership inference attacks: does a model still know the forget set?
 
-The paper's attack learns to tell retain from test examples by the confidence
-`exp(−loss)`, a classifier's probability of the true class. It reports the share
-of the forget set that it takes for non-members. What counts is the gap to the
-same figure of a retrained model.
+The attack of the paper is a classifier of the confidence `exp(−loss)`, the
+probability of the true class. It is trained to separate retain from test
+examples. It reports the share of the forget set that it classifies as
+non-members. The metric is the gap to the same share of a retrained model.
 
 References:
   Zhao et al., What makes unlearning hard and what to do about it, 2024.
@@ -23,7 +23,7 @@ from rum_jax.types import AnyArray, Array
 
 def balanced(members: np.ndarray, others: np.ndarray, seed: int
              ) -> tuple[np.ndarray, np.ndarray]:
-  """Draws equal numbers of both, without replacement, in random order."""
+  """Draws equally many rows of both, without replacement, in random order."""
   size = min(len(members), len(others))
   rng = np.random.default_rng(seed)
   return (rng.permutation(members)[:size], rng.permutation(others)[:size])
@@ -31,7 +31,7 @@ def balanced(members: np.ndarray, others: np.ndarray, seed: int
 
 def svc_attack(retain: np.ndarray, test: np.ndarray, forget: np.ndarray,
                *, seed: int = 0, penalty: float = 3.0) -> float:
-  """Share of the forget set that an RBF SVC takes for non-members.
+  """Share of the forget set that an RBF SVC classifies as non-members.
 
   The released code trains on the *first* retain examples in index order; here
   equal numbers of retain and test examples are drawn at random.
@@ -39,9 +39,9 @@ def svc_attack(retain: np.ndarray, test: np.ndarray, forget: np.ndarray,
   Args:
     retain: `[R]` confidences of members.
     test: `[n]` confidences of non-members.
-    forget: `[F]` confidences of those in question.
+    forget: `[F]` confidences of the examples to classify.
     seed: of the draw.
-    penalty: the SVC's C.
+    penalty: the parameter C of the SVC.
 
   Returns:
     A share in `[0, 1]`; NaN where a confidence is not finite.
@@ -61,8 +61,8 @@ def svc_attack(retain: np.ndarray, test: np.ndarray, forget: np.ndarray,
 
   classifier = svm.SVC(C=penalty, kernel='rbf', gamma='auto')
   classifier.fit(scores.astype(np.float64), truth)
-  decided = classifier.predict(np.asarray(forget, np.float64).reshape(-1, 1))
-  return float((decided == 0).mean())
+  predicted = classifier.predict(np.asarray(forget, np.float64).reshape(-1, 1))
+  return float((predicted == 0).mean())
 
 
 @jax.jit
@@ -70,25 +70,25 @@ def threshold_attack(retain: AnyArray, test: AnyArray, forget: AnyArray
                      ) -> Array:
   """Share of the forget set below the best single threshold.
 
-  The threshold is the one with the highest balanced accuracy in telling
-  retain (at or above it) from test (below it); of equals the lowest. It runs on
-  the device, and vmaps over seeds.
+  The best threshold has the highest balanced accuracy in separating retain (at
+  or above it) from test (below it); of several, it is the lowest. The function
+  runs on the device and can be vmapped over seeds.
 
   Args:
     retain: `[R]` scores of members.
     test: `[n]` scores of non-members.
-    forget: `[F]` scores of those in question.
+    forget: `[F]` scores of the examples to classify.
 
   Returns:
     A share in `[0, 1]`.
 
   Raises:
-    ValueError: if R·n, in which the cuts are counted, does not fit in int32.
+    ValueError: if R·n does not fit in int32.
   """
   _checks.check_range('R·n', len(retain) * len(test), 1, 2**31 - 1)
   cuts = jnp.sort(jnp.concatenate([retain, test]))
-  # searchsorted counts the values below each cut. Whole numbers, so that equal
-  # cuts are equal: float32 would break their ties at random.
+  # searchsorted counts the values below each cut. With whole numbers, cuts of
+  # equal accuracy are equal; float32 would order them by rounding errors.
   missed = jnp.searchsorted(jnp.sort(retain), cuts) * len(test)
   caught = jnp.searchsorted(jnp.sort(test), cuts) * len(retain)
   best = cuts[jnp.argmax(caught - missed)]

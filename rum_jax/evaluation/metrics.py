@@ -1,4 +1,4 @@
-"""Accuracies and what the paper makes of them: Tug-of-War and its variants."""
+"""Accuracies, and the metrics of the paper: Tug-of-War and its variants."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from rum_jax.types import AnyArray, Array, Signals
 
 @jax.jit
 def accuracy(signals: Signals, index: AnyArray) -> Array:
-  """Mean score of the examples in `index`: of a classifier its accuracy.
+  """Mean score of the examples in `index`: the accuracy of a classifier.
 
   Args:
     signals: loss and score `[..., N]`; leading axes such as seeds are kept.
     index: `[n]` int32 rows.
 
   Returns:
-    `[...]` in `[0, 1]`; NaN where a loss in `index` is not finite, since that
+    `[...]` in `[0, 1]`; NaN where a loss in `index` is not finite, because the
     run diverged.
 
   Raises:
-    TypeError: if `index` is no array of whole numbers.
-    ValueError: if there is not one loss for each score.
+    TypeError: if `index` is not an array of whole numbers.
+    ValueError: if the shapes of losses and scores differ.
   """
   _checks.check_whole('index', index, 'np.flatnonzero of a mask')
   if signals.loss.shape != signals.score.shape:
@@ -32,17 +32,17 @@ def accuracy(signals: Signals, index: AnyArray) -> Array:
                      f'{signals.loss.shape} and {signals.score.shape}.')
   loss, score = (jnp.take(x, index, axis=-1)
                  for x in (signals.loss, signals.score))
-  fine = jnp.isfinite(loss).all(axis=-1)
-  return jnp.where(fine, score.mean(axis=-1), jnp.nan)
+  finite = jnp.isfinite(loss).all(axis=-1)
+  return jnp.where(finite, score.mean(axis=-1), jnp.nan)
 
 
 def tug_of_war(forget_gap: ArrayLike, retain_gap: ArrayLike,
                test_gap: ArrayLike) -> Array:
   """ToW: `(1 − |Δforget|)(1 − |Δretain|)(1 − |Δtest|)`.
 
-  Each gap is the difference, unlearned minus retrained, of a figure in
-  `[0, 1]`. With accuracies this is ToW; with the attack's score as the forget
-  term it is ToW-MIA.
+  Each gap is the value of the unlearned model minus that of the retrained one,
+  both in `[0, 1]`. With accuracies this is ToW. With the score of the attack as
+  the forget term it is ToW-MIA.
 
   Args:
     forget_gap: `[...]` in `[-1, 1]`.
@@ -50,7 +50,7 @@ def tug_of_war(forget_gap: ArrayLike, retain_gap: ArrayLike,
     test_gap: likewise.
 
   Returns:
-    `[...]` in `[0, 1]`; 1 is indistinguishable from retraining.
+    `[...]` in `[0, 1]`; 1 where the values equal those of retraining.
 
   References:
     Zhao et al., What makes unlearning hard and what to do about it, 2024.
@@ -63,8 +63,8 @@ def grouped_tug_of_war(group_gaps: ArrayLike, retain_gap: ArrayLike,
                        test_gap: ArrayLike) -> Array:
   """ToW whose forget term is the mean over groups of `1 − |gap|`.
 
-  Pooled forget accuracy can be hit with the wrong examples: too low on one
-  group and too high on another cancel. Here they do not.
+  In the accuracy on the whole forget set, a value that is too low on one group
+  cancels one that is too high on another. Here they do not cancel.
 
   Args:
     group_gaps: `[..., G]` gaps of forget accuracy, one a group.

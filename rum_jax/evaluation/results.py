@@ -1,4 +1,4 @@
-"""What `results.json` holds: rows, their figures, differences, the best."""
+"""The content of `results.json`: rows, their figures, differences, the best."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Closeness:
 
 @_record
 class Divergence:
-  """A run that is not finite: its seed, and its first such stage, from 0."""
+  """A run that diverged: its seed, and the first such stage, from 0."""
 
   seed: int
   stage: int
@@ -64,29 +64,29 @@ class GroupFigures:
 
 @_record
 class Row(Closeness):
-  """One row of the table: what the models of a method do.
+  """One row of the table: the results of the models of one method.
 
   Attributes:
     method: name of the algorithm.
     variant: vanilla, matched, shuffle, rum_f, rum or reference.
     forget_accuracy: on the forget set.
     retain_accuracy: on the retain set.
-    test_accuracy: on the examples that are held out.
+    test_accuracy: on the held-out examples.
     seconds: of one model.
-    compile_seconds: of all of them together.
+    compile_seconds: of all models together.
     steps: of each stage.
-    diverged: runs that are not finite.
-    probes: of each stage, what the method reports of itself.
+    diverged: the runs that diverged.
+    probes: for each stage, the values that the method reports.
     groups: name of a group to the figures on it alone.
     setting: the method and the hyper-parameters of each stage; `None` where
       nothing was unlearned.
     collapsed: seeds whose accuracy on the retain set is not above chance.
-    beforehand_seconds: what the scores took that the groups were chosen by; 0
-      where a variant needs no groups, NaN where it was not recorded.
-    tuning_seconds: what the search for its setting took; NaN where it was not
+    beforehand_seconds: time to compute the scores that the groups were chosen
+      by; 0 where a variant needs no groups, NaN where it was not recorded.
+    tuning_seconds: time of the search for the setting; NaN where it was not
       recorded.
-    kept_test_accuracy: on the held-out examples without the classes of which
-      the forget set holds all; `None` where there is no such class.
+    kept_test_accuracy: on the held-out examples without the classes that the
+      forget set contains completely; `None` where there is no such class.
   """
 
   method: str
@@ -117,9 +117,9 @@ class Figure(NamedTuple):
 
   Attributes:
     name: of the field of a `Row`.
-    title: what people call it.
-    compared: whether it says how close a row is to retraining, so that rows are
-      compared by it.
+    title: its heading.
+    compared: whether it measures how close a row is to retraining, so that rows
+      are compared by it.
     lower_is_better: whether 0 is the best value.
   """
 
@@ -133,7 +133,7 @@ class Figure(NamedTuple):
     return getattr(record, self.name)
 
   def verdict(self, difference: Summary) -> str:
-    """What a difference in this figure says: better, worse, equal, unknown."""
+    """The verdict on a difference in this figure; see `statistics.verdict`."""
     return statistics.verdict(
         difference, lower_is_better=self.lower_is_better)
 
@@ -154,7 +154,7 @@ class Difference(Closeness):
   """RUM^F of a method minus one of its controls, paired by seed.
 
   Attributes:
-    verdicts: name of a figure to what its 95 % interval says.
+    verdicts: name of a figure to the verdict by its 95 % interval.
   """
 
   method: str
@@ -164,7 +164,7 @@ class Difference(Closeness):
 
 @_record
 class Oracle:
-  """What retraining gives, and the seconds of one model.
+  """The results of retraining, and the seconds of one model.
 
   Attributes:
     groups: name of a group to the accuracy on it.
@@ -189,10 +189,11 @@ class Group:
     rows: of the training examples of the run.
     published_rows: the same examples in the published data set.
     mean_memorization: NaN where memorization was not estimated.
-    refined_by: what the groups were chosen by: memorization, or a proxy.
-    mean_score: mean of that; NaN where the groups were given.
+    refined_by: the score that the groups were chosen by: memorization or a
+      proxy.
+    mean_score: mean of that score; NaN where the groups were given.
     es: entanglement score with the retain set.
-    corrupted: examples whose label was made wrong.
+    corrupted: number of examples whose label was replaced by a wrong one.
   """
 
   size: int
@@ -207,7 +208,7 @@ class Group:
 
 @_record
 class RecordedRecipe:
-  """What reports say of a recipe; `rest` is all else that decides results."""
+  """The fields of a recipe that reports use, and the `rest`."""
 
   dataset: str
   network: str
@@ -236,11 +237,11 @@ class Environment:
     versions: of libraries.
     device: name of the processor.
     platform: cpu, gpu or tpu.
-    devices: how many JAX saw.
+    devices: number of devices of JAX.
     cores: of the machine.
     commit: of the code, in files of older versions.
-    devices_per_run: that shared the batches of a run, where it was written
-      down.
+    devices_per_run: number of devices that shared the batches of a run, where
+      it was recorded.
   """
 
   versions: Versions
@@ -263,7 +264,7 @@ class Origin:
 
 @_record
 class Examples:
-  """How many examples were trained on, and how many judge."""
+  """Number of training examples and of held-out examples."""
 
   train: int
   held_out: int
@@ -271,21 +272,22 @@ class Examples:
 
 @_record
 class Results(Origin):
-  """All of `results.json`.
+  """The content of `results.json`.
 
   Attributes:
     seeds: S of them.
-    examples: how many there are.
-    corrupted: rows whose label was made wrong.
-    groups: name to what is known of a part of the forget set.
-    oracle: what retraining gives.
-    rows: doing nothing, another oracle, and everything that was unlearned.
+    examples: numbers of examples.
+    corrupted: rows whose label was replaced by a wrong one.
+    groups: name of each part of the forget set to its description.
+    oracle: the results of retraining.
+    rows: doing nothing, another oracle, and every method.
     differences: RUM^F minus its controls.
     chance: accuracy of a guess; `None` where the task has none.
-    margin: a difference whose whole interval lies within it counts as none.
-    sound: whether originals and oracles are models that rows can be judged by.
-    warnings: what has to be known before any row is read.
-    forgotten_classes: those of which the forget set holds all examples.
+    margin: a difference is equal to 0 if its whole interval is within ± this.
+    sound: whether original and retrained models are accurate enough to compare
+      rows with.
+    warnings: sentences on problems that concern all rows.
+    forgotten_classes: the classes that the forget set contains completely.
   """
 
   SCHEMA: ClassVar[int] = 2
@@ -308,18 +310,18 @@ def assemble(origin: Origin, *, seeds: Sequence[int], examples: Examples,
              corrupted: Sequence[int], groups: Mapping[str, Group],
              oracle: Oracle, rows: Sequence[Row], chance: float | None,
              forgotten_classes: Sequence[str] = ()) -> Results:
-  """Results of the given parts, with what follows from them.
+  """Results of the given parts, with differences, warnings and collapsed runs.
 
   Args:
     origin: where the figures come from.
     seeds: S of them.
-    examples: how many there are.
-    corrupted: rows whose label was made wrong.
-    groups: name to what is known of a part of the forget set.
-    oracle: what retraining gives.
-    rows: doing nothing first.
+    examples: numbers of examples.
+    corrupted: rows whose label was replaced by a wrong one.
+    groups: name of each part of the forget set to its description.
+    oracle: the results of retraining.
+    rows: all rows; doing nothing is the first.
     chance: accuracy of a guess; `None` where the task has none.
-    forgotten_classes: those of which the forget set holds all examples.
+    forgotten_classes: the classes that the forget set contains completely.
   """
   forget = sum(group.size for group in groups.values())
   retain = examples.train - forget
@@ -359,15 +361,16 @@ def row(method: str, variant: str, groups: Iterable[str],
     method: name of the algorithm.
     variant: vanilla, matched, shuffle, rum_f, rum or reference.
     groups: names of the G groups.
-    unlearned: what the S models do.
-    oracle: what the S retrained models do.
-    seconds: that the S models took together.
+    unlearned: accuracies and attack of the S models.
+    oracle: the same of the S retrained models.
+    seconds: time of the S models together.
     compile_seconds: likewise.
     steps: of each stage.
-    diverged: runs that are not finite.
-    probes: of each stage, what the method reports of itself.
+    diverged: the runs that diverged.
+    probes: for each stage, the values that the method reports.
     setting: the method and the hyper-parameters of each stage.
-    beforehand_seconds: what the scores took that the groups were chosen by.
+    beforehand_seconds: time to compute the scores that the groups were chosen
+      by.
   """
   compared = judge.compare(unlearned, oracle)
   of = lambda figure: statistics.summary(compared[figure])
@@ -401,12 +404,12 @@ def _kept(behaviour: Behaviour) -> Summary | None:
 
 def of_oracle(groups: Iterable[str], truth: Behaviour, seconds: float
               ) -> Oracle:
-  """What retraining gives, and what it costs.
+  """The results of retraining, and its cost.
 
   Args:
     groups: names of the G groups.
-    truth: what the S retrained models do.
-    seconds: that all of them took together.
+    truth: accuracies and attack of the S retrained models.
+    seconds: time of all of them together.
   """
   summary = statistics.summary
   return Oracle(
@@ -439,9 +442,9 @@ def best(rows: Iterable[Row], variant: str | None = None,
          figure: Figure = TOW) -> Row | None:
   """The row of highest mean `figure`, of all methods or of one variant.
 
-  Controls (matched, shuffle) and references are no methods. A row that lost
-  seeds is passed over, since what is left of it flatters it; so is one with
-  seeds at chance. Nor is one row alone the best.
+  Controls (matched, shuffle) and references do not count as methods. Rows with
+  diverged seeds are left out, because the mean of their other seeds is biased,
+  and so are rows with seeds at chance. If there is only one row, none is best.
   """
   unlearned = [row for row in rows if row.variant != 'reference']
   able = [row for row in unlearned if np.isfinite(figure.of(row).values).all()
@@ -453,9 +456,10 @@ def best(rows: Iterable[Row], variant: str | None = None,
 
 
 def winner(results: Results, figure: Figure = TOW) -> Row | None:
-  """The best row; `None` where the results are not sound.
+  """The best row, or `None`.
 
-  Nor is a row the winner that is no closer to retraining than doing nothing.
+  It is `None` where the results are not sound, and where the best row is not
+  closer to retraining than doing nothing.
   """
   first = best(results.rows, figure=figure) if results.sound else None
   idle = [row for row in results.rows if row.method == 'do_nothing']

@@ -1,4 +1,4 @@
-"""Whether models are good enough that figures about them mean something."""
+"""Whether original and retrained models are accurate enough to compare with."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from rum_jax.evaluation import statistics
 from rum_jax.evaluation.statistics import Summary
 
-FIT = 0.9  # Share of the training set that models must be right about.
+FIT = 0.9  # The accuracy on the training set that models must reach.
 _NORMAL = 1.96  # Half of the 95 % interval of a standard normal.
-_SURE = 3.0  # Standard errors above chance from which on one model is above it.
+_SURE = 3.0  # Standard errors by which one model has to exceed chance.
 ALL_DIVERGED = 'All runs of all methods diverged: there is no unlearned model.'
 
 
 def chance_of(labels: np.ndarray, classes: int) -> float:
-  """Accuracy of always giving the most frequent class; at least 1 / K.
+  """Accuracy of always predicting the most frequent class; at least 1 / K.
 
   Args:
     labels: `[N]` of the training examples.
@@ -26,9 +26,13 @@ def chance_of(labels: np.ndarray, classes: int) -> float:
 
 
 def at_chance(accuracy: float, chance: float | None, count: int) -> bool:
-  """Whether one model is not shown to be above chance on `count` examples.
+  """Whether the accuracy of one model is not significantly above chance.
 
-  A model that diverged has no accuracy, and is not at chance.
+  Args:
+    accuracy: on `count` examples; NaN for a model that diverged, which does not
+      count as at chance.
+    chance: accuracy of a guess; `None` where the task has none.
+    count: number of examples.
   """
   if chance is None or not count or not math.isfinite(accuracy):
     return False
@@ -43,18 +47,18 @@ def mean_of(first: Summary, count: int, second: Summary, other: int) -> Summary:
 
 def faults(kind: str, test: Summary, held_out: int, fit: Summary,
            chance: float | None) -> list[str]:
-  """What is wrong with the models that unlearned ones are compared with.
+  """Faults of the models that unlearned ones are compared with, as sentences.
 
   Args:
     kind: `original` or `retrained`.
-    test: their accuracy on the examples that are held out.
-    held_out: how many these are.
-    fit: their accuracy on what they trained on.
+    test: their accuracy on the held-out examples.
+    held_out: number of held-out examples.
+    fit: their accuracy on the training examples.
     chance: accuracy of a guess; `None` where the task has none.
 
   Returns:
-    A sentence on a test accuracy that is not shown to be above chance, by the
-    seeds and by the number of held-out examples, and one on a fit below `FIT`.
+    A sentence if the test accuracy is not significantly above chance, given the
+    seeds and the number of held-out examples, and one if `fit` is below `FIT`.
   """
   sentences = []
   if chance is not None and held_out and math.isfinite(test.mean):
@@ -73,5 +77,5 @@ def faults(kind: str, test: Summary, held_out: int, fit: Summary,
 
 
 def _error(share: float, count: int) -> float:
-  """The standard error of a share that `count` examples show."""
+  """The standard error of a share that was measured on `count` examples."""
   return math.sqrt(share * (1 - share) / count)

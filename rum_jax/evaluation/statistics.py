@@ -1,4 +1,4 @@
-"""Means over seeds with their intervals, differences of pairs, and ranks."""
+"""Means over seeds with confidence intervals, paired differences, and ranks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import scipy  # Its parts are imported when they are first used.
 from scipy import special
 
-MARGIN = 0.02  # Differences within it count as none.
+MARGIN = 0.02  # Smaller differences count as equivalence.
 BETTER, WORSE, EQUAL, UNKNOWN = 'better', 'worse', 'equal', 'cannot tell'
 
 
@@ -20,10 +20,10 @@ class Summary:
   """A figure over seeds.
 
   Attributes:
-    mean: over the seeds that have a value; NaN where none has.
+    mean: over the seeds that have a value; NaN where no seed has one.
     ci95: half of the width of the 95 % confidence interval of the mean; NaN
       where fewer than two seeds have a value.
-    values: one a seed, NaN where it has none.
+    values: one for each seed; NaN where it has none.
   """
 
   mean: float
@@ -32,12 +32,12 @@ class Summary:
 
   @property
   def seeds(self) -> int:
-    """How many seeds have a value."""
+    """Number of seeds that have a value."""
     return sum(map(math.isfinite, self.values))
 
 
 def summary(values: Sequence[float] | np.ndarray) -> Summary:
-  """Mean, half-width of the 95 % interval, and every seed."""
+  """Mean, half-width of the 95 % interval, and the value of every seed."""
   mean, ci95 = confidence_interval(np.asarray(values, float))
   return Summary(mean=mean, ci95=ci95, values=tuple(float(v) for v in values))
 
@@ -68,9 +68,10 @@ def confidence_interval(values: np.ndarray) -> Interval:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-  """Spearman correlation over the examples that both have a score for.
+  """Spearman correlation over the examples that have both scores.
 
-  NaN where these are fewer than two, or all the same in `first` or `second`.
+  NaN if there are fewer than two of them, or if all scores of `first` or of
+  `second` are equal.
   """
   both = np.isfinite(first) & np.isfinite(second)
   if any(len(np.unique(x[both])) < 2 for x in (first, second)):
@@ -79,7 +80,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def verdict(difference: Summary, *, lower_is_better: bool = False) -> str:
-  """What the 95 % interval of a difference says.
+  """Whether a difference is an improvement, by its 95 % interval.
 
   Args:
     difference: of two figures, paired by seed.
@@ -101,5 +102,5 @@ def verdict(difference: Summary, *, lower_is_better: bool = False) -> str:
 
 
 def difference(figure: Summary, other: Summary) -> Summary:
-  """What a figure is above another one, paired by seed."""
+  """`figure − other`, paired by seed."""
   return summary(np.subtract(figure.values, other.values))
