@@ -45,8 +45,8 @@ def define(default: recipes.Recipe) -> None:
       'stages: where there are fewer runs than devices, or activations do not '
       'fit in one; speed, and the rounding of sums.', lower_bound=1)
   flags.DEFINE_string(
-      'workdir', None, 'Where to write; default runs/<command>_<recipe>-<hash>, of '
-      'the main job without its name.')
+      'workdir', None, 'Where to write; default runs/<command>_<recipe>-<hash>,'
+      ' without the name of the command for the main job.')
   flags.DEFINE_string('data_dir', 'data', 'Where data sets lie.')
   flags.DEFINE_string(
       'coordinator', '', 'HOST:PORT of the first of several processes that do '
