@@ -1,6 +1,6 @@
 """Convolution, normalization and pooling that are fast on a CPU.
 
-The networks reach them through this package alone.
+Networks import them from this package, not from its modules.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from rum_jax.types import Array
 
 @jax.custom_vjp
 def gelu(x: Array) -> Array:
-  """`x · Φ(x)`, Φ being the normal distribution function, not its tanh form.
+  """`x · Φ(x)` with the normal distribution function Φ, not its tanh form.
 
-  Left to itself, XLA computes the error function anew for every sum that the
-  gradient enters: on a CPU, several times in each batch-norm.
+  Without this function, XLA computes the error function again for every sum
+  that uses the gradient: on a CPU, several times in each batch-norm.
 
   Args:
     x: `[B, ..., C]`.

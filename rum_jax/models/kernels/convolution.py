@@ -1,8 +1,8 @@
-"""Convolution with the batch as the minor axis, in many forms.
+"""Convolution with the batch as the minor axis, by several methods.
 
-XLA's CPU convolution is slow, and more so in what autodiff or `vmap` makes of
-it. Here a CPU multiplies matrices, laid out as `[C, H, W, B]`: however few the
-channels, every sum, copy and product then runs along whole vectors.
+XLA's CPU convolution is slow, and its gradients and `vmap` are slower still.
+Here a CPU multiplies matrices. With the layout `[C, H, W, B]`, every sum, copy
+and product runs along full vectors, even if there are few channels.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from rum_jax.models.kernels.layout import separately, turned
 from rum_jax.models.kernels.patches import Margins
 from rum_jax.types import Array
 
-_FEW = 36  # Terms of a sum that are fewer than a product is worth.
+_FEW = 36  # Up to so many terms, a sum is faster than a matrix product.
 
 
 def patch_convolution(x: Array, kernel: Array, stride: int = 1,
                       padded: bool = True) -> Array:
-  """Convolution in the form that suits its shape on a CPU.
+  """Convolution by the method that is fastest for its shape on a CPU.
 
-  One fused sum where it has few terms; products of matrices elsewhere: of
-  points, of the whole image, of Winograd's tiles, also for 5×5 with stride 2,
-  or of patches. Arguments and results are those of `xla.lax_convolution`.
+  Where there are few terms, it is one fused sum. Otherwise it is a matrix
+  product: of points (1×1), of the whole image, of the tiles of Winograd's
+  method (3×3, and 5×5 with stride 2), or of patches. Arguments and results are
+  those of `xla.lax_convolution`.
   """
   pixels, taps = x.shape[1] * x.shape[2], kernel.shape[0] * kernel.shape[1]
   margins = patches.margins_of(kernel, padded)
@@ -45,7 +46,7 @@ def patch_convolution(x: Array, kernel: Array, stride: int = 1,
 
 
 def _multiply_points(x: Array, kernel: Array, stride: int) -> Array:
-  """1×1: nothing to copy, unless pixels are left out."""
+  """1×1 convolution; pixels are copied only if the stride leaves some out."""
   if stride > 1:
     x = separately(lambda x: x[:, ::stride, ::stride], x)
   out = patches.transposed(kernel[0, 0]) @ x.reshape(len(x), -1)
@@ -54,12 +55,12 @@ def _multiply_points(x: Array, kernel: Array, stride: int) -> Array:
 
 def _multiply_whole(x: Array, kernel: Array, stride: int, margins: Margins
                     ) -> Array:
-  """As a full matrix, cheaper where there are fewer pixels than taps."""
+  """Product with a full matrix; faster if there are fewer pixels than taps."""
   height, width, channels, features = kernel.shape
   rows, columns, batch = x.shape[1:]
   down = _hits(rows, height, stride, margins[0])
   right = _hits(columns, width, stride, margins[1])
-  # One constant for both axes: as three factors this took a sixth of a step.
+  # One constant for both axes. As three factors, it took a sixth of a step.
   pairs = np.einsum('hpi,wqj->hwpqij', down, right)
   matrix = jnp.einsum(
       'tpq,tcf->cpfq', pairs.reshape(height * width, rows * columns, -1),
@@ -69,10 +70,10 @@ def _multiply_whole(x: Array, kernel: Array, stride: int, margins: Margins
   return out.reshape(features, down.shape[2], right.shape[2], batch)
 
 
-# To turn space to depth again costs less than to keep what it gives.
+# Computing space-to-depth again is cheaper than storing its result.
 @functools.partial(jax.checkpoint, static_argnums=2)
 def _multiply_by_depth(x: Array, kernel: Array, margins: Margins) -> Array:
-  """5×5 with stride 2 as 3×3 on images with space turned to depth."""
+  """5×5 with stride 2 as a 3×3 convolution after space-to-depth."""
   image = separately(lambda x: jnp.moveaxis(
       _space_to_depth(jnp.moveaxis(x, 0, 2)), 2, 0), x)
   halves = tuple((low // 2, high // 2) for low, high in margins)
@@ -89,14 +90,14 @@ def _space_to_depth(x: Array) -> Array:
 
 def _hits(length: int, taps: int, stride: int, margin: tuple[int, int]
           ) -> np.ndarray:
-  """`[taps, in, out]`: 1 where a tap of an output lies on an input."""
+  """`[taps, in, out]`: 1 where a tap of an output reads an input."""
   reach = length + sum(margin) - taps + 1
   tap, source, target = np.ogrid[:taps, :length, :reach:stride]
   return (source == target + tap - margin[0]).astype(np.int8)
 
 
 def _sum(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
-  """One fused sum: cheaper than a product where it has few terms."""
+  """One fused sum; faster than a matrix product if it has few terms."""
   taps = patches.taps_of(patches.padded(x, margins), kernel, stride)
   flat = kernel.reshape(len(taps), -1, kernel.shape[-1], 1, 1, 1)
   return jnp.asarray(sum(

@@ -1,9 +1,9 @@
-"""The layout of images that suits a platform.
+"""The memory layout of images for each platform.
 
-A CPU works with the batch as the minor axis, `[C, H, W, B]`; other platforms
-with `[B, H, W, C]` and XLA's own convolution. Both give the same but for
-rounding. All layers take and return `[B, H, W, C]`; between two of them XLA
-drops the transposes.
+On a CPU the batch is the minor axis, `[C, H, W, B]`. Other platforms use
+`[B, H, W, C]` and XLA's own convolution. The results differ by rounding alone.
+All layers take and return `[B, H, W, C]`; XLA removes the transposes between
+two layers.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def interleaved(parts: Sequence[Array], axis: int) -> Array:
 
 
 def block_size(batch: int) -> int:
-  """Images at a time whose intermediate results stay in a CPU's cache.
+  """Number of images at a time, so that intermediate results fit in the cache.
 
-  The largest divisor of `batch` up to 32 of which most vectors are full, or all
-  of them where it has none from 16 on.
+  It is a divisor of `batch` from 16 to 32: the largest multiple of 16, else the
+  largest multiple of 8, else the largest. If there is none, it is `batch`.
   """
   fitting = [n for n in range(16, min(batch, 32) + 1) if batch % n == 0]
   whole = [n for n in fitting if n % 16 == 0] or [
@@ -75,13 +75,13 @@ def in_blocks(function: Callable[..., tuple[Array, PyTree]], x: PyTree,
 
 
 def separately(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
-  """`function(*args)`, written out before anything else is made of it.
+  """`function(*args)`, computed without fusion with later operations.
 
-  For slices of images of which a product of matrices follows, on a CPU. XLA
-  would fuse the slices with the change of shape between the two, and then
-  compute the place of every number anew. It fuses nothing into the branches of
-  a condition, so here is one that always holds; the barrier hides that until
-  XLA has no more use for it.
+  It is for slices of images that are followed by a matrix product, on a CPU.
+  XLA would fuse the slices with the reshape between the two, and then compute
+  the index of every number. XLA does not fuse into the branches of a condition.
+  So this function uses a condition that is always true. The optimization
+  barrier hides its value from the compiler.
 
   Args:
     function: of arrays.
@@ -100,12 +100,12 @@ def separately(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
 
 def in_platform_layout(function: Callable[..., PyTree], x: PyTree, *args: Array
                        ) -> PyTree:
-  """`function(x, *args, channel)`, on a CPU with `x` turned.
+  """`function(x, *args, channel)`, on a CPU with the batch as the minor axis.
 
   Args:
-    function: returns arrays of which those with as many axes as `x` are laid
-      out like `x`. It must not sum over devices: XLA would keep the choice of
-      platform, and around it transposes.
+    function: returns arrays; those with as many axes as `x` have the layout of
+      `x`. It must not sum over devices: XLA would then keep the conditional on
+      the platform, and transposes around it.
     x: one or several `[B, ..., C]`.
     *args: have fewer axes than `x`.
   """

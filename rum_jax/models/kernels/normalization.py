@@ -1,8 +1,8 @@
-"""Batch-norm by the moments of a batch, with a gradient written out.
+"""Batch-norm by the moments of a batch, with an explicit gradient.
 
-Images come and go as `[B, ..., C]`; how they lie inside is the platform's
-choice, see `layout`. Where devices share a batch, moments are those of all of
-it, see `parallel`.
+Arguments and results are `[B, ..., C]`; the layout inside depends on the
+platform (`layout`). Where devices share a batch, the moments are those of the
+whole batch (`rum_jax.parallel`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The patches of one row of outputs after the other, in a buffer.
+"""The patches of the rows of outputs, one row at a time, in one buffer.
 
-To go on to the next row, only the rows of inputs that it does not share with
-the last one are written, over those that it no longer needs; so the rows of the
-kernel are rotated against the buffer's. XLA would copy concatenated patches
-twice.
+Two consecutive rows of outputs share most of their rows of inputs. For the next
+row, only the new rows of inputs are written, in place of those that are no
+longer needed. So the rows of the kernel are rotated relative to the buffer. XLA
+would copy concatenated patches twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Carry = TypeVar('_Carry', bound=PyTree)
 def scan(step: Callable[[_Carry, Array, Array], tuple[_Carry, PyTree]],
          carry: _Carry, x: Array, size: Sequence[int], stride: int,
          shape: Sequence[int]) -> tuple[_Carry, PyTree]:
-  """Goes over the rows of a convolution's outputs.
+  """Scans over the rows of the outputs of a convolution.
 
   Args:
     step: `(carry, row [], patches [height · width · C, W' · B]) ->
@@ -39,18 +39,18 @@ def scan(step: Callable[[_Carry, Array, Array], tuple[_Carry, PyTree]],
   """
   (height, width), (channels, _, _, batch) = size, x.shape
   length = shape[1] * batch
-  # So that the columns that a tap sees lie side by side, for any stride.
+  # The columns that one tap of the kernel reads become contiguous.
   columns = [x[:, :, j::stride] for j in range(stride)]
 
   def write(buffer: Array, row: Array | int) -> Array:
     for j in range(width):
-      # Two axes, or XLA would compute the place of every number anew.
+      # Merges two axes. With separate ones, XLA would compute every index.
       lines = columns[j % stride].reshape(channels, x.shape[1], -1)
       start = 0, row, j // stride * batch
       line = lax.dynamic_slice(lines, start, (channels, 1, length))
-      place = (row % height * width + j) * channels
+      offset = (row % height * width + j) * channels
       buffer = lax.dynamic_update_slice(
-          buffer, line.reshape(channels, length), (place, 0))
+          buffer, line.reshape(channels, length), (offset, 0))
     return buffer
 
   def go_on(state: tuple[_Carry, Array], row: Array):

@@ -44,7 +44,7 @@ def _pooled(x: Array) -> Array:
 
 
 def _pool_backward(x: Array, dy: Array) -> tuple[Array]:
-  """Of a column's two values, and of two columns' maxima, equal ones halve."""
+  """The gradient of the max-pool; equal maxima share it equally."""
 
   def share(mine: Array, other: Array) -> Array:
     return jnp.where(mine > other, 1, jnp.where(mine == other, 0.5, 0))
@@ -82,12 +82,12 @@ def mean_pool(x: Array, size: int = 1) -> Array:
 
   Args:
     x: `[B, H, W, C]`.
-    size: regions down and across; 1 takes the mean of the whole image. Where a
-      side is no multiple of it, the regions overlap.
+    size: number of regions in each direction; 1 is the mean of the whole image.
+      Where H or W is not a multiple of it, the regions overlap.
 
   Returns:
-    `[B, C · size · size]`, in PyTorch's order, channels first, so that its
-    weights fit.
+    `[B, C · size · size]`, channels first as in PyTorch, so that weights from
+    PyTorch can be used.
   """
 
   def regions(length: int) -> list[slice]:

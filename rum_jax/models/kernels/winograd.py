@@ -1,9 +1,9 @@
 """3×3 convolution with 36 products for every sixteen outputs instead of 144.
 
-A tile of 6×6 inputs d gives a tile of 4×4 outputs Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, the
-product ⊙ being one of matrices for each of 36 points, summed over channels. The
-sums before and after it are exact but for rounding, which is three to five
-times that of a direct sum.
+A tile of 6×6 inputs d gives a tile of 4×4 outputs Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A. The
+product ⊙ is a matrix product for each of 36 points, which sums over channels.
+The method is exact except for rounding errors, which are three to five times
+those of a direct sum.
 
 References:
   Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR

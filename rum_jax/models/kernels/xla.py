@@ -1,9 +1,10 @@
-"""XLA's own convolution, with kernel gradients that suit a GPU under `vmap`.
+"""XLA's own convolution, with kernel gradients that are fast on a GPU.
 
 Under `vmap` over networks, JAX turns a convolution into one with feature
-groups. A kernel gradient convolves images with images; in feature groups, XLA
-takes it for a forward pass whose kernel is as large as an image. In batch
-groups XLA recognises it, and a GPU computes it by its library's own routine.
+groups. The gradient of the kernel is a convolution of images with images. With
+feature groups, XLA treats it as a forward pass whose kernel is as large as an
+image. With batch groups, XLA recognises it as a gradient, and a GPU uses the
+routine of its library for it.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def lax_convolution(x: Array, kernel: Array, stride: int = 1,
     x: `[B, H, W, G · C]`.
     kernel: `[height, width, C, G · D]`.
     stride: in both directions.
-    padded: half a kernel of zeros on every side, as in PyTorch, so that with
-      stride 1 the size stays; otherwise none.
-    groups: G convolutions side by side.
+    padded: whether to pad with half a kernel of zeros on every side, as in
+      PyTorch, so that stride 1 keeps the size.
+    groups: G, the number of feature groups.
 
   Returns:
     `[B, H', W', G · D]`.
@@ -45,7 +46,7 @@ def lax_convolution(x: Array, kernel: Array, stride: int = 1,
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def grouped_convolution(x: Array, kernel: Array, stride: int = 1,
                         padded: bool = True) -> Array:
-  """`lax_convolution` of one group, whose gradients `vmap` well."""
+  """`lax_convolution` of one group; its gradients are fast under `vmap`."""
   return lax_convolution(x, kernel, stride, padded)
 
 
@@ -67,7 +68,7 @@ grouped_convolution.defvjp(_forward, _backward)
 
 def _image_gradient(x: Array, kernel: Array, dy: Array, stride: int,
                     padded: bool, groups: int) -> Array:
-  """The gradient of images `[B, H, W, G · C]`, of which the type counts."""
+  """The gradient of images `[B, H, W, G · C]`; it uses only their type."""
   by_image = lambda x: lax_convolution(x, kernel, stride, padded, groups)
   return jax.linear_transpose(by_image, x)(dy)[0]
 
@@ -83,9 +84,9 @@ def _kernel_gradient(stride: int, padded: bool, groups: int
 
   Returns:
     A function of images `[B, H, W, G · C]`, gradients of outputs `[B, H', W',
-    G · D]` and the kernel, of which only the type counts. Under `vmap` it is
-    itself, in more groups. Being linear in images and in gradients, it has
-    gradients that are convolutions again.
+    G · D]` and the kernel, of which only the shape and dtype are used. Under
+    `vmap` it becomes the same function with more groups. It is linear in images
+    and in gradients, so its own gradients are convolutions, too.
   """
 
   def by_kernel(x: Array) -> Callable[[Array], Array]:
