@@ -1,13 +1,23 @@
-"""What all tests share; those that start processes come last."""
+"""What all tests share: quick compilation, order, small models and data."""
 
 from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+# Programs of tests run for milliseconds; what takes time is to compile them.
+# Processes that tests start inherit this.
+os.environ['XLA_FLAGS'] = ' '.join(dict.fromkeys([
+    '--xla_backend_optimization_level=0',
+    '--xla_cpu_use_fusion_emitters=false',
+    '--xla_cpu_parallel_codegen_split_count=1',
+    *os.environ.get('XLA_FLAGS', '').split()]))
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
 import hypothesis
 import jax
@@ -18,20 +28,42 @@ import pytest
 from rum_jax import models, tasks
 from rum_jax.types import Images, Model, Outputs, Variables
 
+ROOT = pathlib.Path(__file__).parents[1]
+
 hypothesis.settings.register_profile(
     'repeatable', derandomize=True, deadline=None, database=None,
     max_examples=50)
 hypothesis.settings.load_profile('repeatable')
 
 
-def pytest_collection_modifyitems(items):
-  items.sort(key=lambda item: item.get_closest_marker('slow') is not None)
+def pytest_configure(config):
+  """All processes of a session share one cache of compiled programs."""
+  if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+    cache = tempfile.mkdtemp(prefix='rum_jax_tests_')
+    config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
+    os.environ['JAX_COMPILATION_CACHE_DIR'] = cache
+    jax.config.update('jax_compilation_cache_dir', cache)
+
+
+# Files by the seconds that they take, the slowest first, so that workers end
+# together; all others take less. `pytest --durations=25` tells.
+SLOWEST = ()
+
+
+def pytest_collection_modifyitems(config, items):
+  """Alone, quick tests run first; among workers, the slowest files do."""
+  if hasattr(config, 'workerinput'):
+    rank = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: rank.get(
+        item.path.relative_to(ROOT).as_posix(), len(rank)))
+  else:
+    items.sort(key=lambda item: item.get_closest_marker('slow') is not None)
 
 
 @pytest.fixture(scope='session')
 def program():
   """Runs a program that needs devices of its own; returns what it prints."""
-  root = str(pathlib.Path(__file__).parents[1])
+  root = str(ROOT)
 
   def run(source: str, *arguments: str) -> str:
     return subprocess.run(
