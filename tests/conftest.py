@@ -47,7 +47,17 @@ def pytest_configure(config):
 
 # Files by the seconds that they take, the slowest first, so that workers end
 # together; all others take less. `pytest --durations=25` tells.
-SLOWEST = ()
+SLOWEST = (
+    'tests/experiments/test_rum.py', 'tests/algorithms/test_contract.py',
+    'tests/test_documents.py', 'tests/experiments/test_memorize.py',
+    'tests/experiments/test_binaries.py', 'tests/experiments/test_proxies.py',
+    'tests/experiments/test_faults.py', 'tests/models/test_networks.py',
+    'tests/models/test_torch_weights.py', 'tests/test_parallel.py',
+    'tests/experiments/test_entangle.py', 'tests/experiments/test_difficulty.py',
+    'tests/experiments/test_sensitivity.py', 'tests/algorithms/test_fisher.py',
+    'tests/algorithms/test_algebra.py', 'tests/algorithms/test_goldens.py',
+    'tests/models/test_layers.py', 'tests/test_seeds.py',
+    'tests/test_own_task.py')
 
 
 def pytest_collection_modifyitems(config, items):
