@@ -232,9 +232,10 @@ def test_a_convolution_of_single_pixels_is_one_product():
     (layers.torch_uniform,
      nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform'))])
 @pytest.mark.parametrize('shape', [(3, 3, 4, 6), (5, 7)])
-def test_initial_weights_are_those_of_jax_drawn_flat(draw, like, shape):
+def test_initial_weights_are_those_of_jax_drawn_flat(
+    float64, draw, like, shape):
   key = jax.random.key(3)
-  np.testing.assert_allclose(draw(key, shape), like(key, shape), rtol=1e-6)
+  np.testing.assert_allclose(draw(key, shape), like(key, shape), rtol=1e-12)
 
 
 @pytest.mark.parametrize('size, message', [
