@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rum_jax.memorization import shards
 from rum_jax.pipeline import context
 from rum_jax.pipeline import shards as pipeline
 
+MADE = pathlib.Path(__file__).parents[2] / 'results' / 'shards' / 'cifar10'
 RECIPE = recipes.Recipe(corrupt=0.0, epochs=1, models=4, widths='8,4')
 
 
@@ -66,8 +68,11 @@ def test_words_of_an_identity_are_frozen(data):
       RECIPE, network='airbench', widths='32,64,128', epochs=8, batch_size=128,
       learning_rate=0.25, schedule='triangle', momentum=0.85, nesterov=True,
       bias_rate=64.0, weight_decay=5e-4), data)
-  del found['data']
-  assert found == {
+  made = shards.merged(MADE.glob('*.npz'))
+  assert made.first == 0 and made.identity['data']['examples'] == [50000, 10000]
+  for identity in (found, made.identity):
+    del identity['data']
+  assert found == made.identity == {
       'format': 1,
       'network': {
           'name': 'airbench', 'widths': [32, 64, 128],
