@@ -25,7 +25,7 @@ def cross_entropy(logits: AnyArray, labels: AnyArray) -> Array:
     positive infinity.
   """
   # A sum over classes: the gradient of an index look-up would be a scatter.
-  hit = labels[:, None] == jnp.arange(logits.shape[-1])
+  hit = labels[:, None] == jnp.arange(logits.shape[-1])[None]
   known = hit.any(axis=-1) & (logits < jnp.inf).all(axis=-1)
   true = jnp.where(hit, logits, 0).sum(axis=-1)
   # Finite, so that the loss is 0 and not NaN where K is 1.

@@ -44,7 +44,8 @@ class Run(NamedTuple):
 
   Attributes:
     state: variables, optimiser state and epoch.
-    loss: `[T]`, the loss of every step; NaN for steps that have not run.
+    loss: `[T]`, the loss of every step, in the precision of the parameters; 0
+      for steps that have not run.
     seen: the record of the observer.
   """
 
@@ -76,7 +77,8 @@ def begin(model: Model, fit: Fit, observer: Observer = BLIND
     key_init, _ = jax.random.split(key)
     variables = training.fresh(key_init, model, examples, split.retain)
     state = training.start(variables, fit.tx)
-    return Run(state, jnp.full((fit.steps,), jnp.nan),
+    kind = jnp.result_type(*jax.tree.leaves(variables.params))
+    return Run(state, jnp.zeros((fit.steps,), kind),
                observer.begin(state.variables))
 
   return start
@@ -98,8 +100,9 @@ def advance(fit: Fit, observer: Observer = BLIND) -> Callable[..., Run]:
           key_fit, run.state, examples, split, objective=fit.objective,
           tx=fit.tx, draw=fit.draw, epochs=1, total_steps=fit.steps)
       first = run.state.epoch * info.loss.shape[0]
-      return Run(state, lax.dynamic_update_slice(run.loss, info.loss, (first,)),
-                 observer.observe(run.seen, state, examples))
+      loss = lax.dynamic_update_slice(
+          run.loss, info.loss.astype(run.loss.dtype), (first,))
+      return Run(state, loss, observer.observe(run.seen, state, examples))
 
     return lax.fori_loop(0, count, epoch, run)
 

@@ -178,7 +178,7 @@ def fit(
   if total and not length:
     raise ValueError(f'Expected examples for steps={steps}, found none.')
   if not total:
-    return variables, Info(jnp.zeros((0,)), {})
+    return variables, Info(jnp.zeros((0,), jnp.float32), {})
   state, info = run_epochs(
       key, start(variables, tx), examples, split, objective=objective, tx=tx,
       draw=draw, epochs=plans.num_steps(total, length), total_steps=total,

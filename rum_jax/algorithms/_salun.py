@@ -150,7 +150,8 @@ def highest(scores: PyTree, density: float, per_leaf: bool) -> PyTree:
 
   def keep(values: jax.Array) -> jax.Array:
     order = jnp.argsort(-values, stable=True)
-    kept = jnp.arange(values.size) < jnp.round(density * values.size)
+    count = jnp.round(density * values.size).astype(int)
+    kept = jnp.arange(values.size) < count
     return jnp.zeros(values.shape, bool).at[order].set(kept)
 
   if per_leaf:

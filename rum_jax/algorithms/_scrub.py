@@ -100,7 +100,8 @@ def scrub(
     else:
       first = min(steps, msteps * long)
       second = steps - first
-    state, losses_seen = training.start(variables, tx), [jnp.zeros((0,))]
+    state = training.start(variables, tx)
+    losses_seen = [jnp.zeros((0,), jnp.float32)]
     for draw, length, total in ((both, long, first), (min_pass, short, second)):
       key, key_phase = jax.random.split(key)
       if total:

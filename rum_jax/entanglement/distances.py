@@ -32,9 +32,9 @@ def about_mean(features: AnyArray, split: Split) -> tuple[Array, Array]:
   First about one example: the mean of numbers with a large common offset would
   itself be too coarse.
   """
-  forget, retain = (features[rows] - features[split.retain[0]]
+  forget, retain = (features[rows] - features[split.retain[:1]]
                     for rows in split)
-  centre = jnp.concatenate([forget, retain]).mean(axis=0)
+  centre = jnp.concatenate([forget, retain]).mean(axis=0, keepdims=True)
   return forget - centre, retain - centre
 
 

@@ -57,8 +57,8 @@ def entanglement_score(features: AnyArray, split: Split, *,
   """
   forget, retain = distances.about_mean(features, split)
   mean_forget, mean_retain = forget.mean(axis=0), retain.mean(axis=0)
-  spread = (distances.square(forget - mean_forget).mean()
-            + distances.square(retain - mean_retain).mean())
+  spread = (distances.square(forget - mean_forget[None]).mean()
+            + distances.square(retain - mean_retain[None]).mean())
   between = distances.square(mean_retain - mean_forget)
   size = lambda x: jnp.asarray(len(x), features.dtype)
   moments = _Moments(size(forget), size(retain), between, spread)

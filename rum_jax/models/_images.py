@@ -31,7 +31,8 @@ def normaliser(image_shape: Sequence[int], mean: Sequence[float] | AnyArray,
     if len(value) not in (1, image_shape[-1]):
       raise ValueError(f'Expected {name}={tuple(value)} to hold 1 or '
                        f'{image_shape[-1]} values, one a channel.')
-  centre, spread = jnp.asarray(mean), jnp.asarray(std)
+  centre, spread = (  # Of as many axes as images, for those who ask for that.
+      jnp.asarray(x).reshape(1, 1, 1, -1) for x in (mean, std))
   if not (spread > 0).all():
     raise ValueError(f'Expected std={tuple(std)} to be positive.')
 

@@ -126,7 +126,16 @@ def fit_of(recipe: Recipe, model: Model, num_examples: int) -> resumable.Fit:
 
 
 def schedule(recipe: Recipe, length: int) -> optax.Schedule:
-  """The learning rate of every step, `length` of them an epoch."""
+  """The learning rate of every step, `length` of them an epoch.
+
+  The number of the step becomes a float at once, as JAX's strict promotion of
+  types wants it.
+  """
+  rate = _schedule(recipe, length)
+  return lambda step: rate(jnp.asarray(step, jnp.float32))
+
+
+def _schedule(recipe: Recipe, length: int) -> optax.Schedule:
   if recipe.schedule == 'triangle':
     total = recipe.epochs * length
     start, peak, end = _TRIANGLE

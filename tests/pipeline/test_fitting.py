@@ -71,7 +71,7 @@ def test_what_a_kill_left_is_gone_on_from(train, tmp_path, capsys):
   state, = tmp_path.iterdir()
   assert state.name == '.models.epoch00003'
   assert_same_bits(train(tmp_path)[0], run)
-  assert re.search(r'models +█.* 7/7 .*loss \d', capsys.readouterr().err)
+  assert re.search(r'models +7/7 .*loss \d', capsys.readouterr().err)
 
 
 def test_what_an_observer_keeps_survives_a_kill(train, tmp_path):
