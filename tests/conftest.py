@@ -16,6 +16,7 @@ os.environ['XLA_FLAGS'] = ' '.join(dict.fromkeys([
     '--xla_backend_optimization_level=0',
     '--xla_cpu_use_fusion_emitters=false',
     '--xla_cpu_parallel_codegen_split_count=1',
+    '--xla_cpu_multi_thread_eigen=false',  # As commands have it: same bits.
     *os.environ.get('XLA_FLAGS', '').split()]))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 

@@ -66,7 +66,9 @@ def test_groups_are_those_of_a_proxy_and_take_no_models(scored, tmp_path):
   score = forget_set.difficulty(recipe, data, runtime).score
   assert not (tmp_path / 'models').exists()
   with np.load(scored[0] / 'proxies.npz', allow_pickle=False) as file:
-    np.testing.assert_array_equal(score, file['confidence'])
+    # The process had a device for each run. Compiled as quickly as in tests,
+    # two runs on one device round their sums differently.
+    np.testing.assert_allclose(score, file['confidence'], rtol=2e-5)
   groups, retain = forget_set.choose(recipe, data, score)
   want = refinement.by_score(score, 5, middle=None, seed=refinement.TIES)
   found = results.describe_groups(
