@@ -30,7 +30,8 @@ from rum_jax.memorization.reliability import MemorizationFile
 from rum_jax.reporting import markdown, speed, vocabulary
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ('README.md', 'results/README.md',
+PAGES = ('README.md', 'docs/results.md', 'docs/speed.md', 'docs/cifar.md',
+         'docs/many_devices.md', 'results/README.md',
          'rum_jax/memorization/measured/README.md')
 _RUM, _FLAGS = 'python -m experiments.rum', '--flagfile=rum_jax/recipes'
 COMMANDS = {

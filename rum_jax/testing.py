@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax import GradientTransformation
+import optax
 
 from rum_jax import _checks, models, optimizers
 from rum_jax.types import (
@@ -37,7 +37,7 @@ _TOLERANCE = 1e-9
 Run = tuple[Key, Variables, Images, Split]
 
 
-def example() -> tuple[Model, GradientTransformation, Run]:
+def example() -> tuple[Model, optax.GradientTransformation, Run]:
   """A small problem, on which every unlearner runs within a second.
 
   Returns:

@@ -128,16 +128,19 @@ def test_groups_are_read_from_a_file(tmp_path):
   assert low.dtype == medium.dtype == high.dtype == np.int32
 
 
-@pytest.mark.parametrize('text', [
-    '', '[1, 2]', '{"low": [1], "medium": [2]}',
-    '{"low": ["a"], "medium": [2], "high": [3]}',
-    '{"low": [], "medium": [2], "high": [3]}',
-    '{"low": {"a": 1}, "medium": [2], "high": [3]}'])
-def test_a_file_without_groups_is_named(tmp_path, text):
+@pytest.mark.parametrize('text, fault', [
+    ('', ': Expected .* to be JSON'),
+    ('[1, 2]', ' to be a JSON object that lists rows as low, medium, high'),
+    ('{"low": [1], "medium": [2]}', ' to be a JSON object .* found .*medium'),
+    ('{"low": ["a"], "medium": [2], "high": [3]}', ", low: .* found 'a'"),
+    ('{"low": [], "medium": [2], "high": [3]}', ', low: .* is empty'),
+    ('{"low": {"a": 1}, "medium": [2], "high": [3]}',
+     ', low: Expected a list of rows')])
+def test_a_file_without_groups_is_named(tmp_path, text, fault):
   path = tmp_path / 'groups.json'
   path.write_text(text)
   source = datasets.digits()
-  with pytest.raises(ValueError, match=f'groups={path}'):
+  with pytest.raises(ValueError, match=f'groups={path}{fault}'):
     inputs.read_groups(str(path), source)
   with pytest.raises(OSError, match='groups=nowhere.json: No such file'):
     inputs.read_groups('nowhere.json', source)

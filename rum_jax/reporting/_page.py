@@ -114,7 +114,8 @@ def _main_table(results: Results) -> str:
       results.oracle.seconds)), 'aside')])]
   return markup.table(
       'Mean ± half of the 95 % confidence interval; accuracy on the forget, '
-      'retain and test sets; seconds a seed. “best” has the highest mean ToW.',
+      'retain and test sets; seconds a seed. “best” has the highest mean ToW '
+      'of all rows but the controls, which are matched and shuffle.',
       ('', *(x.title for x in COMPARED),
        *(x.title.capitalize() for x in ACCURACIES), 'Seconds'),
       bodies)

@@ -64,7 +64,8 @@ th[scope=rowgroup] + td { padding: 0 }
 .words td, .words th { text-align: left }
 .words td { white-space: normal; min-width: 11rem }
 .ci { color: var(--soft) }
-.best th, .best td { background: var(--tint); font-weight: 700 }
+.best th, .best td { background: var(--tint) }
+.best th, .best th + td { font-weight: 700 }
 .best .ci { font-weight: 400 }
 .best th[scope=row] { padding-left: .4rem }
 .aside th, .aside td { color: var(--soft) }

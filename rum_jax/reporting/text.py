@@ -84,7 +84,8 @@ def table(results: Results) -> str:
            f'± is half of the 95 % confidence interval over '
            f'{counted(len(results.seeds), "seed")}; the accuracies are '
            'means, the seconds those of one seed.',
-           *([f'* {name(first)}: the highest mean ToW of a method.']
+           *([f'* {name(first)}: the highest mean ToW; matched and shuffle '
+             'are controls and do not count.']
              if first else []),
            *_kept_notes(results), *_cost_notes(results), *losses(results.rows)]
   warnings = _wrapped(results.warnings, '! ')

@@ -240,6 +240,19 @@ def test_a_model_that_diverged_is_right_about_nobody(linear):
   assert not seen.level.any()
 
 
+def test_a_score_of_a_loss_that_is_not_finite_does_not_count(linear):
+  """A task of somebody's own may give a score to what diverged."""
+  model, variables = linear
+  careless = model._replace(task=model.task._replace(
+      score=lambda outputs, examples: jnp.ones(len(examples.label))))
+  data = Images(jnp.zeros((5, 2, 1, 1), jnp.uint8), jnp.zeros(5, int))
+  rows = jnp.asarray([1])
+  assert memorization.seen(careless, 3, variables, rows, data).correct.all()
+  broken = jax.tree.map(lambda x: x * jnp.nan, variables)
+  seen = memorization.seen(careless, 3, broken, rows, data)
+  assert not seen.correct.any() and not seen.held_out.any()
+
+
 @hypothesis.given(st.integers(0, 5), st.integers(1, 20), st.integers(0, 99))
 def test_unpack_undoes_pack(models, examples, seed):
   some = np.random.default_rng(seed).random((models, examples)) < 0.5

@@ -36,7 +36,8 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
 @pytest.fixture
 def full_disk():
   """No file of this process may grow beyond 4 kB, but those already open."""
-  resource = pytest.importorskip('resource')
+  resource = pytest.importorskip(
+      'resource', reason='Windows cannot limit the size of a file.')
   old = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))
   yield
