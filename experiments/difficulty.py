@@ -19,8 +19,8 @@ from rum_jax.commands import app
 from rum_jax.entanglement import partitions
 from rum_jax.evaluation import Results
 from rum_jax.evaluation.factors import by_level, Difficulty, Factor
-from rum_jax.pipeline import assembly, forget_set, jobs, results, stages
-from rum_jax.pipeline import subset_models
+from rum_jax.pipeline import builders, forget_set, results, subset_models
+from rum_jax.pipeline import trained_models, unlearning
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import figures, findings_on_factors
 from rum_jax.storage import files
@@ -32,8 +32,8 @@ PARTS_SEED = 3  # Breaks ties where the partition is cut.
 def by_entanglement(recipe: recipes.Recipe, data: Data, runtime: Runtime
                     ) -> refinement.Groups:
   """Three sets, each of a third of `forget`, of low, middling and high ES."""
-  features = stages.embedding(recipe, data, runtime)
-  parts = assembly.partition(
+  features = trained_models.embedding(recipe, data, runtime)
+  parts = builders.partition(
       'distance', data.num_train // (recipe.forget // 3), features[0],
       data.source.dataset.label, seed=PARTS_SEED)
   return partitions.by_measured_score(features, parts).groups
@@ -44,11 +44,12 @@ def judged(recipe: recipes.Recipe, data: Data, runtime: Runtime,
   """All methods with one forget set, as `results.json` has it."""
   settings = recipes.tuned(recipe)['methods']
   retain = refinement.stages((rows,), data.num_train)[0].retain
-  models = stages.references(recipe, data, runtime, retain)
-  todo = [jobs.job_of(recipe, data.num_train, runtime.model, (rows,), method,
-                      'vanilla', settings[method]['vanilla'])
+  models = trained_models.references(recipe, data, runtime, retain)
+  todo = [unlearning.job_of(
+      recipe, data.num_train, runtime.model, (rows,), method, 'vanilla',
+      settings[method]['vanilla'])
           for method in recipe.method_names]
-  done = [(job, jobs.unlearn(recipe, data, runtime, job, models.original))
+  done = [(job, unlearning.unlearn(recipe, data, runtime, job, models.original))
           for job in todo]
   return results.judged(recipe, data, runtime, {'forget': rows}, retain, models,
                         done, scores)

@@ -19,11 +19,11 @@ from rum_jax import evaluation, recipes
 from rum_jax.commands import app
 from rum_jax.entanglement import measures, partitions
 from rum_jax.entanglement.measures import EntanglementFile, SetFigures
-from rum_jax.pipeline import assembly, forget_set, results, stages
-from rum_jax.pipeline import subset_models
+from rum_jax.pipeline import builders, forget_set, results, subset_models
+from rum_jax.pipeline import trained_models
 
 PARTITION = flags.DEFINE_enum(
-    'partition', 'distance', assembly.PARTITIONS,
+    'partition', 'distance', builders.PARTITIONS,
     'What the groups are cut by: the distance to the mean embedding (the '
     'paper), the same inside each class, how near other classes are, nothing.')
 PARTS = flags.DEFINE_integer(
@@ -47,10 +47,10 @@ def main() -> None:
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
   recipe, data, runtime = app.begin('entangle')
   n, first = data.num_train, recipe.first_seed
-  features = stages.embedding(recipe, data, runtime)
+  features = trained_models.embedding(recipe, data, runtime)
   scores = subset_models.estimate(recipe, data, runtime).score
   groups, retain = forget_set.choose(recipe, data, scores)
-  parts = [assembly.partition(PARTITION.value, PARTS.value, x,
+  parts = [builders.partition(PARTITION.value, PARTS.value, x,
                               data.source.dataset.label[:n], first + s)
            for s, x in enumerate(features)]
   sets, seeds = zip(*(measures.one_seed(x, p, scores)

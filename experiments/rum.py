@@ -20,8 +20,8 @@ import numpy as np
 from experiments import report
 from rum_jax import entanglement, recipes, refinement, reporting
 from rum_jax.commands import app
-from rum_jax.pipeline import forget_set, jobs, proxies, results, stages
-from rum_jax.pipeline import subset_models
+from rum_jax.pipeline import forget_set, proxies, results, subset_models
+from rum_jax.pipeline import trained_models, unlearning
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.storage import artefacts, files, hosts
@@ -29,13 +29,13 @@ from rum_jax.types import GROUPS
 
 
 def unlearn_all(recipe: recipes.Recipe, data: Data, runtime: Runtime,
-                todo: list[jobs.Job], start: artefacts.Artefact
+                todo: list[unlearning.Job], start: artefacts.Artefact
                 ) -> list[artefacts.Artefact]:
   """Runs all jobs; a diverged run is named and the rest go on."""
-  jobs.compile_ahead(recipe, data, runtime, todo, start)
+  unlearning.compile_ahead(recipe, data, runtime, todo, start)
   progress, done = Progress('unlearning', len(todo)), []
   for job in todo:
-    done.append(jobs.unlearn(recipe, data, runtime, job, start))
+    done.append(unlearning.unlearn(recipe, data, runtime, job, start))
     progress.step(f'{job.method} {job.variant}')
     for case in done[-1].notes['diverged']:
       print(f'Warning: {job.method} {job.variant} diverged with '
@@ -74,8 +74,8 @@ def main() -> None:
   if estimate and not recipe.scores:
     seconds = proxies.estimate_seconds(*context)
   groups, retain = forget_set.choose(recipe, data, scores)
-  models = stages.references(*context, retain)
-  todo = jobs.jobs_of(*context, groups)
+  models = trained_models.references(*context, retain)
+  todo = unlearning.jobs_of(*context, groups)
   done = unlearn_all(*context, todo, models.original)
   judged = results.judged(*context, dict(zip(GROUPS, groups)), retain, models,
                           list(zip(todo, done)), scores, seconds)
@@ -87,7 +87,7 @@ def main() -> None:
     report.write(workdir)
     results.mark(workdir)
   print(reporting.table(judged))
-  jobs.check_some_lived(recipe, list(zip(todo, done)))
+  unlearning.check_some_lived(recipe, list(zip(todo, done)))
   print(f'\n{"Found" if stood else "Wrote"} {workdir}/results.json, '
         f'{"memorization" if estimate else "figures"}.npz and report.html.')
 

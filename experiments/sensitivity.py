@@ -27,7 +27,7 @@ from rum_jax import entanglement, recipes
 from rum_jax.commands import app
 from rum_jax.entanglement import partitions
 from rum_jax.evaluation import factors
-from rum_jax.pipeline import assembly, context, results, stages
+from rum_jax.pipeline import builders, context, results, trained_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import figures, findings_on_factors
 from rum_jax.storage import files
@@ -55,9 +55,9 @@ def layers(recipe: recipes.Recipe, data: Data, runtime: Runtime
   n = data.num_train
   image = data.examples.image[:n]
   variables = Variables(**jax.tree.map(
-      jnp.asarray, stages.originals(recipe, data, runtime).tree))
+      jnp.asarray, trained_models.originals(recipe, data, runtime).tree))
   (first, *_, logits), _ = runtime.programs.run(
-      assembly.hidden_layers(recipe, data.source), (0, None), variables, image)
+      builders.hidden_layers(recipe, data.source), (0, None), variables, image)
   pixels = jnp.broadcast_to(
       image.reshape(n, -1) / 255, (recipe.seeds, n, image[0].size))
   return {'pixels': pixels, 'first': first, 'logits': logits}
@@ -71,7 +71,7 @@ def variations(recipe: recipes.Recipe, data: Data, runtime: Runtime, x: Array
 
   def cut(features: Array, kind: str = 'distance', each: int = size
           ) -> np.ndarray:
-    return assembly.partition(
+    return builders.partition(
         kind, n // each, features, label, seed=PARTS_SEED)
 
   yield Variation('', '', x, cut(x[0]))
@@ -82,7 +82,7 @@ def variations(recipe: recipes.Recipe, data: Data, runtime: Runtime, x: Array
     yield Variation('layer', name, layer, cut(layer[0]))
   for network in OTHERS.value:
     other = dataclasses.replace(recipe, network=network)
-    y = stages.embedding(other, data, context.start(
+    y = trained_models.embedding(other, data, context.start(
         other, data, runtime.workdir, runtime.programs))
     yield Variation('network', network, y, cut(y[0]))
   for kind in ('class', 'neighbours', 'random'):
@@ -111,7 +111,7 @@ def main() -> None:
   if n < 6 * size:
     raise ValueError(f'Expected forget={recipe.forget} to be at most '
                      f'half of the {n} training examples.')
-  features = stages.embedding(recipe, data, runtime)
+  features = trained_models.embedding(recipe, data, runtime)
   tried, reference = [], ()
   for way in variations(recipe, data, runtime, features):
     chosen = partitions.by_measured_score(way.features, way.parts)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from rum_jax import evaluation, recipes
 from rum_jax.commands import app
 from rum_jax.evaluation import metrics
-from rum_jax.pipeline import stages
+from rum_jax.pipeline import trained_models
 from rum_jax.reporting.vocabulary import counted, figure
 from rum_jax.types import Signals
 
 
 def main() -> None:
   recipe, data, runtime = app.begin(None, forgets=False)
-  artefact = stages.originals(recipe, data, runtime)
+  artefact = trained_models.originals(recipe, data, runtime)
   signals = Signals(artefact.arrays['loss'], artefact.arrays['score'])
   for name, rows in (('training', data.source.train),
                      (recipe.held_out, data.source.test)):

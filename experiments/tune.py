@@ -30,7 +30,8 @@ import numpy as np
 from rum_jax import evaluation, recipes, records, refinement, search
 from rum_jax.commands import app
 from rum_jax.evaluation import metrics
-from rum_jax.pipeline import assembly, forget_set, jobs, results, stages
+from rum_jax.pipeline import builders, forget_set, results, trained_models
+from rum_jax.pipeline import unlearning
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.storage import files
@@ -56,20 +57,20 @@ class Judge:
 
   def __call__(self, variables: Variables) -> np.ndarray:
     """`[S]` ToW; 0 where a run diverged."""
-    signals = stages.predicted(self._data, self._runtime, variables)
+    signals = trained_models.predicted(self._data, self._runtime, variables)
     gaps = [a - b for a, b in zip(self._accuracies(signals), self._truth)]
     return np.nan_to_num(np.asarray(metrics.tug_of_war(*gaps)))
 
 
-def best_of(recipe: recipes.Recipe, data: Data, runtime: Runtime, job: jobs.Job,
-            start: Variables, judge: Judge, progress: Progress
-            ) -> tuple[dict[str, Any], float]:
+def best_of(recipe: recipes.Recipe, data: Data, runtime: Runtime,
+            job: unlearning.Job, start: Variables, judge: Judge,
+            progress: Progress) -> tuple[dict[str, Any], float]:
   """The best setting of a job's method, and its mean ToW."""
   tried = search.draw(*recipes.SPACES[job.method], BUDGET.value, 4)
   scored = []
   for setting in tried:
     trial = job._replace(setting=[(job.method, setting)] * len(job.splits))
-    (variables, _), _ = jobs.run_job(recipe, data, runtime, trial, start)
+    (variables, _), _ = unlearning.run_job(recipe, data, runtime, trial, start)
     scored.append(float(judge(variables).mean()))
     progress.step(f'{job.method} {job.variant} ToW {max(scored):.3f}')
   best = int(np.argmax(scored))
@@ -82,15 +83,16 @@ def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
   """Method to variant to `{setting, tow}`."""
   names = recipe.method_names
   progress = Progress('search', BUDGET.value * sum(
-      3 + assembly.takes(method, 'steps') for method in names))
+      3 + builders.takes(method, 'steps') for method in names))
   found = {}
   for method in names:
     first = search.draw(*recipes.SPACES[method], 1, 4)[0]
-    named = {v: jobs.job_of(recipe, data.num_train, runtime.model, groups,
-                            method, v, first)
-             for v in recipes.VARIANTS}
-    if assembly.takes(method, 'steps'):
-      steps = jobs.count_steps(recipe, data, runtime, named['rum_f'])
+    named = {
+        v: unlearning.job_of(recipe, data.num_train, runtime.model, groups,
+                             method, v, first)
+        for v in recipes.VARIANTS}
+    if builders.takes(method, 'steps'):
+      steps = unlearning.count_steps(recipe, data, runtime, named['rum_f'])
       named['matched'] = named['matched']._replace(steps=steps)
     else:
       del named['matched']  # A closed form takes no steps to match.
@@ -109,12 +111,12 @@ def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
 def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
                groups: refinement.Groups, start: Variables, judge: Judge,
                found: dict[str, Any]
-               ) -> tuple[list[jobs.Stage], dict[Any, float]]:
+               ) -> tuple[list[unlearning.Stage], dict[Any, float]]:
   """The best algorithm for low, medium and high, and the ToW of them all."""
   choices = [('identity', {})] + [
       (method, found[method]['rum_f']['setting'])
       for method in recipes.MAIN if method in found]
-  splits = jobs.splits_of(recipe, data.num_train, groups, 'rum')
+  splits = unlearning.splits_of(recipe, data.num_train, groups, 'rum')
   states: dict[tuple[int, ...], Variables] = {(): start}
   progress = Progress('full RUM', sum(
       len(choices)**(1 + i) for i in range(len(splits))))
@@ -122,8 +124,9 @@ def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
     grown: dict[tuple[int, ...], Variables] = {}
     for prefix, choice in itertools.product(
         states, range(len(choices))):
-      job = jobs.Job('rum', f'{prefix}{choice}', [choices[choice]], (split,))
-      (grown[(*prefix, choice)], _), _ = jobs.run_job(
+      job = unlearning.Job(
+          'rum', f'{prefix}{choice}', [choices[choice]], (split,))
+      (grown[(*prefix, choice)], _), _ = unlearning.run_job(
           recipe, data, runtime, job, states[prefix])
       progress.step()
     states = grown
@@ -145,7 +148,7 @@ def main() -> None:
   context = recipe, data, runtime = app.begin('tune')
   scores = forget_set.difficulty(*context).score
   groups, retain = forget_set.choose(recipe, data, scores)
-  models = stages.references(*context, retain)
+  models = trained_models.references(*context, retain)
   start = Variables(**jax.tree.map(jnp.asarray, models.original.tree))
   judge = Judge(
       data, runtime, evaluation.Subsets(groups, retain, data.source.test),

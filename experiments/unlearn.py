@@ -23,7 +23,8 @@ import numpy as np
 
 from rum_jax import datasets, recipes, refinement, reporting
 from rum_jax.commands import app
-from rum_jax.pipeline import assembly, inputs, jobs, results, stages
+from rum_jax.pipeline import builders, inputs, results, trained_models
+from rum_jax.pipeline import unlearning
 
 METHOD = flags.DEFINE_string(
     'method', 'salun', 'Name of an algorithm, or package.module:factory.')
@@ -57,7 +58,7 @@ def main() -> None:
     if app.FLAGS[name].present:
       raise ValueError(f'Expected no {name}={app.FLAGS[name].value}: here it '
                        f'is --{mine}.')
-  assembly.factory(METHOD.value)
+  builders.factory(METHOD.value)
   setting = parse_setting(app.recipe(), METHOD.value, SETTING.value)
   context = recipe, data, runtime = app.begin(
       'unlearn', f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
@@ -82,18 +83,18 @@ def main() -> None:
     given = ','.join(f'{k}={v}' for k, v in setting.items())
     print(f'No --setting, so {given}: tuned for other examples to forget, in '
           f'{recipes.settings_path(recipe)}; another may do better here.')
-  job = jobs.job_of(recipe, data.num_train, runtime.model, groups,
-                    METHOD.value, 'vanilla', setting)
-  models = stages.references(*context, retain)
-  done = jobs.unlearn(*context, job, models.original)
+  job = unlearning.job_of(recipe, data.num_train, runtime.model, groups,
+                          METHOD.value, 'vanilla', setting)
+  models = trained_models.references(*context, retain)
+  done = unlearning.unlearn(*context, job, models.original)
   judged = results.judged(
       *context, {'forget': groups[0]}, retain, models, [(job, done)])
-  folder = jobs.place(recipe, runtime.workdir, job, models.original)
+  folder = unlearning.place(recipe, runtime.workdir, job, models.original)
   kept = f'results-{folder.name}.json'
   for name in ('results.json', kept):
     results.write(runtime.workdir / name, judged)
   print(reporting.table(judged))
-  jobs.check_some_lived(recipe, [(job, done)])
+  unlearning.check_some_lived(recipe, [(job, done)])
   print(f'\nWrote {runtime.workdir}/results.json, also as {kept}; the models '
         f'are in {folder}/tree.')
 

@@ -12,7 +12,7 @@ from rum_jax import (
     algorithms, entanglement, evaluation, memorization, models,
     objectives, plans, resumable)
 from rum_jax.evaluation import metrics
-from rum_jax.pipeline import assembly
+from rum_jax.pipeline import builders
 from rum_jax.recipes import Recipe
 from rum_jax.types import Images, Model, Signals, Split, Variables
 
@@ -64,7 +64,7 @@ def test_algorithms_run(switched, images, network, name):
 
 def test_two_memorization_models_are_trained(switched, images, network):
   model, _ = network
-  tx = rum_jax.sgd(assembly.schedule(Recipe(epochs=2), 2), weight_decay=1e-4)
+  tx = rum_jax.sgd(builders.schedule(Recipe(epochs=2), 2), weight_decay=1e-4)
   fit = resumable.Fit(objectives.supervised(model), tx, plans.over_retain(4),
                       epochs=2, steps=4, images=8)
   begin, advance = resumable.begin(model, fit), resumable.advance(fit)

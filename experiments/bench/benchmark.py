@@ -43,7 +43,7 @@ from experiments.bench import costs, factors, layers, memory, timing
 import rum_jax
 from rum_jax import objectives, plans, recipes, training
 from rum_jax.commands import app
-from rum_jax.pipeline import assembly, context, results
+from rum_jax.pipeline import builders, context, results
 from rum_jax.reporting.speed import Speed, Step
 from rum_jax.types import AnyArray, Images, Split
 
@@ -73,13 +73,13 @@ def prepare(network: str) -> costs.Case:
   source = data.source
   if not IMAGE.value:
     return costs.Case(recipe, data.examples, source,
-                      assembly.build_model(recipe, source))
+                      builders.build_model(recipe, source))
   count, rng = 4 * recipe.batch_size, np.random.default_rng(0)
   source = source._replace(num_train=count, dataset=Images(
       rng.integers(0, 256, (count, IMAGE.value, IMAGE.value, 3), np.uint8),
       rng.integers(0, 10, count, np.int32)))
   return costs.Case(recipe, jax.tree.map(jnp.asarray, source.dataset), source,
-                    assembly.build_model(recipe, source))
+                    builders.build_model(recipe, source))
 
 
 def under_seeds(case: costs.Case, count: int, chunk: int | None = None,

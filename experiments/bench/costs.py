@@ -23,7 +23,7 @@ from experiments.bench import timing
 import rum_jax
 from rum_jax import datasets, gradients, plans, recipes, search, training
 from rum_jax import trees
-from rum_jax.pipeline import assembly
+from rum_jax.pipeline import builders
 from rum_jax.reporting.speed import AlgorithmCost
 from rum_jax.types import Images, Model, Split
 
@@ -143,7 +143,7 @@ def measure(case: Case, network: str, repeats: int) -> list[AlgorithmCost]:
   variables, methods = case.model.init(key), case.recipe.method_names
   settings = [search.draw(*recipes.SPACES[m], 1, 0)[0] for m in methods]
   programs = [timing.compiled(
-      assembly.build(case.recipe, case.model, method, setting),
+      builders.build(case.recipe, case.model, method, setting),
       key, variables, case.examples, split)
               for method, setting in zip(methods, settings)]
   calls, compilations = zip(*programs)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import datasets
-from rum_jax.pipeline import assembly, inputs
+from rum_jax.pipeline import builders, inputs
 from rum_jax.pipeline.programs import Programs
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
@@ -77,7 +77,7 @@ def load(recipe: Recipe, folder: str, forgets: bool = True) -> Data:
     OSError: if a file cannot be read.
     ValueError: if the data, or a forget set in them, are not usable.
   """
-  clean = assembly.load_source(recipe, folder)
+  clean = builders.load_source(recipe, folder)
   source, corrupted = datasets.corrupted(clean, recipe.corrupt, seed=2)
   if forgets:
     inputs.check_forget_set(recipe, source)
@@ -101,4 +101,4 @@ def start(recipe: Recipe, data: Data, workdir: pathlib.Path,
     programs: to compile and run with; `None` for those of one device a run.
   """
   return Runtime(workdir, programs or Programs(),
-                 assembly.build_model(recipe, data.source))
+                 builders.build_model(recipe, data.source))

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import evaluation, resumable, trees
-from rum_jax.pipeline import assembly
+from rum_jax.pipeline import builders
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.progress import Progress
 from rum_jax.recipes import Recipe
@@ -51,7 +51,7 @@ class Course:
 
   @functools.cached_property
   def fit(self) -> resumable.Fit:
-    return assembly.fit_of(self.recipe, self.model, self.images)
+    return builders.fit_of(self.recipe, self.model, self.images)
 
 
 @dataclasses.dataclass(frozen=True)

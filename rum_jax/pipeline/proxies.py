@@ -20,8 +20,8 @@ from rum_jax import recipes, training, trees
 from rum_jax.memorization import comparison, learning_events, observers, proxies
 from rum_jax.memorization import score_files
 from rum_jax.memorization.comparison import ProxiesFile, Proxy
-from rum_jax.pipeline import assembly, fitting, results, segments, stages
-from rum_jax.pipeline import subset_models
+from rum_jax.pipeline import builders, fitting, results, segments
+from rum_jax.pipeline import subset_models, trained_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
@@ -78,15 +78,15 @@ def watched(recipe: Recipe, data: Data, runtime: Runtime, probe: str
   rows, n, early = data.source.train, data.num_train, _early(recipe)
   observer = (observers.curvature(runtime.model, n) if probe == 'curvature' else
               observers.learning(runtime.model, n, early))
-  identity = {**stages.training_identity(recipe, data, rows), 'probe': probe,
-              'early': early}
+  identity = {**trained_models.training_identity(recipe, data, rows),
+              'probe': probe, 'early': early}
   folder = artefacts.place(runtime.workdir, f'proxies/{probe}', identity)
 
   def compute() -> Artefact:
     split = Split(jnp.zeros((0,), jnp.int32), jnp.asarray(rows))
-    run, notes = stages.fitted(
+    run, notes = trained_models.fitted(
         recipe, data, runtime, f'probed {probe}', folder, identity,
-        stages.keys(recipe, 'proxies'), split, observer=observer)
+        trained_models.keys(recipe, 'proxies'), split, observer=observer)
     if probe == 'curvature':
       scores, tree = {probe: run.seen / recipe.epochs}, None
     else:
@@ -144,11 +144,11 @@ def looked(recipe: Recipe, data: Data, runtime: Runtime, name: str,
     apart = train
     if name == 'held_out_retraining':
       apart = jax.tree.map(
-          jnp.asarray, assembly.load_validation(recipe, data.folder))
+          jnp.asarray, builders.load_validation(recipe, data.folder))
     variables = Variables(**jax.tree.map(jnp.asarray, runs.tree[_WHEN[name]]))
     scores, notes = runtime.programs.run(
         Look(name, recipe, runtime.model), (0, 0, None, None),
-        stages.keys(recipe, name), variables, train, apart)
+        trained_models.keys(recipe, name), variables, train, apart)
     return Artefact({name: np.asarray(scores)}, notes=notes)
 
   return artefacts.stage(

@@ -20,11 +20,11 @@ from rum_jax import entanglement, evaluation, recipes, records
 from rum_jax.evaluation import Group, Results
 from rum_jax.evaluation.results import Divergence, Environment, Examples
 from rum_jax.evaluation.results import Origin, RecordedRecipe, REFINED, Versions
-from rum_jax.pipeline import jobs
-from rum_jax.pipeline.jobs import Job
+from rum_jax.pipeline import unlearning
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
-from rum_jax.pipeline.stages import Models
+from rum_jax.pipeline.trained_models import Models
+from rum_jax.pipeline.unlearning import Job
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts, files, hosts
 from rum_jax.storage.artefacts import Artefact
@@ -67,7 +67,7 @@ def judged(
   progress = Progress('evaluation', len(done) + 3)
 
   def judge(artefact: Artefact) -> evaluation.Behaviour:
-    behaviour = jobs.judge(data, runtime, artefact, subsets)
+    behaviour = unlearning.judge(data, runtime, artefact, subsets)
     progress.step()
     return behaviour
 

@@ -18,7 +18,7 @@ from rum_jax.memorization import score_files
 from rum_jax.memorization.ensemble import condensed, Ensemble, estimates
 from rum_jax.memorization.ensemble import Gathering
 from rum_jax.memorization.published import Published, read, recognises
-from rum_jax.pipeline import fitting, segments, stages
+from rum_jax.pipeline import fitting, segments, trained_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.recipes import Recipe
@@ -54,7 +54,7 @@ def ensemble_identity(recipe: Recipe, data: Data) -> dict[str, Any]:
   return {
       'data': data.hash, 'holds': 'correctness and confidence',
       'held out': data.held_out_hash,
-      **recipe.part(*stages.TRAINING, 'subset', 'first_seed')}
+      **recipe.part(*trained_models.TRAINING, 'subset', 'first_seed')}
 
 
 def segment_place(workdir: pathlib.Path, identity: dict[str, Any], first: int,
@@ -132,7 +132,7 @@ def trained(recipe: Recipe, data: Data, runtime: Runtime, place: pathlib.Path,
 
   key, subset = numbered(first + jnp.arange(count))
   nobody = jnp.zeros((count, 0), jnp.int32)
-  run, notes = stages.fitted(
+  run, notes = trained_models.fitted(
       recipe, data, runtime, 'subset models', place, identity, key,
       Split(nobody, subset), split_axis=0)
   lost = np.flatnonzero(~np.isfinite(np.asarray(run.loss)).all(axis=1))

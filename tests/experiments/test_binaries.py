@@ -13,7 +13,7 @@ import pytest
 from experiments import tune, unlearn
 from rum_jax import datasets, recipes, records
 from rum_jax.commands import app
-from rum_jax.pipeline import assembly, context
+from rum_jax.pipeline import builders, context
 from rum_jax.reporting.speed import Speed
 
 pytestmark = pytest.mark.slow
@@ -113,7 +113,7 @@ def test_the_command_that_finds_settings_finds_the_data_too(run, tmp_path):
 def test_bad_methods_and_settings_are_named(linear, method, setting, message):
   recipe = recipes.Recipe()
   with pytest.raises(ValueError) as error:
-    assembly.build(recipe, linear[0], method,
+    builders.build(recipe, linear[0], method,
                    unlearn.parse_setting(recipe, method, setting))
   assert message in str(error.value)
 

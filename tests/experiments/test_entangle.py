@@ -6,19 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax.pipeline import assembly
+from rum_jax.pipeline import builders
 from rum_jax.types import GROUPS
 from tests.experiments.conftest import TINY
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize('kind', assembly.PARTITIONS)
+@pytest.mark.parametrize('kind', builders.PARTITIONS)
 def test_every_kind_of_partition_is_cut(kind):
   rng = np.random.default_rng(0)
   features = jnp.asarray(rng.normal(size=(150, 4)))
   labels = np.repeat([0, 1, 2], 50)
-  one, again = (assembly.partition(kind, 3, features, labels, 5)
+  one, again = (builders.partition(kind, 3, features, labels, 5)
                 for _ in range(2))
   assert one.shape == (3, 48 if kind == 'class' else 50)
   assert len(np.unique(one)) == one.size and (one == again).all()

@@ -13,7 +13,7 @@ import pytest
 
 from rum_jax import recipes
 from rum_jax.commands import app
-from rum_jax.pipeline import jobs, progress
+from rum_jax.pipeline import progress, unlearning
 from rum_jax.storage.artefacts import Artefact
 
 if 'workdir' not in flags.FLAGS:
@@ -61,9 +61,9 @@ def test_a_file_gets_lines_of_plain_characters_and_no_bars():
 
 def test_where_every_run_diverged_no_model_is_offered():
   recipe = recipes.Recipe(seeds=2)
-  job = jobs.Job('finetune', 'vanilla', [('finetune', {})], ())
+  job = unlearning.Job('finetune', 'vanilla', [('finetune', {})], ())
   lost = [{'seed': seed, 'stage': 0} for seed in (0, 1)]
   one, both = (Artefact({}, notes={'diverged': x}) for x in (lost[:1], lost))
-  jobs.check_some_lived(recipe, [(job, one), (job, both)])
+  unlearning.check_some_lived(recipe, [(job, one), (job, both)])
   with pytest.raises(ValueError, match='All 2 runs of finetune vanilla diverg'):
-    jobs.check_some_lived(recipe, [(job, both)])
+    unlearning.check_some_lived(recipe, [(job, both)])

@@ -9,8 +9,8 @@ import pytest
 from experiments.bench import timing
 from rum_jax import recipes, refinement
 from rum_jax.memorization import learning_events
-from rum_jax.pipeline import assembly, context, forget_set, proxies, results
-from rum_jax.pipeline import stages
+from rum_jax.pipeline import builders, context, forget_set, proxies, results
+from rum_jax.pipeline import trained_models
 from rum_jax.types import GROUPS
 
 pytestmark = pytest.mark.slow
@@ -78,7 +78,7 @@ def test_groups_are_those_of_a_proxy_and_take_no_models(scored, tmp_path):
   want = refinement.by_score(score, 5, middle=None, seed=refinement.TIES)
   found = results.describe_groups(
       recipe, data, dict(zip(GROUPS, groups)), retain,
-      stages.originals(recipe, data, runtime), score)
+      trained_models.originals(recipe, data, runtime), score)
   for rows, about in zip(want, found.values(), strict=True):
     assert about.rows == tuple(rows.tolist())
     assert about.published_rows == tuple(
@@ -115,7 +115,7 @@ def test_nobody_retrains_on_the_test_set(tmp_path, capsys):
     proxies.scored(recipe, data, runtime, ['held_out_retraining'])
   # What is set apart is neither trained on nor tested on.
   recipe = recipes.Recipe(validation=0.2)
-  validation = assembly.load_validation(recipe, 'data')
+  validation = builders.load_validation(recipe, 'data')
   apart = {x.tobytes() for x in validation.image}
   assert len(validation.label) == 1797 - 359 - 1151
   trained_on = context.load(recipe, 'data').source.dataset

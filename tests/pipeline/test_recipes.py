@@ -12,7 +12,7 @@ from absl import flags
 import pytest
 
 from rum_jax import models, recipes
-from rum_jax.pipeline import assembly
+from rum_jax.pipeline import builders
 
 FLAGS = sorted(pathlib.Path(recipes.__file__).parent.glob('*.flags'))
 TUNED = sorted(recipes.TUNED.glob('*.json'))
@@ -49,7 +49,7 @@ def test_settings_are_taken_by_their_methods_and_have_a_source(path):
   model = models.from_linen(models.MLP(10), (8, 8, 1))
   stages = [(m, s) for m, v in found['methods'].items() for s in v.values()]
   for method, setting in [*stages, *found['rum']]:
-    assembly.build(recipes.Recipe(), model, method, setting)
+    builders.build(recipes.Recipe(), model, method, setting)
   for method in (*found['methods'], 'rum'):
     assert {'command', 'source'} & set(found['searched'][method])
 
@@ -67,7 +67,7 @@ def test_the_papers_settings_are_those_of_the_released_code():
 
 def test_milestones_divide_the_rate_by_five():
   recipe = recipes.Recipe(learning_rate=0.1, epochs=9, milestones='3,6')
-  rate = assembly.schedule(recipe, 10)
+  rate = builders.schedule(recipe, 10)
   found = [float(rate(10 * epoch + 5)) for epoch in range(9)]
   assert found == pytest.approx([0.1] * 3 + [0.02] * 3 + [0.004] * 3)
 
@@ -85,7 +85,7 @@ def test_bad_values_are_named(fields, message):
 
 
 def test_the_training_part_is_the_same_whoever_judges():
-  both = [assembly.load_source(recipes.Recipe(
+  both = [builders.load_source(recipes.Recipe(
       validation=0.1, examples=500, held_out=judge), '')
           for judge in ('test', 'validation')]
   rows = [source.row[source.train].tolist() for source in both]
@@ -97,17 +97,17 @@ def test_the_training_part_is_the_same_whoever_judges():
 
 def test_more_examples_than_there_are_is_an_error():
   with pytest.raises(ValueError, match='Expected examples=5000 to be fewer'):
-    assembly.load_source(recipes.Recipe(examples=5000), '')
+    builders.load_source(recipes.Recipe(examples=5000), '')
 
 
 def test_a_setting_may_change_what_the_recipe_offers():
   model = models.from_linen(models.MLP(10), (8, 8, 1))
   for batch_norm in recipes.BATCH_NORM:
-    assert callable(assembly.build(
+    assert callable(builders.build(
         recipes.Recipe(batch_norm=batch_norm), model, 'scrub',
         {'batch_size': 8, 'learning_rate': 0.1}))
   with pytest.raises(ValueError, match='batch_size=0'):
-    assembly.build(recipes.Recipe(), model, 'scrub', {'batch_size': 0})
+    builders.build(recipes.Recipe(), model, 'scrub', {'batch_size': 0})
 
 
 def test_the_command_that_finds_settings_has_what_they_depend_on(tmp_path):

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import evaluation, recipes, refinement, rum
-from rum_jax.pipeline import assembly
+from rum_jax.pipeline import builders
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
-from rum_jax.pipeline.stages import described, keys
+from rum_jax.pipeline.trained_models import described, keys
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
@@ -63,7 +63,7 @@ class Unlearn:
   def unlearner(self, values: Sequence[dict[str, Any]]) -> Sequential:
     """The unlearner of all stages, with the other values of each."""
     return rum.sequential(*(
-        assembly.build(self.recipe, self.model, method,
+        builders.build(self.recipe, self.model, method,
                        {**dict(held), **given}, self.steps)
         for (method, held), given in zip(self.setting, values, strict=True)))
 
@@ -84,7 +84,7 @@ def program_of(recipe: Recipe, model: Model, job: Job
     ValueError: if a method refuses a value, before anything is traced.
   """
   values = [{k: v for k, v in setting.items()
-             if isinstance(v, float) and k in assembly.searched(method)}
+             if isinstance(v, float) and k in builders.searched(method)}
             for method, setting in job.setting]
   held = tuple(
       (method, tuple(sorted((k, _hashable(v)) for k, v in setting.items()
@@ -147,7 +147,7 @@ def identity_of(recipe: Recipe, job: Job, start: Artefact) -> dict[str, Any]:
       'holds': 'signals', 'setting': job.setting, 'steps': job.steps,
       'originals': start.digest,
       'splits': artefacts.array_digest(*jax.tree.leaves(job.splits)),
-      'source': [assembly.source_hash(method) for method, _ in job.setting],
+      'source': [builders.source_hash(method) for method, _ in job.setting],
       **recipe.part('batch_size', 'momentum', 'weight_decay', 'batch_norm',
                     'precision')}
 
@@ -233,7 +233,7 @@ def count_steps(recipe: Recipe, data: Data, runtime: Runtime, job: Job) -> int:
 
   def compute() -> Artefact:
     unlearner = rum.sequential(*(
-        assembly.build(recipe, runtime.model, *stage, job.steps)
+        builders.build(recipe, runtime.model, *stage, job.steps)
         for stage in job.setting))
     variables = jax.eval_shape(runtime.model.init, jax.random.key(0))
     _, infos = jax.eval_shape(
@@ -245,7 +245,7 @@ def count_steps(recipe: Recipe, data: Data, runtime: Runtime, job: Job) -> int:
   identity = {
       'setting': job.setting, 'steps': job.steps,
       'sizes': [tuple(x.shape for x in split) for split in job.splits],
-      'source': [assembly.source_hash(method) for method, _ in job.setting],
+      'source': [builders.source_hash(method) for method, _ in job.setting],
       **recipe.part('batch_size')}
   kept = artefacts.stage(
       artefacts.place(runtime.workdir, 'unlearned/steps', identity), identity,
@@ -287,8 +287,8 @@ def job_of(recipe: Recipe, n: int, model: Model, groups: refinement.Groups,
   """One algorithm, the same in all stages of a variant among `n` examples.
 
   Raises:
-    ValueError: as `assembly.build`, before anything is trained.
+    ValueError: as `builders.build`, before anything is trained.
   """
-  assembly.build(recipe, model, method, setting)
+  builders.build(recipe, model, method, setting)
   splits = splits_of(recipe, n, groups, variant)
   return Job(method, variant, [(method, setting)] * len(splits), splits)

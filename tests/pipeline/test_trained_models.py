@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rum_jax import recipes, trees
-from rum_jax.pipeline import assembly, context, stages
+from rum_jax.pipeline import builders, context, trained_models
 
 
 @pytest.fixture
@@ -29,11 +29,11 @@ def test_another_test_part_is_another_artefact(prepared):
   _, other = prepared((np.arange(50) + 1) % 10)
   assert one.hash == other.hash
   rows = one.source.train
-  assert (stages.training_identity(recipe, one, rows)
-          != stages.training_identity(recipe, other, rows))
+  assert (trained_models.training_identity(recipe, one, rows)
+          != trained_models.training_identity(recipe, other, rows))
   _, again = prepared(np.arange(50) % 10)
-  assert (stages.training_identity(recipe, one, rows)
-          == stages.training_identity(recipe, again, rows))
+  assert (trained_models.training_identity(recipe, one, rows)
+          == trained_models.training_identity(recipe, again, rows))
 
 
 @pytest.mark.parametrize('edited', ['method.py', 'helper.py'])
@@ -49,21 +49,21 @@ def test_an_edit_of_an_outside_method_is_seen(tmp_path, monkeypatch, edited):
       'def method(model, scale):\n  return helper.SCALE * scale\n\n'
       'part = functools.partial(method, scale=2)\n')
   methods = [f'{name}.method:{x}' for x in ('method', 'part')]
-  first = [assembly.source_hash(x) for x in methods]
-  assert first == [assembly.source_hash(x) for x in methods]
+  first = [builders.source_hash(x) for x in methods]
+  assert first == [builders.source_hash(x) for x in methods]
   with open(package / edited, 'a') as file:
     file.write('# Another.\n')
-  for now, before in zip(map(assembly.source_hash, methods), first):
+  for now, before in zip(map(builders.source_hash, methods), first):
     assert now != before
-  assert assembly.source_hash('ssd') == ''
+  assert builders.source_hash('ssd') == ''
 
 
 
 def test_normalisation_is_that_of_the_training_part(prepared):
   recipe, data = prepared(np.zeros(50, int))
-  model = assembly.build_model(recipe, data.source)
+  model = builders.build_model(recipe, data.source)
   image = data.source.dataset.image[data.source.train] / 255
-  variables = model.init(stages.keys(recipe, 'test')[0])
+  variables = model.init(trained_models.keys(recipe, 'test')[0])
   first = variables.params['Dense_0']
   flat = (image[:3] - image.mean()) / image.std()
   hidden = np.maximum(
