@@ -18,11 +18,11 @@ from rum_jax import recipes, refinement
 from rum_jax.commands import app
 from rum_jax.entanglement import partitions
 from rum_jax.evaluation import Results
-from rum_jax.evaluation.factors import by_level, Difficulty, Factor
+from rum_jax.evaluation.difficulty import by_level, Difficulty, Factor
 from rum_jax.pipeline import builders, forget_set, results, subset_models
 from rum_jax.pipeline import trained_models, unlearning
 from rum_jax.pipeline.context import Data, Runtime
-from rum_jax.reporting import figures, findings_on_factors
+from rum_jax.reporting import difficulty_findings, figures
 from rum_jax.storage import files
 from rum_jax.types import GROUPS
 
@@ -68,7 +68,7 @@ def main() -> None:
         judged(recipe, data, runtime, rows, scores)
         for rows in groups), strict=True))
     rows, seeds = by_level(each), each['low'].seeds
-    answer = tuple(findings_on_factors.answer(rows, factor))
+    answer = tuple(difficulty_findings.answer(rows, factor))
     parts[factor] = Factor(
         levels={level: x.groups['forget'] for level, x in each.items()},
         oracles={level: x.oracle for level, x in each.items()},

@@ -24,7 +24,7 @@ from rum_jax import algorithms, recipes, records
 from rum_jax.commands import app
 from rum_jax.entanglement.measures import EntanglementFile
 from rum_jax.evaluation import Results
-from rum_jax.evaluation.factors import Difficulty, Sensitivity
+from rum_jax.evaluation.difficulty import Difficulty, Sensitivity
 from rum_jax.memorization.comparison import ProxiesFile
 from rum_jax.memorization.reliability import MemorizationFile
 from rum_jax.reporting import markdown, speed, vocabulary

@@ -26,10 +26,10 @@ from experiments.difficulty import judged, PARTS_SEED
 from rum_jax import entanglement, recipes
 from rum_jax.commands import app
 from rum_jax.entanglement import partitions
-from rum_jax.evaluation import factors
+from rum_jax.evaluation import difficulty
 from rum_jax.pipeline import builders, context, results, trained_models
 from rum_jax.pipeline.context import Data, Runtime
-from rum_jax.reporting import figures, findings_on_factors
+from rum_jax.reporting import difficulty_findings, figures
 from rum_jax.storage import files
 from rum_jax.types import Array, GROUPS, Variables
 
@@ -116,20 +116,20 @@ def main() -> None:
   for way in variations(recipe, data, runtime, features):
     chosen = partitions.by_measured_score(way.features, way.parts)
     reference = reference or chosen.groups
-    rows = factors.by_level(dict(zip(GROUPS, (
+    rows = difficulty.by_level(dict(zip(GROUPS, (
         judged(recipe, data, runtime, rows, None) for rows in chosen.groups))))
     es = [np.asarray(entanglement.entanglement_scores(features, g[None]))[:, 0]
           for g in chosen.groups]
-    tried.append(factors.variation(
-        way.axis, way.value, factors.compared(chosen.groups, reference, n),
+    tried.append(difficulty.variation(
+        way.axis, way.value, difficulty.compared(chosen.groups, reference, n),
         es, rows, chosen=way.features is features,
         control=way.value == 'random'))
-    print(f'Done: {findings_on_factors.label(tried[-1])}.', flush=True)
-  answers = findings_on_factors.paragraph(tried)
+    print(f'Done: {difficulty_findings.label(tried[-1])}.', flush=True)
+  answers = difficulty_findings.paragraph(tried)
   print('', *(f'- {x}' for x in answers), sep='\n')
   files.write_text(runtime.workdir / 'sensitivity.svg',
                    figures.sensitivity_of_entanglement(tried))
-  results.write(runtime.workdir / 'sensitivity.json', factors.Sensitivity(
+  results.write(runtime.workdir / 'sensitivity.json', difficulty.Sensitivity(
       **vars(results.origin(recipe, data, runtime)), variations=tuple(tried)))
   print(f'\nWrote {runtime.workdir}/sensitivity.json and sensitivity.svg.')
 

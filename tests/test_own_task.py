@@ -15,7 +15,7 @@ import pytest
 
 import rum_jax
 from rum_jax import batch_norm, evaluation, gradients, memorization, refinement
-from rum_jax.memorization import learning_events, observers, proxies
+from rum_jax.memorization import learning_events, proxies, proxy_observers
 from rum_jax.types import Array, Model, Outputs, Split, Task, Variables
 
 N, HELD_OUT = 40, 10
@@ -163,7 +163,7 @@ def test_proxies_need_no_classes(models, points):
   assert set(scores) == {'confidence', 'accuracy', 'loss', 'forgetting'}
   assert all(np.isfinite(x).all() for x in scores.values())
   assert proxies.grand(MODEL, variables, points).shape == (N + HELD_OUT,)
-  begin, observe = observers.learning(MODEL, 5, 1, classes=False)
+  begin, observe = proxy_observers.learning(MODEL, 5, 1, classes=False)
   state = rum_jax.training.start(variables, TX)
   kept = observe(begin(variables), state._replace(epoch=jnp.int32(1)), points)
   np.testing.assert_allclose(kept[0].total.loss, scores['loss'][:5], rtol=1e-6)

@@ -17,11 +17,11 @@ from rum_jax.datasets.folders import kept_at
 from rum_jax.datasets.loading import KINDS
 from rum_jax.datasets.loading import check_informative
 from rum_jax.datasets.loading import load
-from rum_jax.datasets.row_lists import read_groups
-from rum_jax.datasets.row_lists import read_rows
-from rum_jax.datasets.rows import Description
-from rum_jax.datasets.rows import describe_rows
-from rum_jax.datasets.rows import positions
+from rum_jax.datasets.row_positions import Description
+from rum_jax.datasets.row_positions import describe_rows
+from rum_jax.datasets.row_positions import positions
+from rum_jax.datasets.row_selection import read_groups
+from rum_jax.datasets.row_selection import read_rows
 from rum_jax.datasets.sources import Source
 from rum_jax.datasets.sources import from_arrays
 from rum_jax.datasets.sources import from_npz

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rum_jax.datasets import arrivals
-from rum_jax.datasets.arrivals import Labels
+from rum_jax.datasets import arrays
+from rum_jax.datasets.arrays import Labels
 from rum_jax.datasets.errors import DataError, listed
 
 
@@ -77,7 +77,7 @@ def encoded(name: str, labels: Labels, classes: Classes) -> np.ndarray:
   what = (f'whole numbers in [0, {count})' if plain else
           f'one of the {count} labels of the training part '
           f'({listed(known.tolist())})')
-  arrivals.check_values(name, values, fits, f'labels to be {what}')
+  arrays.check_values(name, values, fits, f'labels to be {what}')
   return index.astype(np.int32)
 
 
@@ -95,7 +95,7 @@ def missing(label: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _names(class_names: Any) -> tuple[str, ...]:
-  found = arrivals.array('class_names', class_names)
+  found = arrays.array('class_names', class_names)
   if found.ndim != 1:
     raise DataError(f'Expected class_names [K], found shape {found.shape}.',
                     'class_names', found.shape)
@@ -113,7 +113,7 @@ def _of_words(name: str, values: np.ndarray, names: tuple[str, ...]) -> Classes:
   known = np.unique(values)
   if names:
     absent = ~np.isin(values, names)
-    arrivals.check_values(name, values, ~absent, 'labels to be in '
+    arrays.check_values(name, values, ~absent, 'labels to be in '
                           f'class_names ({listed(names)})')
     return Classes(np.array(names), names, ())
   if all(x.isdecimal() for x in known.tolist()):
@@ -136,7 +136,7 @@ def _of_numbers(name: str, labels: Labels, names: tuple[str, ...]) -> Classes:
     return Classes(known, names, (
         f'{name} {what}: its labels were made {len(known)} classes in sorted '
         f'order: {_arrows(known.tolist())}.',))
-  arrivals.check_values(
+  arrays.check_values(
       name, values, values < count,
       f'labels to be whole numbers in [0, {count})')
   return Classes(np.arange(count), names or tuple(map(str, range(count))), ())

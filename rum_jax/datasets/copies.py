@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rum_jax.datasets import rows as published
+from rum_jax.datasets import row_positions as published
 from rum_jax.datasets.errors import DataError, listed
 from rum_jax.datasets.sources import Source
 from rum_jax.types import AnyArray

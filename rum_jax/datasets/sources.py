@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from rum_jax.datasets import arrivals, classes as class_numbers
+from rum_jax.datasets import arrays, classes as class_numbers
 from rum_jax.datasets.errors import DataError
 from rum_jax.types import Images
 
@@ -72,7 +72,7 @@ def from_arrays(image: np.ndarray, label: np.ndarray, name: str,
   if image.ndim != 4 or label.shape != image.shape[:1]:
     raise DataError('Expected image [N, H, W, C] and label [N], found '
                     f'{image.shape} and {label.shape}.', 'image', image.shape)
-  if arrivals.channels_first(image.shape):
+  if arrays.channels_first(image.shape):
     raise DataError(
         f'Expected image [N, H, W, C], found {image.shape}, which looks like '
         '[N, C, H, W]: np.moveaxis(image, 1, -1) turns it.', 'image',
@@ -83,10 +83,10 @@ def from_arrays(image: np.ndarray, label: np.ndarray, name: str,
   if label.dtype.kind not in 'buif':
     raise DataError('Expected label to hold whole numbers, found values of '
                     f'type {label.dtype}.', 'label', str(label.dtype))
-  arrivals.check_pixels('image', image)
-  arrivals.check_values('label', label, np.isfinite(label), 'finite labels')
+  arrays.check_pixels('image', image)
+  arrays.check_values('label', label, np.isfinite(label), 'finite labels')
   classes = classes or tuple(map(str, range(int(label.max()) + 1)))
-  arrivals.check_values(
+  arrays.check_values(
       'label', label,
       (label >= 0) & (label < len(classes)) & (label == np.floor(label)),
       f'labels to be whole numbers in [0, {len(classes)})')
@@ -121,8 +121,8 @@ def from_parts(x_train: Any, y_train: Any, x_test: Any, y_test: Any, name: str,
   sources, notes = [], []
   known = None
   for part, x, y in (('train', x_train, y_train), ('test', x_test, y_test)):
-    image, said = arrivals.images(f'x_{part}', x)
-    labels = arrivals.labels(f'y_{part}', y)
+    image, said = arrays.images(f'x_{part}', x)
+    labels = arrays.labels(f'y_{part}', y)
     if len(image) != len(labels.values):
       raise DataError(
           f'Expected as many images as labels, found {len(image)} in x_{part} '

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from rum_jax.evaluation import factors, judge, membership, metrics, results
-from rum_jax.evaluation import soundness, statistics
+from rum_jax.evaluation import difficulty, measurements, membership, metrics
+from rum_jax.evaluation import reference_checks, results, statistics
 from rum_jax.evaluation._signals import signals
-from rum_jax.evaluation.judge import Behaviour
-from rum_jax.evaluation.judge import behaviour
-from rum_jax.evaluation.judge import compare
-from rum_jax.evaluation.judge import diverged
-from rum_jax.evaluation.judge import finite
-from rum_jax.evaluation.judge import Subsets
+from rum_jax.evaluation.measurements import Behaviour
+from rum_jax.evaluation.measurements import behaviour
+from rum_jax.evaluation.measurements import compare
+from rum_jax.evaluation.measurements import diverged
+from rum_jax.evaluation.measurements import finite
+from rum_jax.evaluation.measurements import Subsets
 from rum_jax.evaluation.membership import balanced
 from rum_jax.evaluation.membership import svc_attack
 from rum_jax.evaluation.membership import threshold_attack
@@ -41,11 +41,11 @@ from rum_jax.evaluation.statistics import verdict
 
 __all__ = [
     'Behaviour', 'Difference', 'FIGURES', 'Figure', 'Group', 'Interval',
-    'Oracle', 'Results', 'Row', 'Subsets', 'Summary', 'accuracy',
-    'assemble', 'balanced', 'behaviour', 'best', 'compare',
-    'confidence_interval', 'difference', 'differences', 'diverged',
-    'factors', 'finite', 'grouped_tug_of_war', 'judge', 'membership',
-    'metrics', 'of_oracle', 'rank_correlation', 'references', 'results',
-    'row', 'signals', 'soundness', 'statistics', 'summary', 'svc_attack',
-    'threshold_attack', 'tug_of_war', 'verdict', 'winner',
+    'Oracle', 'Results', 'Row', 'Subsets', 'Summary', 'accuracy', 'assemble',
+    'balanced', 'behaviour', 'best', 'compare', 'confidence_interval',
+    'difference', 'differences', 'difficulty', 'diverged', 'finite',
+    'grouped_tug_of_war', 'measurements', 'membership', 'metrics', 'of_oracle',
+    'rank_correlation', 'reference_checks', 'references', 'results', 'row',
+    'signals', 'statistics', 'summary', 'svc_attack', 'threshold_attack',
+    'tug_of_war', 'verdict', 'winner',
 ]

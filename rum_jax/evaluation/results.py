@@ -10,8 +10,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from rum_jax import records
-from rum_jax.evaluation import judge, metrics, soundness, statistics
-from rum_jax.evaluation.judge import Behaviour
+from rum_jax.evaluation import measurements, metrics, reference_checks
+from rum_jax.evaluation import statistics
+from rum_jax.evaluation.measurements import Behaviour
 from rum_jax.evaluation.statistics import Summary
 
 CONTROLS = ('vanilla', 'matched', 'shuffle')
@@ -327,16 +328,17 @@ def assemble(origin: Origin, *, seeds: Sequence[int], examples: Examples,
   retain = examples.train - forget
   rows = tuple(dataclasses.replace(row, collapsed=tuple(
       seed for seed, x in zip(seeds, row.retain_accuracy.values, strict=True)
-      if soundness.at_chance(x, chance, retain))) for row in rows)
+      if reference_checks.at_chance(x, chance, retain))) for row in rows)
   idle = next((row for row in rows if row.method == 'do_nothing'), None)
   faults = []
   if idle:
-    faults += soundness.faults(
+    faults += reference_checks.faults(
         'original', idle.test_accuracy, examples.held_out,
-        soundness.mean_of(idle.forget_accuracy, forget, idle.retain_accuracy,
-                          retain), chance)
-  faults += soundness.faults('retrained', oracle.test_accuracy,
-                             examples.held_out, oracle.retain_accuracy, chance)
+        reference_checks.mean_of(idle.forget_accuracy, forget,
+                                 idle.retain_accuracy, retain), chance)
+  faults += reference_checks.faults(
+      'retrained', oracle.test_accuracy, examples.held_out,
+      oracle.retain_accuracy, chance)
   unlearned = [row for row in rows if row.variant != 'reference']
   all_lost = unlearned and all(row.lost for row in unlearned)
   return Results(
@@ -344,7 +346,8 @@ def assemble(origin: Origin, *, seeds: Sequence[int], examples: Examples,
       corrupted=tuple(corrupted), groups=groups, oracle=oracle, rows=rows,
       differences=differences(rows), chance=chance, margin=statistics.MARGIN,
       sound=not faults,
-      warnings=(*faults, *([soundness.ALL_DIVERGED] if all_lost else [])),
+      warnings=(
+          *faults, *([reference_checks.ALL_DIVERGED] if all_lost else [])),
       forgotten_classes=tuple(forgotten_classes))
 
 
@@ -372,7 +375,7 @@ def row(method: str, variant: str, groups: Iterable[str],
     beforehand_seconds: time to compute the scores that the groups were chosen
       by.
   """
-  compared = judge.compare(unlearned, oracle)
+  compared = measurements.compare(unlearned, oracle)
   of = lambda figure: statistics.summary(compared[figure])
   count = len(unlearned.forget)
   parts = {}

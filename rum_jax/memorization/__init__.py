@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rum_jax.memorization import comparison, ensemble, influence
-from rum_jax.memorization import learning_events, observers, proxies, published
-from rum_jax.memorization import reliability, score_files, shards
+from rum_jax.memorization import learning_events, proxies, proxy_observers
+from rum_jax.memorization import published, reliability, score_files, shards
 from rum_jax.memorization.estimator import add_up
 from rum_jax.memorization.estimator import estimate
 from rum_jax.memorization.estimator import estimate_probability
@@ -25,7 +25,7 @@ from rum_jax.memorization.estimator import unpack
 __all__ = [
     'LEVELS', 'Memorization', 'Seen', 'Sums', 'add_up', 'comparison',
     'ensemble', 'estimate', 'estimate_probability', 'from_sums', 'halves',
-    'influence', 'join', 'learning_events', 'membership', 'observers', 'pack',
-    'proxies', 'published', 'random_subset', 'reliability', 'score_files',
-    'seen', 'shards', 'tally', 'unpack',
+    'influence', 'join', 'learning_events', 'membership', 'pack', 'proxies',
+    'proxy_observers', 'published', 'random_subset', 'reliability',
+    'score_files', 'seen', 'shards', 'tally', 'unpack',
 ]

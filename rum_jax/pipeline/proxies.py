@@ -17,8 +17,8 @@ import numpy as np
 
 import rum_jax
 from rum_jax import recipes, training, trees
-from rum_jax.memorization import comparison, learning_events, observers, proxies
-from rum_jax.memorization import score_files
+from rum_jax.memorization import comparison, learning_events, proxies
+from rum_jax.memorization import proxy_observers, score_files
 from rum_jax.memorization.comparison import ProxiesFile, Proxy
 from rum_jax.pipeline import builders, fitting, results, segments
 from rum_jax.pipeline import subset_models, trained_models
@@ -76,8 +76,9 @@ def watched(recipe: Recipe, data: Data, runtime: Runtime, probe: str
             ) -> Artefact:
   """Scores of S runs under a probe: `learning` or `curvature`."""
   rows, n, early = data.source.train, data.num_train, _early(recipe)
-  observer = (observers.curvature(runtime.model, n) if probe == 'curvature' else
-              observers.learning(runtime.model, n, early))
+  observer = (proxy_observers.curvature(runtime.model, n)
+              if probe == 'curvature' else
+              proxy_observers.learning(runtime.model, n, early))
   identity = {**trained_models.training_identity(recipe, data, rows),
               'probe': probe, 'early': early}
   folder = artefacts.place(runtime.workdir, f'proxies/{probe}', identity)

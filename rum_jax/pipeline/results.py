@@ -59,7 +59,7 @@ def judged(
     beforehand_seconds: what these took; NaN where it is not known.
   """
   labels, test = np.asarray(data.source.dataset.label), data.source.test
-  gone = evaluation.judge.forgotten_classes(
+  gone = evaluation.measurements.forgotten_classes(
       labels, np.concatenate([*groups.values()]), retain)
   subsets = evaluation.Subsets(
       tuple(groups.values()), retain, test,
@@ -92,7 +92,7 @@ def judged(
           recipe, data, groups, retain, models.original, scores),
       oracle=evaluation.of_oracle(
           groups, truth, models.oracle.notes['seconds']),
-      rows=rows, chance=evaluation.soundness.chance_of(
+      rows=rows, chance=evaluation.reference_checks.chance_of(
           labels[data.source.train], len(data.source.classes)),
       forgotten_classes=[str(data.source.classes[k]) for k in gone])
 

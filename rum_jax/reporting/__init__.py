@@ -9,7 +9,7 @@ from rum_jax.reporting.text import proxy_table
 from rum_jax.reporting.text import table
 
 __all__ = [
-    'details', 'figures', 'findings', 'findings_on_factors', 'markdown',
+    'details', 'difficulty_findings', 'figures', 'findings', 'markdown',
     'markup', 'page', 'proxy_table', 'sentences', 'speed', 'table', 'text',
     'vocabulary',
 ]

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rum_jax.entanglement.measures import EntanglementFile
 from rum_jax.evaluation import Results, winner
-from rum_jax.evaluation.factors import Difficulty, Sensitivity
+from rum_jax.evaluation.difficulty import Difficulty, Sensitivity
 from rum_jax.evaluation.results import COMPARED, FIGURES, Origin
 from rum_jax.memorization.comparison import ProxiesFile
 from rum_jax.memorization.reliability import MemorizationFile
-from rum_jax.reporting import findings_on_factors, sentences, text
+from rum_jax.reporting import difficulty_findings, sentences, text
 from rum_jax.reporting._findings import comparisons, findings, overview
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
 from rum_jax.reporting.vocabulary import figure, losses, mark, name, shown
@@ -98,7 +98,7 @@ def summary(runs: Mapping[str, Results]) -> str:
 def factor_answers(record: Difficulty) -> str:
   """Whether the paper's statement on each factor shows, as a list."""
   return '\n'.join(
-      f'* {findings_on_factors.answer(part.rows, factor)[-1]}'
+      f'* {difficulty_findings.answer(part.rows, factor)[-1]}'
       for factor, part in record.factors.items())
 
 
@@ -111,14 +111,14 @@ def difficulty_answers(record: Difficulty, command: str) -> str:
   """
   lines = [_made(record, command)]
   for factor, part in record.factors.items():
-    answers = findings_on_factors.answer(part.rows, factor)
+    answers = difficulty_findings.answer(part.rows, factor)
     lines += ['', f'By {factor}:', '', *(f'* {x}' for x in answers)]
   return '\n'.join(lines)
 
 
 def sensitivity_answers(record: Sensitivity, command: str) -> str:
   """What was found in `sensitivity.json`, as a list; arguments as above."""
-  answers = findings_on_factors.paragraph(record.variations)
+  answers = difficulty_findings.paragraph(record.variations)
   return '\n'.join([_made(record, command), '', *(f'* {x}' for x in answers)])
 
 

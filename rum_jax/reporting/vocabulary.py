@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import math
 
 from rum_jax.evaluation import Results, Row, Summary
-from rum_jax.evaluation.factors import FactorRow
+from rum_jax.evaluation.difficulty import FactorRow
 from rum_jax.evaluation.results import AnyRow, VARIANTS
 
 Entry = tuple[str, Row | None]

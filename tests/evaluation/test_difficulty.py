@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from rum_jax import evaluation
-from rum_jax.evaluation import factors
-from rum_jax.evaluation.factors import Change
-from rum_jax.reporting import findings_on_factors
+from rum_jax.evaluation import difficulty
+from rum_jax.evaluation.difficulty import Change
+from rum_jax.reporting import difficulty_findings
 from tests.evaluation.rows import make_row
 
 SEEDS = np.array([0.0, 0.01, -0.01, 0.02])
@@ -31,7 +31,7 @@ def test_differences_are_paired_by_seed():
   high = result(do_nothing=0.2, ssd=0.6)
   values = np.array([0.5, 0.3, 0.4, 0.45])
   high.rows[1] = make_row('ssd', 'vanilla', tow=values)
-  rows = factors.by_level({'low': low, 'medium': medium, 'high': high})
+  rows = difficulty.by_level({'low': low, 'medium': medium, 'high': high})
   assert [row.method for row in rows] == ['do_nothing', 'ssd']
   idle, ssd = (row.falls.tow for row in rows)
   assert idle['low to medium'].mean == pytest.approx(-0.2)
@@ -48,7 +48,7 @@ def test_differences_are_paired_by_seed():
 
 def test_a_difference_without_spread_has_no_effect_size():
   same = {level: result(do_nothing=0.5) for level in ('low', 'medium', 'high')}
-  row, = factors.by_level(same)
+  row, = difficulty.by_level(same)
   assert row.falls.tow['low to high'].effect_size is None
 
 
@@ -61,14 +61,14 @@ def noisy(rows):
 
 
 def test_the_answer_counts_methods_and_names_the_contrary():
-  rows = noisy(factors.by_level({
+  rows = noisy(difficulty.by_level({
       'low': result(do_nothing=0.9, another_oracle=0.9, finetune=0.9, ssd=0.5),
       'medium': result(do_nothing=0.7, another_oracle=0.9, finetune=0.8,
                        ssd=0.6),
       'high': result(do_nothing=0.1, another_oracle=0.9, finetune=0.6,
                      ssd=0.9)}))
   rows[1] = dataclasses.replace(rows[1], variant='reference')
-  *each, verdict = findings_on_factors.answer(rows, 'memorization')
+  *each, verdict = difficulty_findings.answer(rows, 'memorization')
   assert len(each) == 3  # Another oracle unlearns nothing.
   assert each[0].startswith('Do nothing: ToW 0.905 ± ')
   assert 'from low to high memorization it falls (−0.800' in each[0]
@@ -80,23 +80,23 @@ def test_the_answer_counts_methods_and_names_the_contrary():
 
 
 def test_the_answer_is_plain_where_all_methods_agree():
-  rows = noisy(factors.by_level({
+  rows = noisy(difficulty.by_level({
       level: result(do_nothing=tow, ssd=tow)
       for level, tow in (('low', 0.9), ('medium', 0.6), ('high', 0.3))}))
-  assert findings_on_factors.answer(rows, 'entanglement')[-1] == (
+  assert difficulty_findings.answer(rows, 'entanglement')[-1] == (
       'The more entangled the forget set, the harder it is to unlearn: shown '
       'for all 1 methods.')
 
 
 def test_a_dip_in_the_middle_is_told():
-  rows = noisy(factors.by_level({
+  rows = noisy(difficulty.by_level({
       level: result(do_nothing=0.9, ssd=tow)
       for level, tow in (('low', 0.8), ('medium', 0.5), ('high', 0.9))}))
-  idle, ssd, _ = findings_on_factors.answer(rows, 'memorization')
+  idle, ssd, _ = difficulty_findings.answer(rows, 'memorization')
   assert ssd.endswith('; it is lowest on medium.') and 'lowest' not in idle
 
 
 def test_levels_of_other_rows_are_refused():
   with pytest.raises(ValueError):
-    factors.by_level({'low': result(do_nothing=1), 'medium': result(
+    difficulty.by_level({'low': result(do_nothing=1), 'medium': result(
         do_nothing=1, ssd=1), 'high': result(do_nothing=1)})

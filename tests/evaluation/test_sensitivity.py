@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rum_jax import evaluation
-from rum_jax.evaluation import factors
-from rum_jax.evaluation.factors import Change, Changes, FactorRow, Share
-from rum_jax.reporting import figures, findings_on_factors
+from rum_jax.evaluation import difficulty
+from rum_jax.evaluation.difficulty import Change, Changes, FactorRow, Share
+from rum_jax.reporting import difficulty_findings, figures
 
 ES = [np.array([1.0, 2.0]), np.array([2.0, 3.0]), np.array([5.0, 4.0])]
 SHARES = {level: Share(share=share, chance=0.1)
@@ -27,7 +27,7 @@ def row(method, fall):
 
 def entry(axis, value, fall, es=None, shares=None, control=False):
   rows = [row('do_nothing', 0.0), row('another_oracle', 0.0), row('ssd', fall)]
-  return factors.variation(axis, value, shares or SHARES, es or ES, rows,
+  return difficulty.variation(axis, value, shares or SHARES, es or ES, rows,
                            chosen=es is None, control=control)
 
 
@@ -44,20 +44,20 @@ def found():
 def test_shares_are_of_the_smaller_set():
   mine = np.array([1, 2, 3]), np.array([4, 5]), np.array([6])
   other = np.array([3, 9]), np.array([5, 4]), np.array([7, 8, 9, 6])
-  got = factors.compared(mine, other, 20)
+  got = difficulty.compared(mine, other, 20)
   assert got == {'low': Share(share=0.5, chance=0.15),
                  'medium': Share(share=1.0, chance=0.1),
                  'high': Share(share=1.0, chance=0.2)}
 
 
 def test_order_is_that_of_the_means_over_seeds():
-  assert factors.in_order(ES)
-  assert not factors.in_order(ES[::-1])
-  assert not factors.in_order([ES[0], ES[0], ES[1]])
+  assert difficulty.in_order(ES)
+  assert not difficulty.in_order(ES[::-1])
+  assert not difficulty.in_order([ES[0], ES[0], ES[1]])
 
 
 def test_the_paragraph_counts_choices_and_sets_the_control_apart(found):
-  assert findings_on_factors.paragraph(found) == [
+  assert difficulty_findings.paragraph(found) == [
       'Another seed keeps 50% of the low set and 4% of the high set (chance: '
       '10%).',
       'Another layer keeps 50% to 70% of the low set and 4% of the high set '
@@ -74,14 +74,14 @@ def test_the_paragraph_counts_choices_and_sets_the_control_apart(found):
 
 
 def test_sets_that_es_chose_prove_no_order(found):
-  said = findings_on_factors.paragraph(
+  said = difficulty_findings.paragraph(
       [x for x in found if x.axis != 'layer'])
   assert not any('in order' in sentence for sentence in said)
 
 
 def test_a_control_that_differs_is_a_warning(found):
   found[-1] = entry('procedure', 'random', -0.2, control=True)
-  control, warning = findings_on_factors.paragraph(found)[-2:]
+  control, warning = difficulty_findings.paragraph(found)[-2:]
   assert 'falls in 1 (SSD vanilla), cannot be told in 1 of 2' in control
   assert warning.startswith('So two single sets may differ')
 

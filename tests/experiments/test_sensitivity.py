@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rum_jax import records
-from rum_jax.evaluation.factors import Sensitivity
-from rum_jax.reporting import findings_on_factors
+from rum_jax.evaluation.difficulty import Sensitivity
+from rum_jax.reporting import difficulty_findings
 from tests.experiments.conftest import TINY
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def test_every_choice_is_tried_and_answered(models, run):
     assert way['axis'] in ('layer', 'network') or es == sorted(es)
     assert [row['method'] for row in way['rows']] == ['do_nothing', 'finetune']
   assert all(sentence in process.stdout
-             for sentence in findings_on_factors.paragraph(
+             for sentence in difficulty_findings.paragraph(
                  records.read(Sensitivity, models / 'sensitivity.json'
                               ).variations))
   assert (models / 'sensitivity.svg').read_text().startswith('<svg')

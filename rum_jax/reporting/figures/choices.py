@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import matplotlib
 
-from rum_jax.evaluation.factors import Variation, WHOLE
-from rum_jax.reporting import findings_on_factors
+from rum_jax.evaluation.difficulty import Variation, WHOLE
+from rum_jax.reporting import difficulty_findings
 from rum_jax.reporting.figures import canvas, palette
 from rum_jax.reporting.figures.palette import GREY
 from rum_jax.reporting.vocabulary import called
@@ -44,7 +44,7 @@ def sensitivity_of_entanglement(variations: Sequence[Variation]) -> str:
         marks[called(row.method)] = falls.errorbar(
             fall.mean, y + 0.7 * ((i + 0.5) / len(rows) - 0.5), xerr=fall.ci95,
             color=colour, marker=mark, ms=4, mew=0, lw=1)
-    shares.set_yticks(range(len(variations)), map(findings_on_factors.label,
+    shares.set_yticks(range(len(variations)), map(difficulty_findings.label,
                                                  variations))
     shares.set_ylim(len(variations) - 0.4, -0.6)
     shares.set_xlim(-0.05, 1.05)

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 
 from rum_jax.evaluation import references, Results, Row
-from rum_jax.evaluation.factors import FactorRow
+from rum_jax.evaluation.difficulty import FactorRow
 from rum_jax.reporting.figures import canvas, palette
 from rum_jax.reporting.figures.palette import GREY
 from rum_jax.reporting.vocabulary import by_method, called, entries, placed

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rum_jax import evaluation
-from rum_jax.evaluation import results, soundness
+from rum_jax.evaluation import reference_checks, results
 from tests.evaluation.rows import make_row
 
 SEEDS = (3, 4)
@@ -79,13 +79,13 @@ def test_seeds_at_chance_on_the_retain_set_are_named():
 
 
 def test_all_that_diverged_is_said():
-  assert assembled(lost=True).warnings == (soundness.ALL_DIVERGED,)
+  assert assembled(lost=True).warnings == (reference_checks.ALL_DIVERGED,)
 
 
 def test_chance_is_the_share_of_the_most_frequent_class():
-  assert soundness.chance_of(np.array([0, 1, 2, 3]), 4) == 0.25
-  assert soundness.chance_of(np.array([0, 1, 1, 1]), 4) == 0.75
-  assert soundness.chance_of(np.array([0, 1]), 4) == 0.5
+  assert reference_checks.chance_of(np.array([0, 1, 2, 3]), 4) == 0.25
+  assert reference_checks.chance_of(np.array([0, 1, 1, 1]), 4) == 0.75
+  assert reference_checks.chance_of(np.array([0, 1]), 4) == 0.5
 
 
 def test_rows_of_unsound_results_have_no_winner():

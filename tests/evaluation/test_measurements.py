@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from rum_jax import evaluation, tasks
-from rum_jax.evaluation import judge, results
-from rum_jax.evaluation.judge import Behaviour, Subsets
+from rum_jax.evaluation import measurements, results
+from rum_jax.evaluation.measurements import Behaviour, Subsets
 from rum_jax.types import Images, Outputs, Signals
 from tests.evaluation.rows import make_row
 
@@ -179,9 +179,9 @@ def test_a_class_that_is_forgotten_whole_is_left_out_of_the_other_accuracy():
   labels = np.array([0, 1, 0, 2, 1, 2, 0, 1])
   forget, retain = np.array([0, 2, 1]), np.array([3, 4, 5])
   np.testing.assert_array_equal(
-      judge.forgotten_classes(labels, forget, retain), [0])
+      measurements.forgotten_classes(labels, forget, retain), [0])
   np.testing.assert_array_equal(
-      judge.forgotten_classes(labels, retain, forget), [2])
+      measurements.forgotten_classes(labels, retain, forget), [2])
   whole = ORACLE._replace(kept_test=np.array([0.9, 0.7]))
   row = evaluation.row('salun', 'vanilla', (), whole, ORACLE)
   assert row.kept_test_accuracy.values == (0.9, 0.7)

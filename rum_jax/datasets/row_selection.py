@@ -9,7 +9,7 @@ import numpy as np
 
 from rum_jax.datasets import row_files
 from rum_jax.datasets.errors import DataError, listed
-from rum_jax.datasets.rows import as_list, positions, whole_numbers
+from rum_jax.datasets.row_positions import as_list, positions, whole_numbers
 from rum_jax.datasets.sources import Source
 from rum_jax.types import GROUPS
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rum_jax.evaluation import factors
-from rum_jax.evaluation.factors import FactorRow, Variation, WHOLE
+from rum_jax.evaluation import difficulty
+from rum_jax.evaluation.difficulty import FactorRow, Variation, WHOLE
 from rum_jax.evaluation.results import TOW
 from rum_jax.evaluation.statistics import BETTER, EQUAL, UNKNOWN, WORSE
 from rum_jax.reporting.vocabulary import counted, figure, listed, name
@@ -41,7 +41,7 @@ def answer(rows: Sequence[FactorRow], factor: str) -> list[str]:
         f'{figure(row.groups[level].tow)} {level}'
         for level in GROUPS)
     steps = [TOW.verdict(falls[f'{a} to {b}'])
-             for a, b in factors.STEPS[:2]]
+             for a, b in difficulty.STEPS[:2]]
     middle = '; it is lowest on medium' if steps == [WORSE, BETTER] else ''
     sentences.append(f'{name(row)}: ToW {figures}; from low to high {factor} '
                      f'{words} ({figure(whole, signed=True)}{size}){middle}.')
