@@ -15,7 +15,7 @@ QUICK := $(addprefix tests/,test_architecture.py test_checks.py test_losses.py t
   pipeline/test_recipes.py pipeline/test_results.py \
   reporting/test_markdown.py search storage)
 
-.PHONY: rum test quick lint types lock clean
+.PHONY: rum test quick docs lint types lock clean
 
 rum: .venv/installed
 	$(BIN)/python -m experiments.rum
@@ -26,6 +26,10 @@ test: lint
 # What a change of a line most often breaks, in less than a minute.
 quick: lint
 	$(BIN)/python -m pytest --quiet --numprocesses=auto --maxprocesses=4 --dist=loadfile $(QUICK)
+
+# The pages in docs/, into docs/_build/html; reads nothing from the network.
+docs: .venv/docs-installed
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 # uv takes a fifth of pip's time; where it cannot be had or reaches no index, pip
 # installs the same files.
@@ -39,6 +43,10 @@ quick: lint
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+.venv/docs-installed: requirements-docs.lock .venv/installed
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-docs.lock
+	touch $@
+
 lint: types
 	$(BIN)/ruff check .
 
@@ -48,6 +56,8 @@ types: .venv/installed
 # Needs uv; run it after a change of the dependencies in pyproject.toml.
 lock:
 	$(COMPILE) pyproject.toml --extra test --extra tfds -o requirements.lock
+	$(COMPILE) pyproject.toml --extra docs --constraint requirements.lock \
+	  -o requirements-docs.lock
 	echo uv | $(COMPILE) - -o requirements-uv.lock
 
 clean:

@@ -240,7 +240,8 @@ class Environment:
     platform: cpu, gpu or tpu.
     devices: number of devices of JAX.
     cores: of the machine.
-    commit: of the code, in files of older versions.
+    commit: that the package was built from, where it is not used from a
+      clone; in files of older versions, of the clone.
     devices_per_run: number of devices that shared the batches of a run, where
       it was recorded.
   """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import dataclasses
 import importlib.metadata
+import importlib.resources
 import json
 import math
 import os
@@ -158,8 +159,17 @@ def environment(devices_per_run: int | None = None) -> Environment:
           **{name: version(name) for name in names},
           'rum-jax': rum_jax.__version__}),
       device=hosts.device_name(), platform=jax.default_backend(),
-      devices=jax.device_count(), cores=os.cpu_count(),
+      devices=jax.device_count(), cores=os.cpu_count(), commit=commit(),
       devices_per_run=devices_per_run)
+
+
+def commit() -> str | None:
+  """The commit that this package was built from; None in a clone.
+
+  It ends with + if the files had changed since that commit.
+  """
+  path = importlib.resources.files('rum_jax').joinpath('COMMIT')
+  return path.read_text().strip() if path.is_file() else None
 
 
 def write(path: pathlib.Path, record: Any) -> None:

@@ -46,3 +46,11 @@ def test_the_origin_says_what_was_done(tmp_path):
   # The repository around the package is not that of the package.
   assert given.environment.commit is None
   assert given.environment.versions.rest['rum-jax'] == rum_jax.__version__
+
+
+def test_only_a_build_names_its_commit(tmp_path, monkeypatch):
+  assert results.environment().commit is None  # This is a clone.
+  monkeypatch.setattr(
+      results.importlib.resources, 'files', lambda package: tmp_path)
+  (tmp_path / 'COMMIT').write_text('0123456789ab+\n')
+  assert results.environment().commit == '0123456789ab+'
