@@ -43,14 +43,14 @@ def test_the_origin_says_what_was_done(tmp_path):
   given = results.origin(recipe, data, runtime, 120)
   assert given.recipe.rest['forget'] == 120
   assert results.origin(recipe, data, runtime).recipe.rest['forget'] == 144
-  # The repository around the package is not that of the package.
-  assert given.environment.commit is None
+  assert given.environment.commit == results.commit()
   assert given.environment.versions.rest['rum-jax'] == rum_jax.__version__
 
 
-def test_only_a_build_names_its_commit(tmp_path, monkeypatch):
-  assert results.environment().commit is None  # This is a clone.
+def test_the_commit_is_that_of_the_build(tmp_path, monkeypatch):
+  # A repository around the package may be another's.
   monkeypatch.setattr(
       results.importlib.resources, 'files', lambda package: tmp_path)
+  assert results.environment().commit is None
   (tmp_path / 'COMMIT').write_text('0123456789ab+\n')
   assert results.environment().commit == '0123456789ab+'
