@@ -1,7 +1,8 @@
 """Writes into each build the commit that it was made from.
 
-Everything else is in pyproject.toml. A wheel and an sdist hold `rum_jax/COMMIT`;
-a clone and an editable install do not, as their files may have changed since.
+Everything else is in pyproject.toml. A wheel and an sdist hold
+`rum_jax/COMMIT`. A clone and an editable install do not, since their files may
+have changed.
 """
 
 import pathlib
