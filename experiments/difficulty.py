@@ -58,7 +58,7 @@ def judged(recipe: recipes.Recipe, data: Data, runtime: Runtime,
 def main() -> None:
   """Runs both factors."""
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
-  recipe, data, runtime = app.begin('difficulty', tuned=True)
+  recipe, data, runtime = app.start_run('difficulty', tuned=True)
   scores = subset_models.estimate(recipe, data, runtime).score
   factors = {'memorization': forget_set.choose(recipe, data, scores)[0],
              'entanglement': by_entanglement(recipe, data, runtime)}

@@ -45,7 +45,7 @@ def show(title: str, sets: Mapping[str, SetFigures]) -> None:
 def main() -> None:
   """Runs all of it."""
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
-  recipe, data, runtime = app.begin('entangle')
+  recipe, data, runtime = app.start_run('entangle')
   n, first = data.num_train, recipe.first_seed
   features = trained_models.embedding(recipe, data, runtime)
   scores = subset_models.estimate(recipe, data, runtime).score
@@ -58,7 +58,7 @@ def main() -> None:
   tables = {kind: measures.summarised([of_seed[kind] for of_seed in sets])
             for kind in sets[0]}
   tables['by_memorization'] = measures.summarised([
-      [measures.measure(x, g, retain, scores) for g in groups]
+      [measures.all_measures(x, g, retain, scores) for g in groups]
       for x in features])
   for kind, table in tables.items():
     show(kind.replace('_', ' '), table)

@@ -79,7 +79,7 @@ def merged(recipe: recipes.Recipe, data: Data, workdir: pathlib.Path,
   for folder, span in runs.items():
     for part in segments.segments(*span, subset_models.SEGMENT):
       theirs, mine = (
-          subset_models.segment_place(pathlib.Path(x), wanted, *part)
+          subset_models.segment_path(pathlib.Path(x), wanted, *part)
           for x in (folder, workdir))
       artefacts.stage(*mine, functools.partial(artefacts.load, *theirs))
   return whole
@@ -90,20 +90,20 @@ def write_influence(workdir: pathlib.Path, data: Data,
   """Writes the pairs: rows in the run and in the published data set."""
   row, n = data.source.row, data.num_train
   test = len(data.source.test)
-  found, chance = (
+  pairs, chance = (
       influence.pairs(models.held_out, inside, score, test)
       for inside in (models.inside, influence.mismatched(models.inside)))
   files.write_arrays(workdir / 'influence.npz', {
-      **found._asdict(), 'found_by_chance': chance.found,
-      'memorization': score[found.train], 'train_row': row[found.train],
-      'test_row': row[n + found.test]})
-  if len(found.train):
-    pair = np.stack([found.train, n + found.test], axis=1)[:12]
+      **pairs._asdict(), 'total_by_chance': chance.total,
+      'memorization': score[pairs.train], 'train_row': row[pairs.train],
+      'test_row': row[n + pairs.test]})
+  if len(pairs.train):
+    pair = np.stack([pairs.train, n + pairs.test], axis=1)[:12]
     shown = data.source.dataset
     files.write_text(workdir / 'influence.svg', figures.influence(
         shown.image[pair], shown.label[pair], data.source.classes,
-        found.influence[:12], found.standard_error[:12]))
-  print(f'{found.found} pairs of high influence, {chance.found} among models '
+        pairs.influence[:12], pairs.standard_error[:12]))
+  print(f'{pairs.total} pairs of high influence, {chance.total} among models '
         'that are mismatched.')
 
 
@@ -121,7 +121,7 @@ def write_proxies(recipe: recipes.Recipe, data: Data, runtime: Runtime,
 def main() -> None:
   first = FIRST.value
   wanted = proxies.names_of(app.recipe(), PROXY.value)
-  recipe, data, runtime = app.begin(
+  recipe, data, runtime = app.start_run(
       f'memorize --first_model={first}' if first else 'memorize',
       f'memorize_from{first}_' if first else None, growing=('models',))
   workdir = runtime.workdir

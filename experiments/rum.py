@@ -65,7 +65,7 @@ def write_figures(path: pathlib.Path, data: Data, scores: np.ndarray,
 
 def main() -> None:
   """Runs all stages."""
-  context = recipe, data, runtime = app.begin('rum', '', tuned=True)
+  context = recipe, data, runtime = app.start_run('rum', '', tuned=True)
   workdir = runtime.workdir
   scores, estimate = forget_set.difficulty(*context)
   if estimate:

@@ -31,7 +31,7 @@ EACH = flags.DEFINE_integer(
 
 
 def main() -> None:
-  recipe, data, runtime = app.begin(None, 'shards_', forgets=False)
+  recipe, data, runtime = app.start_run(None, 'shards_', forgets=False)
   folder, identity = pathlib.Path(FOLDER.value), identity_of(recipe, data)
   there = set()
   for path in sorted(folder.glob('models-*.npz')):

@@ -14,7 +14,7 @@ from rum_jax.types import Signals
 
 
 def main() -> None:
-  recipe, data, runtime = app.begin(None, forgets=False)
+  recipe, data, runtime = app.start_run(None, forgets=False)
   artefact = trained_models.originals(recipe, data, runtime)
   signals = Signals(artefact.arrays['loss'], artefact.arrays['score'])
   for name, rows in (('training', data.source.train),

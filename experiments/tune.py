@@ -135,8 +135,8 @@ def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
   return [choices[i] for i in best], tows
 
 
-def places(recipe: recipes.Recipe, workdir: pathlib.Path
-           ) -> tuple[pathlib.Path, pathlib.Path]:
+def settings_paths(recipe: recipes.Recipe, workdir: pathlib.Path
+                   ) -> tuple[pathlib.Path, pathlib.Path]:
   """Where settings are written, and where those are that it adds to."""
   known = recipes.settings_path(recipe)
   path = known if recipe.settings else workdir / known.name
@@ -145,7 +145,7 @@ def places(recipe: recipes.Recipe, workdir: pathlib.Path
 
 def main() -> None:
   """Searches, and writes what it found."""
-  context = recipe, data, runtime = app.begin('tune')
+  context = recipe, data, runtime = app.start_run('tune')
   scores = forget_set.difficulty(*context).score
   groups, retain = forget_set.choose(recipe, data, scores)
   models = trained_models.references(*context, retain)
@@ -161,7 +161,7 @@ def main() -> None:
       'criterion': 'mean ToW over the tuning seeds, judged on validation',
       **records.as_json(results.origin(*context, sum(map(len, groups))))}
   kept = {'methods': {}, 'rum': [], 'searched': {}}
-  path, before = places(recipe, runtime.workdir)
+  path, before = settings_paths(recipe, runtime.workdir)
   if before.exists():
     kept.update(json.loads(before.read_text()))
   for method, variants in found.items():

@@ -60,7 +60,7 @@ def main() -> None:
                        f'is --{mine}.')
   builders.factory(METHOD.value)
   setting = parse_setting(app.recipe(), METHOD.value, SETTING.value)
-  context = recipe, data, runtime = app.begin(
+  context = recipe, data, runtime = app.start_run(
       'unlearn', f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
   if ROWS.value:
     rows = datasets.read_rows(ROWS.value, data.source)
@@ -89,7 +89,8 @@ def main() -> None:
   done = unlearning.unlearn(*context, job, models.original)
   judged = results.judged(
       *context, {'forget': groups[0]}, retain, models, [(job, done)])
-  folder = unlearning.place(recipe, runtime.workdir, job, models.original)
+  folder = unlearning.artefact_path(
+      recipe, runtime.workdir, job, models.original)
   kept = f'results-{folder.name}.json'
   for name in ('results.json', kept):
     results.write(runtime.workdir / name, judged)

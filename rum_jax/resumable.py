@@ -58,19 +58,19 @@ class Observer(NamedTuple):
   """Updates a record of a run after each epoch.
 
   Attributes:
-    begin: `variables -> record`, from the variables before the first epoch.
-    observe: `(record, state, examples) -> record`.
+    initial: `variables -> record`, from the variables before the first epoch.
+    update: `(record, state, examples) -> record`.
   """
 
-  begin: Callable[[Variables], PyTree]
-  observe: Callable[[PyTree, training.State, Examples], PyTree]
+  initial: Callable[[Variables], PyTree]
+  update: Callable[[PyTree, training.State, Examples], PyTree]
 
 
 BLIND = Observer(lambda variables: (), lambda record, state, examples: record)
 
 
-def begin(model: Model, fit: Fit, observer: Observer = BLIND
-          ) -> Callable[[Key, Examples, Split], Run]:
+def initial_run(model: Model, fit: Fit, observer: Observer = BLIND
+                ) -> Callable[[Key, Examples, Split], Run]:
   """The function `(key, examples, split) -> run` before the first epoch."""
 
   def start(key: Key, examples: Examples, split: Split) -> Run:
@@ -79,7 +79,7 @@ def begin(model: Model, fit: Fit, observer: Observer = BLIND
     state = training.start(variables, fit.tx)
     kind = jnp.result_type(*jax.tree.leaves(variables.params))
     return Run(state, jnp.zeros((fit.steps,), kind),
-               observer.begin(state.variables))
+               observer.initial(state.variables))
 
   return start
 
@@ -87,8 +87,8 @@ def begin(model: Model, fit: Fit, observer: Observer = BLIND
 def advance(fit: Fit, observer: Observer = BLIND) -> Callable[..., Run]:
   """The function `(key, run, count, examples, split) -> run` of `count` epochs.
 
-  The key is the one that `begin` got. `count` is traced, so that one program
-  works for any number of epochs.
+  The key is the one that `initial_run` got. `count` is traced, so that one
+  program works for any number of epochs.
   """
 
   def run_more(key: Key, run: Run, count: Array, examples: Examples,
@@ -102,7 +102,7 @@ def advance(fit: Fit, observer: Observer = BLIND) -> Callable[..., Run]:
       first = run.state.epoch * info.loss.shape[0]
       loss = lax.dynamic_update_slice(
           run.loss, info.loss.astype(run.loss.dtype), (first,))
-      return Run(state, loss, observer.observe(run.seen, state, examples))
+      return Run(state, loss, observer.update(run.seen, state, examples))
 
     return lax.fori_loop(0, count, epoch, run)
 

@@ -67,7 +67,7 @@ def test_two_memorization_models_are_trained(switched, images, network):
   tx = rum_jax.sgd(builders.schedule(Recipe(epochs=2), 2), weight_decay=1e-4)
   fit = resumable.Fit(objectives.supervised(model), tx, plans.over_retain(4),
                       epochs=2, steps=4, images=8)
-  begin, advance = resumable.begin(model, fit), resumable.advance(fit)
+  begin, advance = resumable.initial_run(model, fit), resumable.advance(fit)
 
   def one(key):
     rows = memorization.random_subset(key, 12, 0.7)

@@ -157,15 +157,16 @@ def test_memorization_is_estimated(points):
 def test_proxies_need_no_classes(models, points):
   variables = jax.tree.map(lambda x: x[0], models)
   look = learning_events.probe(MODEL, points, classes=False)
-  history = learning_events.observe(
-      learning_events.begin(N + HELD_OUT, classes=False), look(variables))
+  history = learning_events.add_epoch(
+      learning_events.empty_history(N + HELD_OUT, classes=False),
+      look(variables))
   scores = learning_events.scores(history)
   assert set(scores) == {'confidence', 'accuracy', 'loss', 'forgetting'}
   assert all(np.isfinite(x).all() for x in scores.values())
   assert proxies.grand(MODEL, variables, points).shape == (N + HELD_OUT,)
-  begin, observe = proxy_observers.learning(MODEL, 5, 1, classes=False)
+  initial, update = proxy_observers.learning(MODEL, 5, 1, classes=False)
   state = rum_jax.training.start(variables, TX)
-  kept = observe(begin(variables), state._replace(epoch=jnp.int32(1)), points)
+  kept = update(initial(variables), state._replace(epoch=jnp.int32(1)), points)
   np.testing.assert_allclose(kept[0].total.loss, scores['loss'][:5], rtol=1e-6)
 
 

@@ -228,8 +228,9 @@ def peaks(network: str, image: AnyArray, batch: int) -> list[float]:
 def main() -> None:
   """Measures the suite and prints it."""
   suite = SUITE.value
-  whole = {'layers': layers, 'factors': factors}.get(suite)
-  rows = whole.measure(REPEATS.value) if whole else []
+  whole = {'layers': layers.layer_costs, 'factors': factors.factor_costs
+           }.get(suite)
+  rows = whole(REPEATS.value) if whole else []
   for network in () if whole else NETWORKS.value:
     case = prepare(network)
     if ALONE.value:
@@ -237,7 +238,7 @@ def main() -> None:
       held = jax.local_devices()[0].memory_stats() or {}
       return memory.print_peak(held.get('peak_bytes_in_use'))
     rows += (against_torch(case, network) if suite == 'training' else
-             costs.measure(case, network, REPEATS.value))
+             costs.algorithm_costs(case, network, REPEATS.value))
   if JSON.value:
     kind = 'steps' if suite == 'training' else suite
     figures: dict[str, Any] = {kind: tuple(rows)}

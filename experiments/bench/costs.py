@@ -135,7 +135,8 @@ def prices(case: Case, rows: jax.Array) -> list[timing.Call]:
           timing.compiled(product, stack)[0]]
 
 
-def measure(case: Case, network: str, repeats: int) -> list[AlgorithmCost]:
+def algorithm_costs(case: Case, network: str, repeats: int
+                    ) -> list[AlgorithmCost]:
   """One row an algorithm; all of them and all prices are taken in turn."""
   n, forget = case.source.num_train, case.recipe.forget
   rows = jnp.asarray(np.random.default_rng(0).permutation(n), jnp.int32)

@@ -34,7 +34,7 @@ def _one_score(x: np.ndarray, rows: np.ndarray) -> float:
   return 2 * inner / sum(((mean - middle)**2).sum() for mean in means)
 
 
-def measure(repeats: int) -> list[FactorCost]:
+def factor_costs(repeats: int) -> list[FactorCost]:
   """A row for each factor, both ways measured in turn."""
   rng = np.random.default_rng(0)
   inside = rng.random((_MODELS, _EXAMPLES), np.float32) < 0.7

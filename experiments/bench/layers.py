@@ -77,7 +77,7 @@ def _inside(fn: Callable) -> Callable:
   return lambda x, *args: layout.turned(fn(layout.turned(x), *args))
 
 
-def measure(repeats: int) -> list[Layer]:
+def layer_costs(repeats: int) -> list[Layer]:
   """One row a layer, all on one core.
 
   Each side has images in its own layout, which a network keeps from layer to

@@ -236,9 +236,10 @@ def settings(recipe: recipes.Recipe) -> dict[str, typing.Any]:
       recipe, f' --data_dir={shlex.quote(data)}' if data != 'data' else '')
 
 
-def begin(command: str | None, prefix: str | None = None, forgets: bool = True,
-          tuned: bool = False, growing: Sequence[str] = ()
-          ) -> tuple[recipes.Recipe, context.Data, context.Runtime]:
+def start_run(command: str | None, prefix: str | None = None,
+              forgets: bool = True, tuned: bool = False,
+              growing: Sequence[str] = ()
+              ) -> tuple[recipes.Recipe, context.Data, context.Runtime]:
   """Claims the workdir that the flags give and loads their recipe's data.
 
   Args:
@@ -261,7 +262,7 @@ def begin(command: str | None, prefix: str | None = None, forgets: bool = True,
   default = recipe()
   if prefix is None:
     prefix = f'{command}_' if command else ''
-  root = pathlib.Path(FLAGS.workdir or artefacts.place(
+  root = pathlib.Path(FLAGS.workdir or artefacts.path_of(
       pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
       dataclasses.asdict(default)))
   programs = Programs(chunk(), FLAGS.devices_per_run)

@@ -12,8 +12,8 @@ from rum_jax.datasets.copies import part_copies
 from rum_jax.datasets.copies import pixel_ids
 from rum_jax.datasets.copies import with_copies
 from rum_jax.datasets.errors import DataError
+from rum_jax.datasets.folders import decoded_path
 from rum_jax.datasets.folders import from_folder
-from rum_jax.datasets.folders import kept_at
 from rum_jax.datasets.loading import KINDS
 from rum_jax.datasets.loading import check_informative
 from rum_jax.datasets.loading import load
@@ -35,10 +35,10 @@ from rum_jax.datasets.tfds import NAMES as TFDS
 from rum_jax.datasets.tfds import from_tfds
 
 __all__ = [
-    'KINDS', 'TFDS', 'Copies', 'DataError', 'Description', 'Source',
-    'check_informative', 'corrupted', 'describe_copies', 'describe_rows',
-    'digits', 'exact_copies', 'from_arrays', 'from_cifar', 'from_folder',
-    'from_npz', 'from_parts', 'from_tfds', 'hold_out', 'joined', 'kept_at',
+    'Copies', 'DataError', 'Description', 'KINDS', 'Source', 'TFDS',
+    'check_informative', 'corrupted', 'decoded_path', 'describe_copies',
+    'describe_rows', 'digits', 'exact_copies', 'from_arrays', 'from_cifar',
+    'from_folder', 'from_npz', 'from_parts', 'from_tfds', 'hold_out', 'joined',
     'leave_out', 'load', 'part_copies', 'pixel_ids', 'positions',
     'read_groups', 'read_rows', 'sampled', 'tiny_imagenet', 'with_copies',
 ]

@@ -36,7 +36,7 @@ def from_folder(folder: str | os.PathLike[str], *,
 
   Images are decoded once: what comes out is kept, and read from there for as
   long as no file inside the folder changes. The kept file holds the pixels of
-  all images, also of those that are forgotten later; `kept_at` says where.
+  all images, also of those that are forgotten later; `decoded_path` says where.
 
   Args:
     folder: of the images.
@@ -63,7 +63,7 @@ def from_folder(folder: str | os.PathLike[str], *,
   if not root.is_dir():
     raise FileNotFoundError(f'There is no folder {folder}.')
   height_width = _size(size)
-  place = kept_at(root, size=size, cache=cache)
+  place = decoded_path(root, size=size, cache=cache)
   if place.is_relative_to(root):
     raise DataError(f'Expected cache={cache} to lie outside of {root}.',
                     'cache', str(cache))
@@ -77,9 +77,9 @@ def from_folder(folder: str | os.PathLike[str], *,
   return hold_out(source, test_share, seed, part='test')
 
 
-def kept_at(folder: str | os.PathLike[str], *,
-            size: int | tuple[int, int] | None = None,
-            cache: str | os.PathLike[str] | None = None) -> pathlib.Path:
+def decoded_path(folder: str | os.PathLike[str], *,
+                 size: int | tuple[int, int] | None = None,
+                 cache: str | os.PathLike[str] | None = None) -> pathlib.Path:
   """The file that `from_folder` keeps the decoded images in.
 
   Args:

@@ -93,8 +93,8 @@ class EntanglementFile(Origin):
   seeds: tuple[SeedGroups, ...]
 
 
-def measure(features: AnyArray, group: np.ndarray, retain: np.ndarray,
-            scores: np.ndarray) -> dict[str, float]:
+def all_measures(features: AnyArray, group: np.ndarray, retain: np.ndarray,
+                 scores: np.ndarray) -> dict[str, float]:
   """All measures of one forget set under one model.
 
   Args:
@@ -147,7 +147,7 @@ def one_seed(features: AnyArray, parts: np.ndarray, scores: np.ndarray
     kinds['released'] = partitions.as_released(
         features, parts, RELEASED[len(parts)])
   rows = np.arange(len(features))
-  sets = {kind: [measure(features, g, np.setdiff1d(rows, g), scores)
+  sets = {kind: [all_measures(features, g, np.setdiff1d(rows, g), scores)
                  for g in chosen.groups] for kind, chosen in kinds.items()}
   chosen, mean = kinds['by_entanglement'], np.nanmean(scores[parts], axis=1)
   correlation = evaluation.rank_correlation

@@ -26,14 +26,14 @@ class Pairs(NamedTuple):
     test: `[P]` rows of the test examples.
     influence: `[P]` in `[-1, 1]`.
     standard_error: `[P]`, computed as that of memorization.
-    found: how many pairs reach the thresholds, with those left out by `keep`.
+    total: how many pairs reach the thresholds, with those left out by `keep`.
   """
 
   train: np.ndarray
   test: np.ndarray
   influence: np.ndarray
   standard_error: np.ndarray
-  found: int
+  total: int
 
 
 def pairs(

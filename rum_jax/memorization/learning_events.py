@@ -127,7 +127,7 @@ def probe(model: Model, examples: Examples, *, classes: bool = True
   return evaluate
 
 
-def begin(num_examples: int, *, classes: bool = True) -> History:
+def empty_history(num_examples: int, *, classes: bool = True) -> History:
   """The history before the first epoch, where no example is correct."""
   zeros = jnp.zeros((num_examples,))
   only = zeros if classes else None
@@ -135,7 +135,7 @@ def begin(num_examples: int, *, classes: bool = True) -> History:
                  Difficulty(zeros, only, only, zeros, zeros), zeros + 1, zeros)
 
 
-def observe(history: History, seen: Difficulty) -> History:
+def add_epoch(history: History, seen: Difficulty) -> History:
   """The history an epoch later."""
   return History(
       history.epochs + 1, jax.tree.map(jnp.add, history.total, seen),
@@ -144,8 +144,9 @@ def observe(history: History, seen: Difficulty) -> History:
 
 def history(seen: Difficulty) -> History:
   """The history of a run from its difficulties `[E, N]`."""
-  start = begin(seen.loss.shape[1], classes=seen.entropy is not None)
-  return lax.scan(lambda past, now: (observe(past, now), None), start, seen)[0]
+  start = empty_history(seen.loss.shape[1], classes=seen.entropy is not None)
+  return lax.scan(
+      lambda past, now: (add_epoch(past, now), None), start, seen)[0]
 
 
 def scores(history: History) -> dict[str, Array]:

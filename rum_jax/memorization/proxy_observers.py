@@ -26,25 +26,26 @@ def learning(model: Model, num_examples: int, early: int, *,
     An observer; `seen` of its runs is `(history, variables)`.
   """
 
-  def begin(variables: Variables) -> tuple[Any, Variables]:
-    return learning_events.begin(num_examples, classes=classes), variables
+  def initial(variables: Variables) -> tuple[Any, Variables]:
+    return (learning_events.empty_history(num_examples, classes=classes),
+            variables)
 
-  def observe(record: Any, state: training.State, examples: Examples) -> Any:
+  def update(record: Any, state: training.State, examples: Examples) -> Any:
     history, variables = record
     first = trees.take(examples, slice(num_examples))
     probe = learning_events.probe(model, first, classes=classes)
-    return (learning_events.observe(history, probe(state.variables)),
+    return (learning_events.add_epoch(history, probe(state.variables)),
             jax.tree.map(lambda a, b: jnp.where(state.epoch == early, b, a),
                          variables, state.variables))
 
-  return resumable.Observer(begin, observe)
+  return resumable.Observer(initial, update)
 
 
 def curvature(model: Model, num_examples: int) -> resumable.Observer:
   """Records the `[N]` sum over epochs of the loss's curvature at each image."""
 
-  def observe(total: Array, state: training.State, examples: Examples) -> Array:
+  def update(total: Array, state: training.State, examples: Examples) -> Array:
     return total + proxies.curvature(
         model, state.variables, trees.take(examples, slice(num_examples)))
 
-  return resumable.Observer(lambda _: jnp.zeros((num_examples,)), observe)
+  return resumable.Observer(lambda _: jnp.zeros((num_examples,)), update)

@@ -162,12 +162,12 @@ def _check(shard: Shard) -> None:
 
 
 def merged(paths: Iterable[pathlib.Path],
-           wanted: Mapping[str, Any] | None = None) -> Shard:
+           expected: Mapping[str, Any] | None = None) -> Shard:
   """All models of several files as one shard, in ascending order.
 
   Args:
     paths: of the files, in any order.
-    wanted: the identity that all must have; by default that of the first.
+    expected: the identity that all must have; by default that of the first.
 
   Returns:
     The models; `notes['parts']` holds the notes of every file.
@@ -181,12 +181,12 @@ def merged(paths: Iterable[pathlib.Path],
     raise ValueError('Expected shards to merge, found none.')
   shards = sorted(((read(path), path) for path in paths),
                   key=lambda pair: pair[0].first)
-  wanted = dict(wanted or shards[0][0].identity)
+  expected = dict(expected or shards[0][0].identity)
   for shard, path in shards:
-    name = different(wanted, shard.identity)
+    name = different(expected, shard.identity)
     if name:
       raise ValueError(
-          f'Expected {path} to be of {name}={_value(wanted, name)}, found '
+          f'Expected {path} to be of {name}={_value(expected, name)}, found '
           f'{_value(shard.identity, name)}: these models do not belong to the '
           'others.')
   for (one, path), (other, next_path) in zip(shards, shards[1:]):
@@ -200,7 +200,7 @@ def merged(paths: Iterable[pathlib.Path],
   arrays = {name: np.concatenate([getattr(shard, name) for shard, _ in shards])
             for name in (*_BITS, 'level')}
   parts = [{'models': shard.models, **shard.notes} for shard, _ in shards]
-  return Shard(identity=wanted, first=shards[0][0].first, **arrays,
+  return Shard(identity=expected, first=shards[0][0].first, **arrays,
                notes={'parts': parts})
 
 

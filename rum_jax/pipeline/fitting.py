@@ -55,7 +55,7 @@ class Course:
 
 
 @dataclasses.dataclass(frozen=True)
-class Begin:
+class InitialRun:
   """`(key, dataset, split) -> run` before the first epoch of a course."""
 
   course: Course
@@ -63,7 +63,7 @@ class Begin:
   def __call__(self, key: Key, dataset: Examples, split: Split
                ) -> resumable.Run:
     course = self.course
-    return resumable.begin(course.model, course.fit, course.observer)(
+    return resumable.initial_run(course.model, course.fit, course.observer)(
         key, dataset, split)
 
 
@@ -108,14 +108,14 @@ def train(
   Returns:
     `(run, notes)`: all runs stacked, and the seconds that it took.
   """
-  begin, fit = Begin(course), course.fit
+  initial_run, fit = InitialRun(course), course.fit
   advance = Advance(course), (0, 0, None, None, split_axis)
   programs.ahead(
       *advance, key, jax.eval_shape(
-          jax.vmap(begin, (0, None, split_axis)), key, dataset, split),
+          jax.vmap(initial_run, (0, None, split_axis)), key, dataset, split),
       jnp.int32(1), dataset, split)
   run, _ = programs.run(
-      begin, (0, None, split_axis), key, dataset, split)
+      initial_run, (0, None, split_axis), key, dataset, split)
   run, done, notes = _resumed(folder, identity, run)
   saved, interval, count, progress = time.monotonic(), _SAVE, 1, None
   while done < fit.epochs:

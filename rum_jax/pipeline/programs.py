@@ -89,7 +89,7 @@ class Programs:
       program = self._built[identity].result()
       try:
         placed = jax.block_until_ready(
-            hosts.place(args, program.call.input_shardings[0]))
+            hosts.put(args, program.call.input_shardings[0]))
         begin = time.perf_counter()
         result = jax.block_until_ready(program.call(*placed))
         break

@@ -81,7 +81,7 @@ def watched(recipe: Recipe, data: Data, runtime: Runtime, probe: str
               proxy_observers.learning(runtime.model, n, early))
   identity = {**trained_models.training_identity(recipe, data, rows),
               'probe': probe, 'early': early}
-  folder = artefacts.place(runtime.workdir, f'proxies/{probe}', identity)
+  folder = artefacts.path_of(runtime.workdir, f'proxies/{probe}', identity)
 
   def compute() -> Artefact:
     split = Split(jnp.zeros((0,), jnp.int32), jnp.asarray(rows))
@@ -153,7 +153,7 @@ def looked(recipe: Recipe, data: Data, runtime: Runtime, name: str,
     return Artefact({name: np.asarray(scores)}, notes=notes)
 
   return artefacts.stage(
-      artefacts.place(runtime.workdir, f'proxies/{name}', identity), identity,
+      artefacts.path_of(runtime.workdir, f'proxies/{name}', identity), identity,
       compute)
 
 
@@ -205,7 +205,7 @@ def estimate_seconds(recipe: Recipe, data: Data, runtime: Runtime
   """What the models of the estimate took; NaN if the workdir lacks any."""
   identity, seconds = subset_models.ensemble_identity(recipe, data), 0.0
   for part in segments.segments(0, recipe.models, subset_models.SEGMENT):
-    place, whole = subset_models.segment_place(
+    place, whole = subset_models.segment_path(
         runtime.workdir, identity, *part)
     if not place.exists():
       return math.nan

@@ -82,7 +82,7 @@ def forget_state(runtime: Runtime, identity: dict[str, Any], first: int,
 def _place(runtime: Runtime, identity: dict[str, Any], first: int, count: int
            ) -> tuple[dict[str, Any], pathlib.Path]:
   whole = {**identity, 'first': first, 'count': count}
-  return whole, artefacts.place(
+  return whole, artefacts.path_of(
       runtime.workdir, f'models/{first:05d}', whole)
 
 

@@ -57,11 +57,11 @@ def ensemble_identity(recipe: Recipe, data: Data) -> dict[str, Any]:
       **recipe.part(*trained_models.TRAINING, 'subset', 'first_seed')}
 
 
-def segment_place(workdir: pathlib.Path, identity: dict[str, Any], first: int,
-                  count: int) -> tuple[pathlib.Path, dict[str, Any]]:
+def segment_path(workdir: pathlib.Path, identity: dict[str, Any], first: int,
+                 count: int) -> tuple[pathlib.Path, dict[str, Any]]:
   """Where a segment of models lies, and its identity."""
   whole = {**identity, 'first': first, 'count': count}
-  return artefacts.place(workdir, f'models/{first:05d}', whole), whole
+  return artefacts.path_of(workdir, f'models/{first:05d}', whole), whole
 
 
 def ensemble(recipe: Recipe, data: Data, runtime: Runtime, first_model: int = 0
@@ -76,7 +76,7 @@ def ensemble(recipe: Recipe, data: Data, runtime: Runtime, first_model: int = 0
   todo = segments.segments(first_model, recipe.models, SEGMENT)
   progress = Progress('memorization', len(todo))
   for first, count in todo:
-    place, whole = segment_place(runtime.workdir, identity, first, count)
+    place, whole = segment_path(runtime.workdir, identity, first, count)
     made = artefacts.stage(place, whole, functools.partial(
         subset_models, recipe, data, runtime, place, whole, first, count))
     gathering.add(made.arrays)

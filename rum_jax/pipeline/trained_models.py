@@ -48,7 +48,7 @@ def train(recipe: Recipe, data: Data, runtime: Runtime, name: str, key: Array,
           rows: AnyArray) -> Artefact:
   """Trains a model for each key on the given rows: originals, or oracles."""
   identity = training_identity(recipe, data, rows)
-  folder = artefacts.place(runtime.workdir, name, identity)
+  folder = artefacts.path_of(runtime.workdir, name, identity)
 
   def compute() -> Artefact:
     split = Split(jnp.zeros((0,), jnp.int32), jnp.asarray(rows))

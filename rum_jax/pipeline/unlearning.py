@@ -127,7 +127,7 @@ def compile_ahead(recipe: Recipe, data: Data, runtime: Runtime,
   All of it before the first job runs, whose seconds are then its own.
   """
   variables = Variables(**jax.tree.map(jnp.asarray, start.tree))
-  todo = [job for job in jobs if not place(
+  todo = [job for job in jobs if not artefact_path(
       recipe, runtime.workdir, job, start).exists()]
   try:
     wanted = {runtime.programs.ahead(
@@ -152,11 +152,11 @@ def identity_of(recipe: Recipe, job: Job, start: Artefact) -> dict[str, Any]:
                     'precision')}
 
 
-def place(recipe: Recipe, workdir: pathlib.Path, job: Job, start: Artefact
-          ) -> pathlib.Path:
+def artefact_path(recipe: Recipe, workdir: pathlib.Path, job: Job,
+                  start: Artefact) -> pathlib.Path:
   """The folder of a job's artefact."""
   name = f'unlearned/{job.method}-{job.variant}'
-  return artefacts.place(
+  return artefacts.path_of(
       workdir, name.replace(':', '_'), identity_of(recipe, job, start))
 
 
@@ -181,7 +181,7 @@ def unlearn(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
     return artefact
 
   return artefacts.stage(
-      place(recipe, runtime.workdir, job, start),
+      artefact_path(recipe, runtime.workdir, job, start),
       identity_of(recipe, job, start), compute)
 
 
@@ -223,7 +223,7 @@ def judge(data: Data, runtime: Runtime, artefact: Artefact,
   identity = {'signals': judged, 'rows': rows, 'data': data.hash,
               'held out': data.held_out_hash}
   arrays = artefacts.stage(
-      artefacts.place(runtime.workdir, f'judged/{judged[:8]}', identity),
+      artefacts.path_of(runtime.workdir, f'judged/{judged[:8]}', identity),
       identity, compute).arrays
   return evaluation.Behaviour(**arrays)
 
@@ -248,7 +248,7 @@ def count_steps(recipe: Recipe, data: Data, runtime: Runtime, job: Job) -> int:
       'source': [builders.source_hash(method) for method, _ in job.setting],
       **recipe.part('batch_size')}
   kept = artefacts.stage(
-      artefacts.place(runtime.workdir, 'unlearned/steps', identity), identity,
+      artefacts.path_of(runtime.workdir, 'unlearned/steps', identity), identity,
       compute)
   return kept.notes['steps']
 

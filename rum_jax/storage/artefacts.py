@@ -51,7 +51,7 @@ class DamagedError(ValueError):
   """An artefact whose files are not those that were written."""
 
 
-def place(root: pathlib.Path, name: str, identity: Any) -> pathlib.Path:
+def path_of(root: pathlib.Path, name: str, identity: Any) -> pathlib.Path:
   """Where the artefact of this name and identity lies."""
   return pathlib.Path(root) / f'{name}-{digest(identity)[:12]}'
 
@@ -139,7 +139,7 @@ def stage(folder: pathlib.Path, identity: Any,
   see `folder`.
 
   Args:
-    folder: where it lies, from `place`.
+    folder: where it lies, from `path_of`.
     identity: JSON value that decides the result: the part of the recipe that
       the stage depends on, and the digests of the artefacts that it reads.
     compute: called without arguments where there is nothing to load.

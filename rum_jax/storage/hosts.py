@@ -65,7 +65,7 @@ def wait(what: str) -> None:
   multihost_utils.sync_global_devices(what)
 
 
-def place(tree: PyTree, shardings: PyTree) -> PyTree:
+def put(tree: PyTree, shardings: PyTree) -> PyTree:
   """Puts arrays where a compiled program wants them.
 
   Args:
@@ -79,10 +79,10 @@ def place(tree: PyTree, shardings: PyTree) -> PyTree:
   """
   if jax.process_count() == 1:
     return jax.device_put(tree, shardings)
-  return jax.tree.map(_place, tree, shardings)
+  return jax.tree.map(_put, tree, shardings)
 
 
-def _place(x: Array, sharding: jax.sharding.Sharding | None) -> Array:
+def _put(x: Array, sharding: jax.sharding.Sharding | None) -> Array:
   if sharding is None:  # The program makes no use of it.
     return x
   if isinstance(x, jax.Array) and not x.is_fully_addressable:

@@ -65,8 +65,8 @@ def test_both_parts_are_read_in_order_and_only_once(split, monkeypatch):
   assert source.row.tolist() == [*range(15), *range(4)]
   assert source.files[6] == 'train/bee/1.png' and len(source.files) == 15
   assert source.notes == () and source.name == 'data'
-  assert datasets.kept_at(root) == root.with_name('data.decoded')
-  assert datasets.kept_at(root).is_file()
+  assert datasets.decoded_path(root) == root.with_name('data.decoded')
+  assert datasets.decoded_path(root).is_file()
   monkeypatch.setattr(pictures, 'decode', never)
   assert same(datasets.from_folder(str(root)), source)
   assert same(datasets.load(root), source)
@@ -139,7 +139,7 @@ def test_two_sizes_are_refused_by_the_name_of_the_file(split):
                      '.*ant/0.png') as caught:
     datasets.from_folder(root)
   assert caught.value.value == str(root / 'train' / 'bee' / '2.png')
-  assert not datasets.kept_at(root).exists()
+  assert not datasets.decoded_path(root).exists()
 
 
 def test_with_a_size_images_are_scaled_and_cut_at_the_centre(split):
@@ -154,8 +154,8 @@ def test_with_a_size_images_are_scaled_and_cut_at_the_centre(split):
   assert source.notes == ('1 of 19 images were scaled and cut to 4×6.',)
   square = datasets.from_folder(root, size=5)
   assert square.dataset.image.shape == (19, 5, 5, 3)
-  assert datasets.kept_at(root, size=5).name == 'data-5x5.decoded'
-  assert datasets.kept_at(root, size=(4, 6)).is_file()
+  assert datasets.decoded_path(root, size=5).name == 'data-5x5.decoded'
+  assert datasets.decoded_path(root, size=(4, 6)).is_file()
   assert same(datasets.from_folder(root, size=(4, 6)), source)
 
 
@@ -172,9 +172,9 @@ def test_a_cache_is_shared_by_folders_of_one_name(tmp_path, monkeypatch):
     fill(root, seed=100 * i)
   first = [datasets.from_folder(root, cache=cache) for root in roots]
   assert len(list(cache.iterdir())) == 2
-  assert {datasets.kept_at(root, cache=cache) for root in roots} == set(
+  assert {datasets.decoded_path(root, cache=cache) for root in roots} == set(
       cache.iterdir())
-  assert not datasets.kept_at(roots[0]).exists()
+  assert not datasets.decoded_path(roots[0]).exists()
   monkeypatch.setattr(pictures, 'decode', never)
   for root, source in zip(roots, first):
     assert same(datasets.from_folder(root, cache=cache), source)
@@ -240,7 +240,7 @@ def test_what_is_wrong_is_named(split, file, change, message):
   change(root / file)
   with pytest.raises(datasets.DataError, match=message):
     datasets.from_folder(root)
-  assert not datasets.kept_at(root).exists()
+  assert not datasets.decoded_path(root).exists()
 
 
 def test_folders_without_images_are_refused(tmp_path):

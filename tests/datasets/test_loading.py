@@ -61,7 +61,7 @@ def test_a_folder_by_name_with_its_settings(tmp_path):
   source = datasets.load('mine', tmp_path, size=2, test_share=0.25,
                          cache=tmp_path / 'kept')
   assert source.dataset.image.shape == (8, 2, 2, 1) and source.num_train == 6
-  assert list((tmp_path / 'kept').iterdir()) == [datasets.kept_at(
+  assert list((tmp_path / 'kept').iterdir()) == [datasets.decoded_path(
       tmp_path / 'mine', size=2, cache=tmp_path / 'kept')]
 
 

@@ -29,7 +29,7 @@ def test_figures_are_those_of_the_measures():
   features, scores = jnp.asarray(rng.normal(size=(60, 4))), rng.uniform(size=60)
   scores[3] = np.nan
   group, retain = np.arange(10), np.arange(10, 60)
-  found = measures.measure(features, group, retain, scores)
+  found = measures.all_measures(features, group, retain, scores)
   split = Split(group, retain)
   assert found['es'] == entanglement.entanglement_score(features, split)
   assert found['es_midpoint'] == entanglement.entanglement_score(

@@ -42,7 +42,7 @@ def test_pairs_are_a_double_loop(models, block):
   want = naive(correct, inside, score, 0.25, 0.15)
   got = influence.pairs(pack(correct), pack(inside), score, 18,
                         block=block)
-  assert got.found == len(want) > 20
+  assert got.total == len(want) > 20
   for a, b in zip(got[:4], zip(*want), strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-12)
 
@@ -54,7 +54,7 @@ def test_only_the_highest_are_kept_and_ties_go_by_row_and_column(block):
   correct[0, 3] = False
   got = influence.pairs(
       pack(correct), pack(inside), np.ones(2), 4, keep=3, block=block)
-  assert got.found == 4
+  assert got.total == 4
   assert list(zip(got.train, got.test, got.influence)) == [
       (0, 0, 1.0), (0, 1, 1.0), (0, 2, 1.0)]
 
@@ -91,13 +91,13 @@ def test_mismatched_models_show_what_chance_does():
   correct = pack(rng.random((300, 50)) < 0.5)
   for bits in (inside, influence.mismatched(inside)):
     got = influence.pairs(correct, bits, np.ones(200), 50)
-    assert abs(got.found - 10_000 * 0.0086) < 74
+    assert abs(got.total - 10_000 * 0.0086) < 74
   # Where there is influence, mismatched models lose it.
   mine = influence.pairs(inside, inside, np.ones(200), 200,
                          min_influence=0.9)
   other = influence.pairs(inside, influence.mismatched(inside),
                           np.ones(200), 200, min_influence=0.9)
-  assert (mine.found, other.found) == (200, 0)
+  assert (mine.total, other.total) == (200, 0)
 
 
 @pytest.mark.parametrize('correct, inside', [

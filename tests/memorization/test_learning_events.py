@@ -87,9 +87,9 @@ def test_forgetting_by_hand():
   np.testing.assert_array_equal(
       learning_events.scores(found)['forgetting'], list(COURSES.values()))
   # Cut after two epochs, one example more has never been right.
-  past = learning_events.begin(len(COURSES))
+  past = learning_events.empty_history(len(COURSES))
   for row in wrong[:2]:
-    past = learning_events.observe(past, Difficulty(*[row] * 5))
+    past = learning_events.add_epoch(past, Difficulty(*[row] * 5))
   np.testing.assert_array_equal(
       learning_events.scores(past)['forgetting'], [1, 2, 2, 0, 1, 0])
 

@@ -29,7 +29,7 @@ NOTES = {'seconds': 1.5, 'diverged': [{'seed': 3, 'stage': 0}]}
 
 def stage(root, name, identity, compute) -> Artefact:
   return artefacts.stage(
-      artefacts.place(root, name, identity), identity, compute)
+      artefacts.path_of(root, name, identity), identity, compute)
 
 
 def counted():
@@ -57,13 +57,13 @@ def check(artefact: Artefact) -> None:
 @pytest.fixture
 def folder(tmp_path) -> pathlib.Path:
   """An artefact on disk."""
-  place = artefacts.place(tmp_path, 'a/b', IDENTITY)
+  place = artefacts.path_of(tmp_path, 'a/b', IDENTITY)
   artefacts.stage(place, IDENTITY, counted())
   return place
 
 
 def test_an_artefact_comes_back_as_it_was_written(tmp_path):
-  place = artefacts.place(tmp_path, 'x', IDENTITY)
+  place = artefacts.path_of(tmp_path, 'x', IDENTITY)
   written = artefacts.save(place, IDENTITY, Artefact(ARRAYS, TREE, NOTES))
   loaded = artefacts.load(place, IDENTITY)
   check(loaded)
@@ -72,7 +72,7 @@ def test_an_artefact_comes_back_as_it_was_written(tmp_path):
 
 
 def test_an_artefact_may_have_no_tree(tmp_path):
-  place = artefacts.place(tmp_path, 'x', IDENTITY)
+  place = artefacts.path_of(tmp_path, 'x', IDENTITY)
   artefacts.save(place, IDENTITY, Artefact({'a': np.ones(2)}))
   loaded = artefacts.load(place, IDENTITY)
   assert loaded.tree is None and loaded.notes == {}
@@ -171,7 +171,7 @@ def test_a_missing_manifest_is_named(tmp_path, folder):
 
 def test_the_artefact_of_another_recipe_is_not_used(tmp_path, folder):
   other = {**IDENTITY, 'epochs': 4}
-  foreign = artefacts.place(tmp_path, 'a/b', other)
+  foreign = artefacts.path_of(tmp_path, 'a/b', other)
   folder.rename(foreign)
   compute = counted()
   with pytest.warns(UserWarning, match='belongs to another recipe'):
@@ -206,7 +206,7 @@ def test_a_kill_while_writing_leaves_nothing(
     patch.setattr(owner, moment, kill)
     with pytest.raises(Killed):
       stage(tmp_path, 'x', IDENTITY, counted())
-  place = artefacts.place(tmp_path, 'x', IDENTITY)
+  place = artefacts.path_of(tmp_path, 'x', IDENTITY)
   assert not place.exists() and list(tmp_path.iterdir())  # A part is there.
   with pytest.raises(FileNotFoundError, match=place.name):
     artefacts.load(place, IDENTITY)
@@ -232,7 +232,7 @@ def full_below_orbax(*_, **__):
     (pathlib.Path, 'write_text', full), (pathlib.Path, 'replace', full)])
 def test_a_full_disk_is_one_line_and_leaves_nothing(
     tmp_path, monkeypatch, owner, name, fault):
-  place = artefacts.place(tmp_path, 'x', IDENTITY)
+  place = artefacts.path_of(tmp_path, 'x', IDENTITY)
   with monkeypatch.context() as patch:
     patch.setattr(owner, name, fault)
     with pytest.raises(OSError) as error:

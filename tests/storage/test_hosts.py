@@ -19,5 +19,5 @@ def test_arrays_go_where_the_program_wants_them():
   program = jax.jit(lambda x, unused: 2 * x).lower(
       jnp.ones(3), jnp.ones(2)).compile()
   args = np.arange(3, dtype=np.float32), jnp.zeros(2)
-  placed = hosts.place(args, program.input_shardings[0])
+  placed = hosts.put(args, program.input_shardings[0])
   np.testing.assert_array_equal(program(*placed), [0, 2, 4])

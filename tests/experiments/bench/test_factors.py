@@ -27,7 +27,7 @@ def test_a_row_for_each_factor(monkeypatch, capsys):
   for name, size in (('MODELS', 20), ('EXAMPLES', 80), ('FEATURES', 6),
                      ('SETS', 3), ('FORGET', 9)):
     monkeypatch.setattr(factors, f'_{name}', size)
-  rows = factors.measure(1)
+  rows = factors.factor_costs(1)
   assert [row.factor for row in rows] == [
       'memorization, 80 × 20', 'ES of 3 sets, 80 × 6']
   assert capsys.readouterr().out.count('times as fast') == 2
