@@ -22,7 +22,7 @@ def test_the_version_is_one():
 def test_the_repository_has_one_address():
   source = PROJECT['urls']['Source']
   hosted = re.compile(r'https://(?:github\.com|colab\.research\.google\.com/'
-                      r'github)/(?!kairanzhao/|huggingface/)[-\w]+/[-\w.]+')
+                      r'github)/[-\w]+/rum_jax')
   for path in (*ROOT.glob('*.md'), *ROOT.glob('*.cff'), *ROOT.glob('docs/**/*'),
                ROOT / 'pyproject.toml', *ROOT.glob('colabs/*.ipynb')):
     if path.suffix in ('.md', '.cff', '.toml', '.py', '.ipynb'):
