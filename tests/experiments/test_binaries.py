@@ -126,8 +126,9 @@ def test_rows_are_published_rows_and_are_echoed(monkeypatch, tmp_path, capsys):
   path = tmp_path / 'rows.json'
   path.write_text(json.dumps(rows))
   asked = []
-  monkeypatch.setattr(unlearn.stages, 'references', lambda *args: asked.append(
-      args) or (_ for _ in ()).throw(ValueError('Far enough.')))
+  monkeypatch.setattr(
+      unlearn.trained_models, 'references', lambda *args: asked.append(
+          args) or (_ for _ in ()).throw(ValueError('Far enough.')))
   with flagsaver.flagsaver(
       (unlearn.ROWS, str(path)), (unlearn.METHOD, 'ssd'),
       (unlearn.SETTING, 'alpha=2.0'), validation=0.2, workdir=str(tmp_path)):
@@ -179,11 +180,11 @@ def test_tune_writes_settings_that_the_main_job_reads(run, tmp_path):
 def test_tune_writes_into_the_workdir_and_adds_to_what_is_there(tmp_path):
   recipe, theirs = recipes.Recipe(), recipes.TUNED / 'digits_mlp.json'
   mine = tmp_path / 'digits_mlp.json'
-  assert tune.places(recipe, tmp_path) == (mine, theirs)
+  assert tune.settings_paths(recipe, tmp_path) == (mine, theirs)
   mine.write_text('{}')
-  assert tune.places(recipe, tmp_path) == (mine, mine)
+  assert tune.settings_paths(recipe, tmp_path) == (mine, mine)
   named = tmp_path / 'named.json'
-  assert tune.places(recipes.Recipe(settings=str(named)), tmp_path) == (
+  assert tune.settings_paths(recipes.Recipe(settings=str(named)), tmp_path) == (
       named, named)
 
 
