@@ -26,7 +26,7 @@ from rum_jax.entanglement.measures import EntanglementFile
 from rum_jax.evaluation import Results
 from rum_jax.evaluation.difficulty import Difficulty, Sensitivity
 from rum_jax.memorization.comparison import ProxiesFile
-from rum_jax.memorization.reliability import MemorizationFile
+from rum_jax.memorization.reliability import MemorizationFile, ScoresCard
 from rum_jax.reporting import markdown, speed, vocabulary
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -51,7 +51,9 @@ OTHERS: dict[str, tuple[type[Any], Callable[[Any, str], str], str]] = {
                 'after the same without --proxy'),
     'memorization': (MemorizationFile, markdown.memorization,
                      'python -m experiments.memorize '
-                     '--flagfile=rum_jax/recipes/{name}.flags')}
+                     '--flagfile=rum_jax/recipes/{name}.flags'),
+    'scores': (ScoresCard, markdown.scores,
+               'python -m experiments.scores --name={name}')}
 
 
 def filled(text: str) -> str:

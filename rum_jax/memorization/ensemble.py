@@ -19,6 +19,7 @@ from rum_jax.memorization.estimator import Memorization, Seen, Sums
 
 BITS = ('correct', 'inside', 'held_out')
 FITTED = 0.99  # A model with this accuracy on its own subset counts as fitted.
+LEAST_FIT = 0.95  # With a lower mean, scores do not measure memorization.
 
 
 class Ensemble(NamedTuple):

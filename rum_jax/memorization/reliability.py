@@ -187,6 +187,46 @@ class MemorizationFile(Report):
   compared: OtherScores | None = None
 
 
+@_record
+class Work:
+  """What some of the models took to train.
+
+  Attributes:
+    models: that were trained.
+    seconds: compilation included.
+    models_an_hour: models divided by hours.
+  """
+
+  models: float
+  seconds: float
+  models_an_hour: float
+
+
+@_record
+class ScoresCard(Report):
+  """What a packaged score file is of, and how reliable it is.
+
+  Attributes:
+    name: of the score file.
+    first_model: the number of the first model.
+    models: M.
+    identity: all that determines the models, as `shards.identity` has it.
+    held_out_accuracy: mean over models, on the published test examples.
+    work: device to the work that was done on it.
+    file_hash: SHA-256 of the score file.
+  """
+
+  SCHEMA: ClassVar[int] = 1
+
+  name: str
+  first_model: int
+  models: int
+  identity: Mapping[str, Any]
+  held_out_accuracy: float
+  work: Mapping[str, Work]
+  file_hash: str
+
+
 def spearman_brown(correlation: float) -> float:
   """Reliability of all models from the correlation of their two halves.
 
@@ -244,7 +284,8 @@ def prefixes(models: int, start: int = 50) -> list[int]:
 
 
 def convergence(halves: Callable[[int], tuple[np.ndarray, np.ndarray]],
-                models: int, size: int, choose: Choose) -> list[Reliability]:
+                models: int, size: int, choose: Choose, start: int = 50
+                ) -> list[Reliability]:
   """Reliability of the first 50, 100, 200 … models and of all of them.
 
   Args:
@@ -252,8 +293,10 @@ def convergence(halves: Callable[[int], tuple[np.ndarray, np.ndarray]],
     models: all of them.
     size: of each group.
     choose: as for `overlaps`.
+    start: the smallest number of models.
   """
-  return [split_half(*halves(m), m, size, choose) for m in prefixes(models)]
+  return [split_half(*halves(m), m, size, choose)
+          for m in prefixes(models, start)]
 
 
 def band_overlap(width: np.ndarray | float) -> np.ndarray | float:
@@ -351,8 +394,8 @@ def _fit(points: Sequence[tuple[int, float]], size: int) -> tuple[float, float]:
   return float(mean), float(max(scatter, min(errors)))
 
 
-def report(models: Ensemble, num_examples: int, size: int, target: float
-           ) -> Report:
+def report(models: Ensemble, num_examples: int, size: int, target: float,
+           start: int = 50) -> Report:
   """Reports how reliable the estimates of an ensemble are.
 
   Args:
@@ -360,6 +403,7 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
     num_examples: N.
     size: of the low, the medium and the high group.
     target: share of the medium group that two runs should agree on.
+    start: the smallest number of models of the convergence curve.
   """
   def halves(m: int) -> tuple[np.ndarray, np.ndarray]:
     first, second = estimator.halves(
@@ -367,7 +411,7 @@ def report(models: Ensemble, num_examples: int, size: int, target: float
     return first.score, second.score
 
   count = len(models.correct)
-  curve = convergence(halves, count, size, refinement.by_score)
+  curve = convergence(halves, count, size, refinement.by_score, start)
   first, second = (
       estimator.estimate_probability(trees.take(models.sums, i)).score
       for i in (0, 1))

@@ -33,12 +33,15 @@ import zlib
 
 import numpy as np
 
+from rum_jax.memorization import estimator
+from rum_jax.memorization.ensemble import Ensemble
 from rum_jax.storage import files
 from rum_jax.types import Images
 
 FORMAT = 1
 LEVELS = 31  # So a probability takes five bits, and fewer after compression.
 _BITS = ('inside', 'correct', 'held_out')
+_BLOCK = 64  # Models whose probabilities are unpacked at a time.
 
 
 class Shard(NamedTuple):
@@ -221,3 +224,22 @@ def _value(tree: Mapping[str, Any], name: str) -> Any:
   for part in name.split('.'):
     tree = tree.get(part, 'nothing') if isinstance(tree, Mapping) else tree
   return tree
+
+
+def as_ensemble(shard: Shard) -> Ensemble:
+  """The models of a shard as an ensemble, from which scores are estimated.
+
+  The two halves of the ensemble are the models at even and at odd positions.
+  """
+  n = shard.level.shape[1]
+  halves = []
+  for i in (0, 1):
+    parts = [estimator.Sums(*np.zeros((3, 2, n), np.int64))]
+    for start in range(i, shard.models, 2 * _BLOCK):
+      rows = slice(start, start + 2 * _BLOCK, 2)
+      level = np.round(shard.level[rows] * (estimator.LEVELS / LEVELS))
+      parts.append(estimator.add_up(
+          level, estimator.unpack(shard.inside[rows], n)))
+    halves.append(estimator.join(parts))
+  return Ensemble(shard.correct, shard.inside, shard.held_out,
+                  estimator.Sums(*map(np.stack, zip(*halves))))

@@ -18,6 +18,7 @@ import rum_jax
 from rum_jax import algorithms, batch_norm, datasets, edits, entanglement
 from rum_jax import models, objectives, optimizers, plans, resumable, trees
 from rum_jax.entanglement import partitions
+from rum_jax.memorization import shards
 from rum_jax.recipes import FACTORIES, NETWORKS, one_of, Recipe, SPACES
 from rum_jax.types import AnyArray, Array, Images, Model, Unlearner, Variables
 
@@ -60,6 +61,12 @@ def load_validation(recipe: Recipe, data_dir: str) -> Images:
         'must be set apart, for the test set is not to be trained on.')
   apart = datasets.hold_out(_whole(recipe.dataset, data_dir), share, seed=1)
   return trees.take(apart.dataset, apart.test)
+
+
+def published_hash(recipe: Recipe, data_dir: str) -> str:
+  """The hash of all published training examples, whatever is set apart."""
+  source = _whole(recipe.dataset, data_dir)
+  return shards.published_hash(trees.take(source.dataset, source.train))
 
 
 def _whole(name: str, data_dir: str) -> datasets.Source:

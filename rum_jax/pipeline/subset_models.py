@@ -18,7 +18,7 @@ from rum_jax.memorization import score_files
 from rum_jax.memorization.ensemble import condensed, Ensemble, estimates
 from rum_jax.memorization.ensemble import Gathering
 from rum_jax.memorization.published import Published, read, recognises
-from rum_jax.pipeline import fitting, segments, trained_models
+from rum_jax.pipeline import builders, fitting, segments, trained_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.recipes import Recipe
@@ -164,15 +164,38 @@ def published(data: Data, path: str) -> Published:
   return scores
 
 
+def read_scores(recipe: Recipe, data: Data, path: str
+                ) -> memorization.Memorization:
+  """Scores of the training examples from a file, of this program or of others.
+
+  A file of a whole published data set serves any part of it: its scores are
+  matched by the published row of each example. Standard errors of a file of
+  others are NaN.
+
+  Raises:
+    OSError: if the file cannot be read.
+    ValueError: if it is of other data, lacks an example, or is of published
+      labels where some labels were changed.
+  """
+  if recognises(path):
+    score = published(data, path).score
+    unknown = np.full((3, data.num_train), np.nan)
+    return memorization.Memorization(score, *unknown)
+  if not score_files.of_published(path):
+    return score_files.load(path, data.num_train, data.hash)
+  if len(data.corrupted):
+    raise ValueError(
+        f'Expected corrupt={recipe.corrupt} to be 0: scores={path} are of the '
+        f'published labels, and {len(data.corrupted)} were made wrong.')
+  return score_files.load_rows(path, data.source.row[:data.num_train],
+                               builders.published_hash(recipe, data.folder))
+
+
 def estimate(recipe: Recipe, data: Data, runtime: Runtime) -> Estimate:
   """Memorization of the training examples, from models or from a file."""
   path = score_files.located(recipe.scores)
-  if path and recognises(path):
-    score = published(data, path).score
-    unknown = np.full((3, data.num_train), np.nan)
-    return Estimate(memorization.Memorization(score, *unknown))
   if path:
-    return Estimate(score_files.load(path, data.num_train, data.hash))
+    return Estimate(read_scores(recipe, data, path))
   check_enough(recipe, data.num_train)
   return estimated(ensemble(recipe, data, runtime)[0], data.num_train)
 

@@ -9,7 +9,8 @@ from rum_jax.evaluation import Results, winner
 from rum_jax.evaluation.difficulty import Difficulty, Sensitivity
 from rum_jax.evaluation.results import COMPARED, FIGURES, Origin
 from rum_jax.memorization.comparison import ProxiesFile
-from rum_jax.memorization.reliability import MemorizationFile
+from rum_jax.memorization.reliability import MemorizationFile, Report
+from rum_jax.memorization.reliability import ScoresCard
 from rum_jax.reporting import difficulty_findings, sentences, text
 from rum_jax.reporting._findings import comparisons, findings, overview
 from rum_jax.reporting.vocabulary import by_method, called, counted, duration
@@ -177,10 +178,26 @@ def memorization(record: MemorizationFile, command: str) -> str:
   if other:
     lines.append(f'* {sentences.agreement_line(other.name, other)}; order '
                  f'{other.order}')
+  return '\n'.join([*lines, '', *_curve(record)])
+
+
+def scores(record: ScoresCard, command: str) -> str:
+  """The card of a score file that comes with the package.
+
+  Args:
+    record: what `experiments.scores` wrote.
+    command: that made it.
+  """
   return '\n'.join([
-      *lines, '',
-      *table(('models', 'Spearman of halves', 'of all models',
-              *(f'share of {x}' for x in GROUPS)), (
-                  (str(x.models), *map(shown, (
-                      x.spearman, x.corrected, x.low, x.medium, x.high)))
-                  for x in record.convergence))])
+      f'`{command}`:', '',
+      *(f'* {x.strip()}' for x in sentences.scores_lines(record)), '',
+      *_curve(record)])
+
+
+def _curve(record: Report) -> list[str]:
+  """How the halves agree, by number of models, as a table."""
+  return table(('models', 'Spearman of halves', 'of all models',
+                *(f'share of {x}' for x in GROUPS)), (
+                    (str(x.models), *map(shown, (
+                        x.spearman, x.corrected, x.low, x.medium, x.high)))
+                    for x in record.convergence))

@@ -12,10 +12,11 @@ from rum_jax.reporting.figures.closeness import tow_by_method
 from rum_jax.reporting.figures.forget_set import embedding
 from rum_jax.reporting.figures.forget_set import examples
 from rum_jax.reporting.figures.forget_set import memorization_histogram
+from rum_jax.reporting.figures.memorized import memorized
 from rum_jax.reporting.figures.pairs import influence
 
 __all__ = [
     'cost', 'embedding', 'examples', 'influence',
-    'memorization_histogram', 'sensitivity_of_entanglement', 'tow_by_group',
-    'tow_by_method',
+    'memorization_histogram', 'memorized', 'sensitivity_of_entanglement',
+    'tow_by_group', 'tow_by_method',
 ]

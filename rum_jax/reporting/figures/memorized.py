@@ -1,0 +1,53 @@
+"""The most memorized images, each beside the image that is most like it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+
+from rum_jax.reporting.figures import canvas, palette
+from rum_jax.reporting.figures.canvas import WIDTH
+from rum_jax.reporting.figures.palette import shortened
+
+
+def memorized(image: np.ndarray, label: np.ndarray, row: np.ndarray,
+              classes: Sequence[str], score: np.ndarray, error: np.ndarray
+              ) -> str:
+  """Pairs of images, three in a line: a memorized one and its nearest.
+
+  Args:
+    image: `[P, 2, H, W, C]` uint8, C is 1 or 3; the memorized one comes first.
+    label: `[P, 2]`.
+    row: `[P, 2]`, the row in the published training part.
+    classes: names of the K classes.
+    score: `[P]` memorization of the first of each pair.
+    error: `[P]` its standard error; NaN where it is not known.
+
+  Returns:
+    SVG.
+  """
+  columns, cell, head = 3, 98, 26
+  height = head + -(-len(image) // columns) * cell
+  with matplotlib.rc_context(
+      {**palette.TYPE, 'image.composite_image': False}):
+    drawn = canvas.figure(height, layout=None)
+    axes = drawn.add_axes((0, 0, 1, 1))
+    axes.text(0, height - 14, 'memorized, and the nearest other image',
+              weight='bold')
+    for i, pair in enumerate(image):
+      x = i % columns * WIDTH / columns
+      y = height - head - i // columns * cell
+      for k in range(2):
+        canvas.show(axes, pair[k], x + 56 * k, y)
+        axes.text(x + 56 * k, y - 54, shortened(classes[label[i, k]]),
+                  fontsize=8, weight='normal' if k else 'bold')
+        axes.text(x + 56 * k, y - 63, f'row {row[i, k]}', fontsize=7,
+                  alpha=0.7)
+      spread = f' ± {error[i]:.2f}' if np.isfinite(error[i]) else ''
+      axes.text(x, y - 73, f'{score[i]:.2f}{spread}', fontsize=8, alpha=0.7)
+    axes.axis('off')
+    axes.set(xlim=(0, WIDTH), ylim=(0, height))
+    return canvas.svg(drawn, 'memorized', 'The most memorized images, each '
+                      'beside the nearest other image')
