@@ -57,7 +57,7 @@ def page(recipe: recipes.Recipe, data: context.Data, scores: Memorization,
          count: int) -> str:
   """The page, as HTML that needs no other file."""
   source = data.source
-  train = source.dataset.image[:data.num_train]
+  train = np.asarray(source.dataset.image[:data.num_train])
   chosen = most(scores, count)
   pair = np.stack([chosen, nearest(train, chosen)], axis=1)
   image, label = train[pair], np.asarray(source.dataset.label)[pair]

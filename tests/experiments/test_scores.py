@@ -14,7 +14,7 @@ from rum_jax import memorization, recipes, records, refinement
 from rum_jax.commands import app
 from rum_jax.memorization import score_files, shards
 from rum_jax.memorization.reliability import ScoresCard
-from rum_jax.pipeline import builders, context, results, subset_models
+from rum_jax.pipeline import context, results, subset_models
 from rum_jax.reporting import markdown
 from rum_jax.storage import digests
 from rum_jax.types import Images

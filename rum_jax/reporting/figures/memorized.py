@@ -10,9 +10,10 @@ import numpy as np
 from rum_jax.reporting.figures import canvas, palette
 from rum_jax.reporting.figures.canvas import WIDTH
 from rum_jax.reporting.figures.palette import shortened
+from rum_jax.types import AnyArray
 
 
-def memorized(image: np.ndarray, label: np.ndarray, row: np.ndarray,
+def memorized(image: AnyArray, label: AnyArray, row: np.ndarray,
               classes: Sequence[str], score: np.ndarray, error: np.ndarray
               ) -> str:
   """Pairs of images, three in a line: a memorized one and its nearest.
