@@ -12,8 +12,8 @@ from rum_jax.reporting.figures.closeness import tow_by_method
 from rum_jax.reporting.figures.forget_set import embedding
 from rum_jax.reporting.figures.forget_set import examples
 from rum_jax.reporting.figures.forget_set import memorization_histogram
-from rum_jax.reporting.figures.memorized import memorized
 from rum_jax.reporting.figures.pairs import influence
+from rum_jax.reporting.figures.pairs import memorized
 
 __all__ = [
     'cost', 'embedding', 'examples', 'influence',
