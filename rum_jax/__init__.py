@@ -28,9 +28,9 @@ __all__ += algorithms.__all__
 
 # Packages, then modules.
 _LAZY = (
-    'algorithms', 'commands', 'datasets', 'entanglement', 'evaluation',
-    'memorization', 'models', 'pipeline', 'recipes', 'reporting', 'search',
-    'storage', 'tasks',
+    'algorithms', 'audits', 'commands', 'datasets', 'entanglement',
+    'evaluation', 'memorization', 'models', 'pipeline', 'recipes', 'reporting',
+    'search', 'storage', 'tasks',
     'batch_norm', 'edits', 'gradients', 'labels', 'losses', 'objectives',
     'optimizers', 'parallel', 'plans', 'records', 'refinement', 'resumable',
     'rum', 'seeds', 'subspaces', 'testing', 'training', 'trees', 'types',

@@ -1,0 +1,282 @@
+"""The record of evidence: everything that was measured of an unlearned model.
+
+`evidence.json` holds what a page needs: figures of the original, the unlearned
+and, where there are any, the retrained models, what was requested, and the
+verdict. It holds no example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rum_jax.audits import _beside_held_out as beside
+from rum_jax.audits import _intervals, measures, verdicts
+from rum_jax.audits._intervals import Measured
+from rum_jax.audits.measures import Comparison, Histogram, Look, Measures
+from rum_jax.audits.observations import Observed
+from rum_jax.audits.verdicts import Margins, MARGINS, Verdict
+from rum_jax.evaluation.results import Environment
+from rum_jax.types import AnyArray
+
+_record = dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+@_record
+class File:
+  """A file that came in or went out.
+
+  Attributes:
+    name: its name, as it was given.
+    sha256: hash of its content.
+  """
+
+  name: str
+  sha256: str
+
+
+@_record
+class Earlier:
+  """An earlier request whose rows these weights had forgotten before.
+
+  Attributes:
+    date: when, ISO 8601.
+    rows: that were forgotten.
+    method: that made the model forget them.
+  """
+
+  date: str
+  rows: tuple[int, ...]
+  method: str
+
+
+@_record
+class Request:
+  """What was requested, and how it was done; the command fills it in.
+
+  Attributes:
+    rows: to forget, of the published data.
+    described: the rows in words, such as `class=3` or the name of the file.
+    rows_hash: SHA-256 of the rows.
+    data: the name of the data as it was given.
+    data_hash: hash of the examples.
+    weights_in: the file that came in; `None` where models were trained here.
+    weights_out: the file that went out; `None` where none was written.
+    network: its name.
+    method: name of the algorithm.
+    setting: its hyper-parameters.
+    seeds: S of them; the first is that of `weights_out`.
+    command: the command line.
+    date: ISO 8601, when it was run.
+    seconds: of each part of the work, such as `unlearning`, `compilation`,
+      `memorization`, `tuning`, `retraining`.
+    environment: versions and device.
+    earlier: the requests before this one.
+    notes: sentences that the reader should see, such as a default that was
+      chosen.
+  """
+
+  rows: tuple[int, ...]
+  described: str
+  rows_hash: str
+  data: str
+  data_hash: str
+  network: str
+  method: str
+  setting: Mapping[str, Any]
+  seeds: tuple[int, ...]
+  command: str
+  date: str
+  seconds: Mapping[str, float]
+  environment: Environment
+  weights_in: File | None = None
+  weights_out: File | None = None
+  earlier: tuple[Earlier, ...] = ()
+  notes: tuple[str, ...] = ()
+
+
+@_record
+class Part:
+  """All figures on one set of forgotten rows.
+
+  Attributes:
+    name: `forget`; where there are earlier requests `new`, and `all` for the
+      union.
+    size: F.
+    classes: class to its number of examples in it; empty where the task has
+      none.
+    without_held_out: those of them that no held-out example has; the attack
+      leaves their examples out.
+    original: the weights that came in.
+    unlearned: what came out.
+    retrained: without these rows; `None` where nothing was retrained.
+    change: unlearned minus original.
+    gap: unlearned minus retrained; `None` likewise.
+    original_gap: original minus retrained; `None` likewise.
+    gap_after: `relearned`, `recalibrated` to unlearned minus retrained after
+      that check, where both were checked.
+    same_prediction: share of the set that is predicted as before; `None` where
+      it was not measured.
+    histogram: of confidences.
+    verdict: the answer, and why.
+  """
+
+  name: str
+  size: int
+  classes: Mapping[str, int]
+  without_held_out: tuple[str, ...]
+  original: Measures
+  unlearned: Measures
+  retrained: Measures | None
+  change: Comparison
+  gap: Comparison | None
+  original_gap: Comparison | None
+  gap_after: Mapping[str, Comparison]
+  same_prediction: Measured | None
+  histogram: Histogram
+  verdict: Verdict
+
+
+@_record
+class Evidence:
+  """The content of `evidence.json`.
+
+  Attributes:
+    request: what was requested and how it was done.
+    retain: number of retained examples.
+    held_out: number of held-out examples; 0 without them.
+    batch_norm: whether the network has batch-norm.
+    chance: accuracy of a guess; `None` where the task has none.
+    parts: the new rows; where there are earlier requests, then the union.
+  """
+
+  SCHEMA: ClassVar[int] = 1
+
+  request: Request
+  retain: int
+  held_out: int
+  batch_norm: bool
+  chance: float | None
+  parts: tuple[Part, ...]
+
+  @property
+  def verdict(self) -> Verdict:
+    """That of the rows of this request."""
+    return self.parts[0].verdict
+
+
+def assemble(
+    request: Request, original: Observed, unlearned: Observed,
+    retrained: Observed | None = None, *,
+    forget_label: AnyArray | None = None,
+    held_out_label: AnyArray | None = None,
+    classes: Sequence[str] = (),
+    new: AnyArray | None = None,
+    same_prediction: AnyArray | None = None,
+    batch_norm: bool | None = None,
+    chance: float | None = None,
+    margins: Margins = MARGINS,
+) -> Evidence:
+  """Evidence from what original, unlearned and retrained models say.
+
+  Args:
+    request: what was requested and how it was done.
+    original: S models, or one, before unlearning.
+    unlearned: S models.
+    retrained: S' models that never saw the forget set; `None` without them.
+    forget_label: `[F]` classes; `None` where the task has none. Then forget
+      examples lie beside all held-out examples.
+    held_out_label: `[H]` likewise.
+    classes: name of each class.
+    new: `[n]` positions in the forget set, from 0, of the rows of this request,
+      where there were earlier ones; by default all.
+    same_prediction: `[S, F]` bool, whether an unlearned model predicts what the
+      original one does.
+    batch_norm: whether the network has batch-norm; by default, whether the
+      check was done.
+    chance: accuracy of a guess; `None` where the task has none.
+    margins: of the verdict.
+
+  Returns:
+    The record, with the verdict.
+
+  Raises:
+    ValueError: if there is nothing to forget, or if retrained and unlearned
+      models give the same losses, because the same models were given as both.
+  """
+  if not original.models.forget.loss.shape[-1]:
+    raise ValueError('Expected a forget set that holds examples, found none.')
+  if retrained is not None and measures.same(
+      unlearned.models, retrained.models):
+    raise ValueError('Expected retrained models that differ from the unlearned '
+                     'ones, found the same loss of every example.')
+  everything = np.arange(original.models.forget.loss.shape[-1])
+  sets = {'forget': everything} if new is None else {
+      'new': np.asarray(new), 'all': everything}
+  held_out = original.models.held_out
+  parts = tuple(_part(
+      name, rows, original, unlearned, retrained, _at(forget_label, rows),
+      held_out_label, classes, _columns(same_prediction, rows), chance, margins
+  ) for name, rows in sets.items())
+  return Evidence(
+      request=request, retain=original.models.retain.loss.shape[-1],
+      held_out=0 if held_out is None else held_out.loss.shape[-1],
+      batch_norm=(unlearned.recalibrated is not None if batch_norm is None
+                  else batch_norm), chance=chance, parts=parts)
+
+
+def _part(name: str, rows: np.ndarray, original: Observed, unlearned: Observed,
+          retrained: Observed | None, label: np.ndarray | None,
+          held_out_label: AnyArray | None, classes: Sequence[str],
+          same: np.ndarray | None, chance: float | None, margins: Margins
+          ) -> Part:
+  """The figures on the forget examples at positions `rows`."""
+  beside_rows, weight, counts, missing = np.arange(len(rows)), None, {}, ()
+  if label is not None:
+    said = lambda k: str(classes[k]) if len(classes) else str(k)
+    counts = {said(k): int((label == k).sum()) for k in np.unique(label)}
+    if held_out_label is not None:
+      there = np.isin(label, held_out_label)
+      missing = tuple(said(k) for k in np.unique(label[~there]))
+      beside_rows = np.flatnonzero(there)
+      weight = beside.class_weights(label[there], held_out_label)
+  look = Look(rows, beside_rows, weight)
+  kinds = {'original': original, 'unlearned': unlearned}
+  if retrained is not None:
+    kinds['retrained'] = retrained
+  figures = {kind: look.measures(seen) for kind, seen in kinds.items()}
+  change = look.compared(unlearned.models, original.models)
+  gaps, later = {}, {}
+  if retrained is not None:
+    gaps = {kind: look.compared(kinds[kind].models, retrained.models)
+            for kind in ('unlearned', 'original')}
+    for check in ('relearned', 'recalibrated'):
+      both = [getattr(seen, check) for seen in (unlearned, retrained)]
+      if all(x is not None for x in both):
+        later[check] = look.compared(*both)
+  return Part(
+      name=name, size=len(rows), classes=counts, without_held_out=missing,
+      original=figures['original'], unlearned=figures['unlearned'],
+      retrained=figures.get('retrained'), change=change,
+      gap=gaps.get('unlearned'), original_gap=gaps.get('original'),
+      gap_after=later,
+      same_prediction=None if same is None else _intervals.mean(same),
+      histogram=measures.histogram(kinds, look), verdict=verdicts.verdict(
+          figures['unlearned'], change, gap=gaps.get('unlearned'),
+          original_gap=gaps.get('original'), gap_after=later,
+          retrained=(0 if retrained is None else
+                     figures['retrained'].forget_accuracy.seeds),
+          margins=margins, chance=chance,
+          retain=original.models.retain.loss.shape[-1]))
+
+
+def _at(values: AnyArray | None, rows: np.ndarray) -> np.ndarray | None:
+  return None if values is None else np.asarray(values)[rows]
+
+
+def _columns(values: AnyArray | None, rows: np.ndarray) -> np.ndarray | None:
+  return (None if values is None else
+          np.atleast_2d(np.asarray(values, float))[:, rows])
