@@ -38,6 +38,9 @@ from rum_jax.storage import files
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Array, Signals, Variables
 
+# On other seeds than those that are reported, and judged on other examples.
+DEFAULT = recipes.Recipe(
+    held_out='validation', seeds=4, first_seed=1000, methods='all')
 BUDGET = flags.DEFINE_integer(
     'budget', 32, 'Settings tried for each method and variant.', lower_bound=1)
 
@@ -180,6 +183,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  app.define(recipes.Recipe(
-      held_out='validation', seeds=4, first_seed=1000, methods='all'))
+  app.define(DEFAULT)
   app.run(main)

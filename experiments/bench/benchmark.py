@@ -47,6 +47,7 @@ from rum_jax.pipeline import builders, context, results
 from rum_jax.reporting.speed import Speed, Step
 from rum_jax.types import AnyArray, Images, Split
 
+DEFAULT = recipes.Recipe(methods='all')
 SUITE = flags.DEFINE_enum(
     'suite', 'training', ['training', 'layers', 'algorithms', 'factors'],
     'What to measure.')
@@ -248,5 +249,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  app.define(recipes.Recipe(methods='all'))
+  app.define(DEFAULT)
   app.run(main)

@@ -82,37 +82,39 @@ def recipe() -> recipes.Recipe:
 
 def run(main: Callable[[], None]) -> typing.NoReturn:
   """Parses the flags and runs `main`; an error is one line and exit code 1."""
+  app.run(lambda argv: guarded(main), flags_parser=parse)
 
-  def parse(argv: Sequence[str]) -> Sequence[str]:
-    try:
-      rest = FLAGS(argv)
-    except flags.Error as error:
-      _fail(2, str(error))
-    if len(rest) > 1:
-      _fail(2, f'Expected flags only, found {rest[1]!r}.')
-    return rest
 
-  def guarded(argv: Sequence[str]) -> None:
-    del argv
-    logging.set_verbosity(logging.WARNING)
-    warnings.showwarning = lambda message, *_, **__: print(
-        f'Warning: {message}', file=sys.stderr)
-    warnings.filterwarnings('ignore', category=DeprecationWarning)
-    signal.signal(signal.SIGINT, _interrupted)
-    for stream in (sys.stdout, sys.stderr):
-      if hasattr(stream, 'reconfigure'):
-        stream.reconfigure(errors='replace')  # Of ± where it is no ASCII.
-    try:
-      start_devices()
-      main()
-    except Exception as error:
-      full = no_space(error)
-      if FLAGS.traceback or not full and not isinstance(
-          error, (ValueError, OSError)):
-        raise
-      _fail(1, full or str(error))
+def parse(argv: Sequence[str]) -> Sequence[str]:
+  """Parses the flags; an error is one line and exit code 2."""
+  try:
+    rest = FLAGS(argv)
+  except flags.Error as error:
+    _fail(2, str(error))
+  if len(rest) > 1:
+    _fail(2, f'Expected flags only, found {rest[1]!r}.')
+  return rest
 
-  app.run(guarded, flags_parser=parse)
+
+def guarded(main: Callable[[], None]) -> None:
+  """Runs `main` on all devices; an error is one line and exit code 1."""
+  logging.set_verbosity(logging.WARNING)
+  warnings.showwarning = lambda message, *_, **__: print(
+      f'Warning: {message}', file=sys.stderr)
+  warnings.filterwarnings('ignore', category=DeprecationWarning)
+  signal.signal(signal.SIGINT, _interrupted)
+  for stream in (sys.stdout, sys.stderr):
+    if hasattr(stream, 'reconfigure'):
+      stream.reconfigure(errors='replace')  # Of ± where it is no ASCII.
+  try:
+    start_devices()
+    main()
+  except Exception as error:
+    full = no_space(error)
+    if FLAGS.traceback or not full and not isinstance(
+        error, (ValueError, OSError)):
+      raise
+    _fail(1, full or str(error))
 
 
 def _interrupted(*_: object) -> None:
@@ -143,27 +145,36 @@ def _fail(code: int, message: str) -> typing.NoReturn:
 
 
 def start_devices() -> None:
+  """Sets JAX up and joins the other processes, where there are some.
+
+  Raises:
+    ValueError: if a flag of devices or processes cannot be followed.
+  """
+  chunk()  # Refuses a bad one before anything starts.
+  numbered = FLAGS.coordinator not in ('', 'auto')
+  if {FLAGS.processes is None, FLAGS.process is None} != {not numbered}:
+    raise ValueError(f'Expected coordinator={FLAGS.coordinator} to come with '
+                     f'{"" if numbered else "neither "}processes '
+                     f'{"and" if numbered else "nor"} process.')
+  set_up()
+  if FLAGS.coordinator:
+    join(numbered)
+  check_devices()
+
+
+def set_up() -> None:
   """One CPU device a core, single-threaded each; the compilation cache on.
 
   Small networks hardly use a second core, so runs are spread over them; with
   one thread each (but for large products, whose bits do not depend on it),
   results do not depend on the number of cores.
   """
-  chunk()  # Refuses a bad one before anything starts.
   extra = '--xla_cpu_multi_thread_eigen=false'
   os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {extra}'
   jax.config.update('jax_num_cpu_devices', _cores())
   if FLAGS.compilation_cache:
     jax.config.update('jax_compilation_cache_dir', FLAGS.compilation_cache)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
-  numbered = FLAGS.coordinator not in ('', 'auto')
-  if {FLAGS.processes is None, FLAGS.process is None} != {not numbered}:
-    raise ValueError(f'Expected coordinator={FLAGS.coordinator} to come with '
-                     f'{"" if numbered else "neither "}processes '
-                     f'{"and" if numbered else "nor"} process.')
-  if FLAGS.coordinator:
-    join(numbered)
-  check_devices()
 
 
 def check_devices() -> None:
