@@ -1,12 +1,14 @@
 """Bad flags and bad input: one line with name and value, no traceback."""
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
 
 from rum_jax import recipes
 from rum_jax.pipeline import context, forget_set, subset_models
+from tests.experiments.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -109,8 +111,10 @@ def test_too_few_models_are_refused_before_they_are_trained(tmp_path):
   assert not list(tmp_path.iterdir())
 
 
-def test_help_explains_every_flag(run):
-  text = run('rum', '--help').stdout
+def test_help_explains_every_flag(command):
+  text = subprocess.run(
+      command('rum', '--help'), cwd=ROOT, text=True, stdout=subprocess.PIPE,
+      check=False).stdout
   for name in ('seeds', 'models', 'methods', 'chunk', 'workdir', 'data_dir',
                'corrupt', 'network', 'scores', 'groups', 'refine_by'):
     assert f'--{name}:' in text

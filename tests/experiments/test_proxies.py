@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.bench import timing
 from rum_jax import recipes, refinement
 from rum_jax.memorization import learning_events
 from rum_jax.pipeline import builders, context, forget_set, proxies, results
@@ -21,17 +20,11 @@ TINY = ('--epochs=8', '--forget=15', '--models=64', '--seeds=2',
 
 @pytest.fixture(scope='module')
 def scored(run, tmp_path_factory):
-  """An estimate and then all proxies: the workdir and the second process.
-
-  The processes have one device, as this one has. Compiled as quickly as tests
-  are, runs on two devices and on one round their sums differently.
-  """
+  """An estimate and then all proxies: the workdir and the second run."""
   workdir = tmp_path_factory.mktemp('scored')
-  with timing.one_core():
-    process = run('memorize', *TINY, f'--workdir={workdir}')
-    assert process.returncode == 0, process.stderr
-    return workdir, run(
-        'memorize', *TINY, '--proxy=all', f'--workdir={workdir}')
+  process = run('memorize', *TINY, f'--workdir={workdir}')
+  assert process.returncode == 0, process.stderr
+  return workdir, run('memorize', *TINY, '--proxy=all', f'--workdir={workdir}')
 
 
 def test_all_proxies_are_written_and_compared(scored):

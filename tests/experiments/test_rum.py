@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from experiments import train
 from rum_jax import evaluation
 from rum_jax.types import GROUPS
 from tests.experiments.conftest import ROOT, TINY
@@ -141,18 +142,16 @@ def test_another_command_or_recipe_is_refused_in_its_workdir(finished, run):
   assert figures(finished) == before
 
 
-def test_two_runs_cannot_share_a_workdir(command, run, tmp_path):
-  holder = subprocess.Popen(
-      command('rum', *TINY, f'--workdir={tmp_path}'), cwd=ROOT,
-      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-  try:
-    while not (tmp_path / '.lock').exists():
-      assert holder.poll() is None
-      time.sleep(0.05)
-    time.sleep(0.2)
-    other = run('train', f'--workdir={tmp_path}')
-  finally:
-    os.kill(holder.pid, signal.SIGKILL)
-    holder.wait()
-  assert other.returncode == 1
-  assert f'Another run is using workdir={tmp_path}' in other.stderr
+def test_two_runs_cannot_share_a_workdir(run, tmp_path, monkeypatch):
+  others = []
+
+  def second(*_):
+    others.append(run('train', f'--workdir={tmp_path}'))
+    raise ValueError('Far enough.')
+
+  monkeypatch.setattr(train.trained_models, 'originals', second)
+  assert 'Far enough.' in run('train', f'--workdir={tmp_path}').stderr
+  assert others[0].returncode == 1
+  assert f'Another run is using workdir={tmp_path}' in others[0].stderr
+  # It is free again when the first has ended.
+  assert 'Far enough.' in run('train', f'--workdir={tmp_path}').stderr
