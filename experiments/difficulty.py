@@ -42,7 +42,7 @@ def by_entanglement(recipe: recipes.Recipe, data: Data, runtime: Runtime
 def judged(recipe: recipes.Recipe, data: Data, runtime: Runtime,
            rows: np.ndarray, scores: np.ndarray | None) -> Results:
   """All methods with one forget set, as `results.json` has it."""
-  settings = recipes.tuned(recipe)['methods']
+  settings = recipes.tuned(recipe).methods
   retain = refinement.stages((rows,), data.num_train)[0].retain
   models = trained_models.references(recipe, data, runtime, retain)
   todo = [unlearning.job_of(

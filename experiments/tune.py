@@ -3,24 +3,32 @@
   python -m experiments.tune
   python -m experiments.tune --network=cnn --models=200
 
-For each method and variant the same `--budget` random settings are tried, and
-the one with the highest mean ToW over the tuning seeds wins; full RUM is the
-best of all choices of a main algorithm (or none) for low, medium and high,
-each with the setting that RUM^F found. The judge is a validation part of the
-training examples: the test set is never seen. Writes `--settings`, by default
-`<dataset>_<network>.json` in the workdir, and prints the flag by which the
-other commands read it. Methods that are not searched keep what they had there,
-or, in a new file of the workdir, what those that come with rum_jax have.
+The same `--budget` random settings are tried for each method and variant. The
+setting with the highest mean ToW over the tuning seeds is the best one. The
+space of each method fixes its epochs, so all settings of a method and variant
+train for the same number of epochs.
+
+Full RUM is searched after the methods. Each group (low, medium, high) gets one
+of the main algorithms or none, with the setting that was best for RUM^F. All
+choices are tried, and the one with the highest mean ToW is the best one.
+
+ToW is measured on a validation part of the training examples. The test set is
+never used.
+
+The command writes the file `--settings`, by default `<dataset>_<network>.json`
+in the workdir, and prints the flag with which other commands read it. Methods
+that were not searched keep the settings that they had in that file. A new file
+in the workdir starts from the settings that come with rum_jax.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import itertools
-import json
 import pathlib
 import shlex
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 import jax
@@ -34,7 +42,8 @@ from rum_jax.pipeline import builders, forget_set, results, trained_models
 from rum_jax.pipeline import unlearning
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
-from rum_jax.storage import files
+from rum_jax.recipes.settings import MethodSearch, RumSearch, Searches
+from rum_jax.recipes.settings import Setting, TunedSettings
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Array, Signals, Variables
 
@@ -42,11 +51,22 @@ from rum_jax.types import Array, Signals, Variables
 DEFAULT = recipes.Recipe(
     held_out='validation', seeds=4, first_seed=1000, methods='all')
 BUDGET = flags.DEFINE_integer(
-    'budget', 32, 'Settings tried for each method and variant.', lower_bound=1)
+    'budget', 32, 'Number of settings to try for each method and variant.',
+    lower_bound=1)
 
 
-class Judge:
-  """Scores unlearned variables by ToW against the oracles."""
+class Best(NamedTuple):
+  """The best setting of a method and variant, and its mean ToW over seeds."""
+
+  setting: Setting
+  tow: float
+
+
+Found = Mapping[str, Mapping[str, Best]]  # Method to variant to the best.
+
+
+class MeasureTow:
+  """Measures the ToW of unlearned models against the oracles."""
 
   def __init__(self, data: Data, runtime: Runtime,
                subsets: evaluation.Subsets, oracle: Artefact):
@@ -66,28 +86,31 @@ class Judge:
 
 
 def best_of(recipe: recipes.Recipe, data: Data, runtime: Runtime,
-            job: unlearning.Job, start: Variables, judge: Judge,
-            progress: Progress) -> tuple[dict[str, Any], float]:
-  """The best setting of a job's method, and its mean ToW."""
+            job: unlearning.Job, start: Variables, measure_tow: MeasureTow,
+            progress: Progress) -> Best:
+  """The best of the settings that are drawn for a job's method."""
   tried = search.draw(*recipes.SPACES[job.method], BUDGET.value, 4)
   scored = []
   for setting in tried:
     trial = job._replace(setting=[(job.method, setting)] * len(job.splits))
     (variables, _), _ = unlearning.run_job(recipe, data, runtime, trial, start)
-    scored.append(float(judge(variables).mean()))
+    scored.append(float(measure_tow(variables).mean()))
     progress.step(f'{job.method} {job.variant} ToW {max(scored):.3f}')
   best = int(np.argmax(scored))
-  return tried[best], scored[best]
+  return Best(tried[best], scored[best])
 
 
 def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
-                   groups: refinement.Groups, start: Variables, judge: Judge
-                   ) -> dict[str, Any]:
-  """Method to variant to `{setting, tow}`."""
+                   groups: refinement.Groups, start: Variables,
+                   measure_tow: MeasureTow) -> Found:
+  """The best setting of each method and variant.
+
+  Methods of which all settings ruin the network are left out.
+  """
   names = recipe.method_names
   progress = Progress('search', BUDGET.value * sum(
       3 + builders.takes(method, 'steps') for method in names))
-  found = {}
+  found: dict[str, dict[str, Best]] = {}
   for method in names:
     first = search.draw(*recipes.SPACES[method], 1, 4)[0]
     named = {
@@ -101,10 +124,9 @@ def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
       del named['matched']  # A closed form takes no steps to match.
     found[method] = {}
     for variant, job in named.items():
-      setting, tow = best_of(
-          recipe, data, runtime, job, start, judge, progress)
-      found[method][variant] = {'setting': setting, 'tow': tow}
-    if not all(x['tow'] > 0 for x in found[method].values()):
+      found[method][variant] = best_of(
+          recipe, data, runtime, job, start, measure_tow, progress)
+    if not all(best.tow > 0 for best in found[method].values()):
       print(f'Warning: all settings of {method} that were tried ruin the '
             'network, so none is stored.', file=sys.stderr)
       del found[method]
@@ -112,13 +134,13 @@ def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
 
 
 def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
-               groups: refinement.Groups, start: Variables, judge: Judge,
-               found: dict[str, Any]
+               groups: refinement.Groups, start: Variables,
+               measure_tow: MeasureTow, found: Found
                ) -> tuple[list[unlearning.Stage], dict[Any, float]]:
-  """The best algorithm for low, medium and high, and the ToW of them all."""
-  choices = [('identity', {})] + [
-      (method, found[method]['rum_f']['setting'])
-      for method in recipes.MAIN if method in found]
+  """The best stages of full RUM, and the mean ToW of every choice of stages."""
+  choices: list[unlearning.Stage] = [('identity', {})]
+  choices += [(method, found[method]['rum_f'].setting)
+              for method in recipes.MAIN if method in found]
   splits = unlearning.splits_of(recipe, data.num_train, groups, 'rum')
   states: dict[tuple[int, ...], Variables] = {(): start}
   progress = Progress('full RUM', sum(
@@ -133,51 +155,55 @@ def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
           recipe, data, runtime, job, states[prefix])
       progress.step()
     states = grown
-  tows = {picked: float(judge(v).mean()) for picked, v in states.items()}
+  tows = {picked: float(measure_tow(v).mean()) for picked, v in states.items()}
   best = max(tows, key=tows.__getitem__)
   return [choices[i] for i in best], tows
 
 
 def settings_paths(recipe: recipes.Recipe, workdir: pathlib.Path
                    ) -> tuple[pathlib.Path, pathlib.Path]:
-  """Where settings are written, and where those are that it adds to."""
+  """The file to write settings to, and the file whose settings are kept."""
   known = recipes.settings_path(recipe)
   path = known if recipe.settings else workdir / known.name
   return path, path if path.exists() else known
 
 
 def main() -> None:
-  """Searches, and writes what it found."""
+  """Searches, and writes the best settings."""
   context = recipe, data, runtime = app.start_run('tune')
   scores = forget_set.difficulty(*context).score
   groups, retain = forget_set.choose(recipe, data, scores)
   models = trained_models.references(*context, retain)
   start = Variables(**jax.tree.map(jnp.asarray, models.original.tree))
-  judge = Judge(
+  measure_tow = MeasureTow(
       data, runtime, evaluation.Subsets(groups, retain, data.source.test),
       models.oracle)
-  found = search_methods(*context, groups, start, judge)
-  how = {
+  found = search_methods(*context, groups, start, measure_tow)
+  path, before = settings_paths(recipe, runtime.workdir)
+  kept = (recipes.read_settings(before) if before.exists() else
+          TunedSettings(methods={}, rum=()))
+  origin = records.as_json(results.origin(*context, sum(map(len, groups))))
+  how: dict[str, Any] = {
       'command': shlex.join(['python', '-m', 'experiments.tune', *(
           x for x in sys.argv[1:]
           if not x.startswith(('--workdir=', '--data_dir=')))]),
       'criterion': 'mean ToW over the tuning seeds, judged on validation',
-      **records.as_json(results.origin(*context, sum(map(len, groups))))}
-  kept = {'methods': {}, 'rum': [], 'searched': {}}
-  path, before = settings_paths(recipe, runtime.workdir)
-  if before.exists():
-    kept.update(json.loads(before.read_text()))
-  for method, variants in found.items():
-    kept['methods'][method] = {v: x['setting'] for v, x in variants.items()}
-    kept['searched'][method] = {
-        **how, 'settings tried for each variant': BUDGET.value,
-        'space': recipes.SPACES[method],
-        'tow': {v: x['tow'] for v, x in variants.items()}}
+      'recipe': origin.pop('recipe'), 'rest': origin}
+  searches = {method: MethodSearch(
+      **how, settings_tried=BUDGET.value, space=recipes.SPACES[method],
+      tow={variant: best.tow for variant, best in variants.items()})
+              for method, variants in found.items()}
+  rum, rum_search = kept.rum, kept.searched.rum
   if set(recipes.MAIN) <= set(found):
-    kept['rum'], tows = search_rum(*context, groups, start, judge, found)
-    kept['searched']['rum'] = {**how, 'sequences tried': len(tows),
-                               'tow': max(tows.values())}
-  files.write_json(path, kept)
+    stages, tows = search_rum(*context, groups, start, measure_tow, found)
+    rum, rum_search = tuple(stages), RumSearch(
+        **how, sequences_tried=len(tows), tow=max(tows.values()))
+  results.write(path, TunedSettings(
+      methods={**kept.methods, **{
+          method: {variant: best.setting for variant, best in variants.items()}
+          for method, variants in found.items()}},
+      rum=rum, searched=Searches(
+          rum=rum_search, rest={**kept.searched.rest, **searches})))
   print(f'Wrote {path}. The other commands read it with '
         f'--settings={shlex.quote(str(path))}')
 

@@ -43,7 +43,7 @@ def parse_setting(recipe: recipes.Recipe, method: str, text: str
     if ':' in method:
       return {}
     chosen = dataclasses.replace(recipe, methods=method)
-    return app.settings(chosen)['methods'][method]['vanilla']
+    return dict(app.settings(chosen).methods[method]['vanilla'])
   pairs = [part.partition('=') for part in text.split(',')]
   try:
     return {name: json.loads(value) for name, _, value in pairs}

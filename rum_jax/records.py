@@ -93,15 +93,26 @@ def read(kind: type[T], path: pathlib.Path) -> T:
     OSError: if the file cannot be read.
     ValueError: if it is not strict JSON, or not of that kind.
   """
+  return from_json(kind, read_json(path), str(path))
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """The value in a file of strict JSON.
+
+  Args:
+    path: of a JSON file.
+
+  Raises:
+    OSError: if the file cannot be read.
+    ValueError: if it is not strict JSON.
+  """
   try:
-    value = json.loads(path.read_text(encoding='utf-8'),
-                       parse_constant=_refuse)
+    return json.loads(path.read_text(encoding='utf-8'), parse_constant=_refuse)
   except OSError as error:
     raise OSError(f'Cannot read {path}: {error.strerror or error}.') from error
   except ValueError as error:
     raise ValueError(
         f'{path} is not a file of this program: {error}.') from error
-  return from_json(kind, value, str(path))
 
 
 class _Mismatch(ValueError):

@@ -123,7 +123,7 @@ def test_rum_is_judged_by_tow_and_mia(models, points, splits):
   before, after = (evaluation.behaviour(signals_of(m, points), subsets)
                    for m in (models, unlearned))
   found = evaluation.compare(after, before)
-  assert found['tow'].shape == (3,) and (found['tow'] > 0).all()
+  assert found.tow.shape == (3,) and (found.tow > 0).all()
   assert ((after.mia >= 0) & (after.mia <= 1)).all()
   assert (before.retain > before.test).all()
   np.testing.assert_allclose(

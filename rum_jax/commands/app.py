@@ -240,7 +240,7 @@ def _claim(root: pathlib.Path) -> None:
   atexit.register(lock.release)  # It would be released with its last reference.
 
 
-def settings(recipe: recipes.Recipe) -> dict[str, typing.Any]:
+def settings(recipe: recipes.Recipe) -> recipes.TunedSettings:
   """`recipes.tuned`; the command that its error names has our `--data_dir`."""
   data = FLAGS.data_dir
   return recipes.tuned(

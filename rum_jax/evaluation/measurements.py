@@ -96,17 +96,36 @@ def forgotten_classes(labels: AnyArray, forget: AnyArray, retain: AnyArray
   return np.setdiff1d(labels[forget], labels[retain])
 
 
-def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
+class Comparison(NamedTuple):
+  """The metrics of the paper, for S unlearned and S retrained models.
+
+  Attributes:
+    tow: `[S]` Tug-of-War.
+    tow_by_group: `[S]` Tug-of-War whose forget term is a mean over groups.
+    tow_mia: `[S]` Tug-of-War with the attack in place of forget accuracy.
+    mia_gap: `[S]` distance between the values of the attack.
+    forget_accuracy: `[S]` of the unlearned models on the forget set.
+    retain_accuracy: `[S]` of the unlearned models on the retain set.
+    test_accuracy: `[S]` of the unlearned models on the test set.
+    group_accuracy: `[S, G]` of the unlearned models on each group.
+  """
+
+  tow: np.ndarray
+  tow_by_group: np.ndarray
+  tow_mia: np.ndarray
+  mia_gap: np.ndarray
+  forget_accuracy: np.ndarray
+  retain_accuracy: np.ndarray
+  test_accuracy: np.ndarray
+  group_accuracy: np.ndarray
+
+
+def compare(unlearned: Behaviour, oracle: Behaviour) -> Comparison:
   """The metrics of the paper for each seed.
 
   Args:
     unlearned: S models.
     oracle: S retrained models, paired with the unlearned ones.
-
-  Returns:
-    `tow`, `tow_by_group`, `tow_mia`, `mia_gap`, `forget_accuracy`,
-    `retain_accuracy`, `test_accuracy`, each `[S]`, and `group_accuracy`
-    `[S, G]`.
   """
   retain, test = (unlearned.retain - oracle.retain,
                   unlearned.test - oracle.test)
@@ -114,16 +133,12 @@ def compare(unlearned: Behaviour, oracle: Behaviour) -> dict[str, np.ndarray]:
   tow = lambda forget: metrics.tug_of_war(forget, retain, test)
   by_group = metrics.grouped_tug_of_war(
       unlearned.groups - oracle.groups, retain, test)
-  return {
-      'tow': np.asarray(tow(unlearned.forget - oracle.forget)),
-      'tow_by_group': np.asarray(by_group),
-      'tow_mia': np.asarray(tow(mia)),
-      'mia_gap': np.abs(mia),
-      'forget_accuracy': unlearned.forget,
-      'retain_accuracy': unlearned.retain,
-      'test_accuracy': unlearned.test,
-      'group_accuracy': unlearned.groups,
-  }
+  return Comparison(
+      tow=np.asarray(tow(unlearned.forget - oracle.forget)),
+      tow_by_group=np.asarray(by_group), tow_mia=np.asarray(tow(mia)),
+      mia_gap=np.abs(mia), forget_accuracy=unlearned.forget,
+      retain_accuracy=unlearned.retain, test_accuracy=unlearned.test,
+      group_accuracy=unlearned.groups)
 
 
 def finite(loss: np.ndarray) -> np.ndarray:

@@ -377,7 +377,7 @@ def row(method: str, variant: str, groups: Iterable[str],
       by.
   """
   compared = measurements.compare(unlearned, oracle)
-  of = lambda figure: statistics.summary(compared[figure])
+  summary = statistics.summary
   count = len(unlearned.forget)
   parts = {}
   for g, name in enumerate(groups):
@@ -385,14 +385,16 @@ def row(method: str, variant: str, groups: Iterable[str],
         unlearned.groups[:, g] - oracle.groups[:, g],
         unlearned.retain - oracle.retain, unlearned.test - oracle.test)
     parts[name] = GroupFigures(
-        tow=statistics.summary(np.asarray(tow)),
-        forget_accuracy=statistics.summary(unlearned.groups[:, g]))
+        tow=summary(np.asarray(tow)),
+        forget_accuracy=summary(unlearned.groups[:, g]))
   return Row(
       method=method, variant=variant,
-      tow=of('tow'), tow_by_group=of('tow_by_group'), tow_mia=of('tow_mia'),
-      mia_gap=of('mia_gap'), forget_accuracy=of('forget_accuracy'),
-      retain_accuracy=of('retain_accuracy'), test_accuracy=of('test_accuracy'),
-      seconds=statistics.summary([seconds / count] * count),
+      tow=summary(compared.tow), tow_by_group=summary(compared.tow_by_group),
+      tow_mia=summary(compared.tow_mia), mia_gap=summary(compared.mia_gap),
+      forget_accuracy=summary(compared.forget_accuracy),
+      retain_accuracy=summary(compared.retain_accuracy),
+      test_accuracy=summary(compared.test_accuracy),
+      seconds=summary([seconds / count] * count),
       compile_seconds=compile_seconds, steps=tuple(steps),
       diverged=tuple(diverged), probes=tuple(probes), groups=parts,
       setting=None if setting is None else tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import hashlib
 import importlib
 import inspect
@@ -195,8 +195,8 @@ def takes(method: str, parameter: str) -> bool:
   return parameter in inspect.signature(factory(method)).parameters
 
 
-def build(recipe: Recipe, model: Model, method: str, setting: dict[str, Any],
-          steps: int | None = None) -> Unlearner:
+def build(recipe: Recipe, model: Model, method: str,
+          setting: Mapping[str, Any], steps: int | None = None) -> Unlearner:
   """An unlearner from its name and its tuned values.
 
   Args:

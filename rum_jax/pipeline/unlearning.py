@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent import futures
 import dataclasses
 import pathlib
@@ -23,7 +23,7 @@ from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import (
     Examples, Info, Key, Model, PyTree, Sequential, Signals, Split, Variables)
 
-Stage = tuple[str, dict[str, Any]]  # A method, and the values it is given.
+Stage = tuple[str, Mapping[str, Any]]  # A method, and its hyper-parameters.
 
 
 class Job(NamedTuple):
@@ -268,7 +268,7 @@ def jobs_of(recipe: Recipe, data: Data, runtime: Runtime,
   """Every row of the table that does work."""
   tuned, jobs, n = recipes.tuned(recipe), [], data.num_train
   for method in recipe.method_names:
-    settings = tuned['methods'][method]
+    settings = tuned.methods[method]
     named = {variant: job_of(recipe, n, runtime.model, groups, method, variant,
                              settings[variant])
              for variant in recipes.VARIANTS if variant in settings}
@@ -276,14 +276,14 @@ def jobs_of(recipe: Recipe, data: Data, runtime: Runtime,
       steps = count_steps(recipe, data, runtime, named['rum_f'])
       named['matched'] = named['matched']._replace(steps=steps)
     jobs += named.values()
-  if tuned.get('rum'):  # Empty where tuning had too few methods to choose from.
-    jobs.append(Job('rum', 'rum', tuned['rum'],
+  if tuned.rum:  # Empty where tuning had too few methods to choose from.
+    jobs.append(Job('rum', 'rum', tuned.rum,
                     splits_of(recipe, n, groups, 'rum')))
   return jobs
 
 
 def job_of(recipe: Recipe, n: int, model: Model, groups: refinement.Groups,
-           method: str, variant: str, setting: dict[str, Any]) -> Job:
+           method: str, variant: str, setting: Mapping[str, Any]) -> Job:
   """One algorithm, the same in all stages of a variant among `n` examples.
 
   Raises:

@@ -9,9 +9,8 @@ that found it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
-import json
 import pathlib
 import shlex
 from typing import Any
@@ -20,6 +19,7 @@ import warnings
 import rum_jax
 from rum_jax import _checks, algorithms, models
 from rum_jax.memorization import learning_events
+from rum_jax.recipes.settings import read_settings, TunedSettings
 
 TUNED = pathlib.Path(__file__).parent
 VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
@@ -210,7 +210,7 @@ def one_of(name: str, value: str, allowed: Any) -> None:
                      f'{", ".join(allowed)}.')
 
 
-def tuned(recipe: Recipe, extra: str = '') -> dict[str, Any]:
+def tuned(recipe: Recipe, extra: str = '') -> TunedSettings:
   """What the search found for this data set and network.
 
   Args:
@@ -229,31 +229,28 @@ def tuned(recipe: Recipe, extra: str = '') -> dict[str, Any]:
         f'network={recipe.network}: there is no file {path}. This command '
         f'finds them: {recipe.tuning}{extra}')
   try:
-    found = json.loads(path.read_text())
-    missing = set(recipe.method_names) - set(found['methods'])
-    for variants in found['methods'].values():
-      for variant in ('vanilla', 'shuffle', 'rum_f'):
-        dict(variants[variant])
-    found['rum'] = [(name, dict(setting)) for name, setting in found['rum']]
-  except (ValueError, KeyError, TypeError) as error:
+    settings = read_settings(path)
+  except ValueError as error:
     raise ValueError(f'Expected {path} to be what experiments.tune writes: '
-                     f'{error!r}.') from error
+                     f'{error}') from error
+  missing = set(recipe.method_names) - set(settings.methods)
   if missing:
     names = ','.join(sorted(missing))
     command = dataclasses.replace(recipe, methods=names).tuning
     raise ValueError(f'No tuned settings for {names} in {path}. This command '
                      f'finds them: {command}{extra}')
   for method in recipe.method_names:
-    made = found.get('searched', {}).get(method, {}).get('recipe')
-    other = _differing(recipe, made) if made else ''
+    search = settings.searched.rest.get(method)
+    other = (_differing(recipe, search.recipe)
+             if search and search.recipe else '')
     if other:
       warnings.warn(  # From here, whoever asks, so that it is said once.
           f'The settings of {method} in {path} were searched with {other}.',
           stacklevel=1)
-  return found
+  return settings
 
 
-def _differing(recipe: Recipe, made: dict[str, Any]) -> str:
+def _differing(recipe: Recipe, made: Mapping[str, Any]) -> str:
   """Where another recipe, of whatever age, may want other settings."""
   before = {f.name: made.get(f.name, f.default)
             for f in dataclasses.fields(recipe) if f.name in _DECISIVE}

@@ -73,21 +73,21 @@ ORACLE = Behaviour(
 def test_compare_by_hand():
   got = evaluation.compare(UNLEARNED, ORACLE)
   # 1·1·¾ and ½·⅞·¾; then by groups of mean |gap| ¼ and ½; then by the attack.
-  np.testing.assert_allclose(got['tow'], [0.75, 0.328125])
-  np.testing.assert_allclose(got['tow_by_group'], [0.5625, 0.328125])
-  np.testing.assert_allclose(got['tow_mia'], [0.5625, 0.4921875])
-  np.testing.assert_allclose(got['mia_gap'], [0.25, 0.25])
-  np.testing.assert_array_equal(got['group_accuracy'], UNLEARNED.groups)
+  np.testing.assert_allclose(got.tow, [0.75, 0.328125])
+  np.testing.assert_allclose(got.tow_by_group, [0.5625, 0.328125])
+  np.testing.assert_allclose(got.tow_mia, [0.5625, 0.4921875])
+  np.testing.assert_allclose(got.mia_gap, [0.25, 0.25])
+  np.testing.assert_array_equal(got.group_accuracy, UNLEARNED.groups)
   for name in ('forget', 'retain', 'test'):
     np.testing.assert_array_equal(
-        got[f'{name}_accuracy'], getattr(UNLEARNED, name))
+        getattr(got, f'{name}_accuracy'), getattr(UNLEARNED, name))
 
 
 def test_an_oracle_compared_with_itself_is_perfect():
   got = evaluation.compare(ORACLE, ORACLE)
   for name in ('tow', 'tow_by_group', 'tow_mia'):
-    np.testing.assert_array_equal(got[name], 1.0)
-  np.testing.assert_array_equal(got['mia_gap'], 0.0)
+    np.testing.assert_array_equal(getattr(got, name), 1.0)
+  np.testing.assert_array_equal(got.mia_gap, 0.0)
 
 
 @pytest.mark.parametrize('seed', range(3))

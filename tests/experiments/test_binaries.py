@@ -162,7 +162,7 @@ def test_tune_writes_settings_that_the_main_job_reads(run, tmp_path):
   assert set(found['methods']['finetune']) == {
       'vanilla', 'matched', 'shuffle', 'rum_f'}
   how = found['searched']['finetune']
-  assert how['settings tried for each variant'] == 2
+  assert how['settings_tried'] == 2
   assert how['recipe']['held_out'] == 'validation'
   assert how['command'].startswith('python -m experiments.tune')
   again = run('rum', *flags, f'--workdir={tmp_path / "rum"}')

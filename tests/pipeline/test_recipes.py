@@ -11,7 +11,7 @@ import warnings
 from absl import flags
 import pytest
 
-from rum_jax import models, recipes
+from rum_jax import models, recipes, records
 from rum_jax.pipeline import builders
 
 FLAGS = sorted(pathlib.Path(recipes.__file__).parent.glob('*.flags'))
@@ -38,7 +38,7 @@ def test_a_file_of_flags_gives_a_recipe(path):
   if rest:
     method = rest['method']
     assert method in recipes.MAIN and path.stem.endswith(method)
-    assert recipes.tuned(recipe)['methods'][method]['vanilla']
+    assert recipes.tuned(recipe).methods[method]['vanilla']
   text = path.read_text().lower()
   assert any(x in text for x in ('paper', 'released code', 'ours'))
 
@@ -54,6 +54,18 @@ def test_settings_are_taken_by_their_methods_and_have_a_source(path):
     assert {'command', 'source'} & set(found['searched'][method])
 
 
+@pytest.mark.parametrize('path', TUNED, ids=lambda p: p.stem)
+def test_settings_are_read_and_written_without_a_loss(path):
+  found = json.loads(path.read_text())
+  record = recipes.read_settings(path)
+  written = records.as_json(record)
+  assert records.from_json(recipes.TunedSettings, written) == record
+  assert (written['methods'], written['rum']) == (
+      found['methods'], found['rum'])
+  for method, search in found['searched'].items():
+    assert search.items() <= written['searched'][method].items()
+
+
 def test_the_papers_settings_are_those_of_the_released_code():
   recipe, _ = read(next(p for p in FLAGS if p.stem == 'cifar10_resnet18'))
   assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (
@@ -61,7 +73,7 @@ def test_the_papers_settings_are_those_of_the_released_code():
   assert (recipe.momentum, recipe.weight_decay) == (0.9, 5e-4)
   assert (recipe.forget, recipe.validation, recipe.augment) == (
       3000, 0.1, 'crop_and_flip')
-  assert [x[0] for x in recipes.tuned(recipe)['rum']] == [
+  assert [x[0] for x in recipes.tuned(recipe).rum] == [
       'identity', 'finetune', 'salun']
 
 

@@ -1,0 +1,112 @@
+"""Files of tuned settings: the hyper-parameters of each method, by variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import pathlib
+from typing import Any, ClassVar
+
+from rum_jax import records
+
+_record = dataclasses.dataclass(frozen=True, kw_only=True)
+Setting = Mapping[str, Any]  # Name of a hyper-parameter to its value.
+
+
+@_record
+class Search:
+  """How settings were found.
+
+  Attributes:
+    command: the command that searched; `None` where nothing was searched.
+    source: where settings come from that were not searched, in words.
+    criterion: what the best setting is best by, in words.
+    recipe: all fields of the recipe of the search.
+    rest: environment and hash of the data of the search, and what older files
+      hold.
+  """
+
+  command: str | None = None
+  source: str | None = None
+  criterion: str | None = None
+  recipe: Mapping[str, Any] | None = None
+  rest: Mapping[str, Any] = dataclasses.field(
+      default_factory=dict, metadata=records.REST)
+
+
+@_record
+class MethodSearch(Search):
+  """How the settings of one method were found.
+
+  Attributes:
+    settings_tried: number of settings that were tried for each variant.
+    space: the fixed values, and the limits of the searched ones.
+    tow: variant to the mean ToW of the best setting.
+  """
+
+  settings_tried: int | None = None
+  space: Any = None
+  tow: Mapping[str, float] | None = None
+
+
+@_record
+class RumSearch(Search):
+  """How the methods and settings of full RUM were found.
+
+  Attributes:
+    sequences_tried: number of sequences of methods that were tried.
+    tow: the mean ToW of the best sequence.
+  """
+
+  sequences_tried: int | None = None
+  tow: float | None = None
+
+
+@_record
+class Searches:
+  """Method to the search for its settings; `rum` is the search for full RUM."""
+
+  rum: RumSearch | None = None
+  rest: Mapping[str, MethodSearch] = dataclasses.field(
+      default_factory=dict, metadata=records.REST)
+
+
+@_record
+class TunedSettings:
+  """The content of a file of tuned settings.
+
+  Attributes:
+    methods: method to variant to setting.
+    rum: the method and the setting of each stage of full RUM; empty where it
+      was not searched.
+    searched: how the settings were found.
+  """
+
+  SCHEMA: ClassVar[int] = 1
+
+  methods: Mapping[str, Mapping[str, Setting]]
+  rum: tuple[tuple[str, Setting], ...]
+  searched: Searches = Searches()
+
+
+def read_settings(path: pathlib.Path) -> TunedSettings:
+  """Reads a file of tuned settings.
+
+  A file that a person wrote needs no `schema`.
+
+  Args:
+    path: of the JSON file.
+
+  Raises:
+    OSError: if the file cannot be read.
+    ValueError: if it is not such a file, or lacks a variant of a method.
+  """
+  value = records.read_json(path)
+  if isinstance(value, dict):
+    value = {'schema': TunedSettings.SCHEMA, **value}
+  settings = records.from_json(TunedSettings, value, str(path))
+  for method, variants in settings.methods.items():
+    for variant in ('vanilla', 'shuffle', 'rum_f'):
+      if variant not in variants:
+        raise ValueError(f'methods.{method}.{variant} is missing.')
+  return settings
