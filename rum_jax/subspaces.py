@@ -1,4 +1,4 @@
-"""Unlearning within a part of the parameters, such as the last layers.
+"""Unlearning within a part of the parameters: last layers, low-rank adapters.
 
 `within` makes any unlearner act on a *subspace*; the result is an unlearner.
 
@@ -19,12 +19,13 @@ from jax.extend import core
 import jax.numpy as jnp
 import optax
 
-from rum_jax import _checks, optimizers, trees
+from rum_jax import _checks, _low_rank, optimizers, trees
 from rum_jax.types import (
     AnyArray, Array, Examples, Info, Key, Model, Outputs, PyTree, Split,
     Unlearner, Variables)
 
 _EXAMPLES = object()  # Marks values that depend on the examples.
+_SALT = 0x10A4  # Makes the key of adapters differ from the unlearner's.
 
 
 def forward_order(model: Model, variables: Variables, examples: Examples
@@ -134,20 +135,25 @@ def held(model: Model, names: Collection[str]) -> Model:
 
 
 class Part(NamedTuple):
-  """The model and the optimiser of an unlearner that acts on a subspace.
+  """What an unlearner that acts on a subspace is run with.
 
   Attributes:
     model: the network, in which only the subspace is trained. An unlearner that
       initialises it initialises the subspace and keeps the other parameters.
     tx: the optimiser, which leaves the other parameters bit-identical.
+    variables: the variables of `model` to start from.
+    whole: maps variables of `model` to those of the network itself.
   """
 
   model: Model
   tx: optax.GradientTransformation
+  variables: Variables
+  whole: Callable[[Variables], Variables]
 
 
+# `(key, model, tx, variables, examples) -> part`.
 Subspace = Callable[
-    [Model, optax.GradientTransformation, Variables, Examples], Part]
+    [Key, Model, optax.GradientTransformation, Variables, Examples], Part]
 
 
 def last_layers(k: int) -> Subspace:
@@ -159,7 +165,7 @@ def last_layers(k: int) -> Subspace:
     k: number of modules; 1 is the last linear layer.
 
   Returns:
-    `(model, tx, variables, examples) -> part`.
+    `(key, model, tx, variables, examples) -> part`.
 
   Raises:
     ValueError: if `k` is not a whole number of at least 1 or, when called, if
@@ -168,8 +174,9 @@ def last_layers(k: int) -> Subspace:
   """
   _checks.check_count('k', k, 1)
 
-  def part(model: Model, tx: optax.GradientTransformation,
+  def part(key: Key, model: Model, tx: optax.GradientTransformation,
            variables: Variables, examples: Examples) -> Part:
+    del key
     names = last(model, variables, trees.take(examples, slice(1)), k)
 
     def init_from_data(fresh: Variables, examples: Examples, rows: AnyArray
@@ -179,7 +186,78 @@ def last_layers(k: int) -> Subspace:
                          for old, new in zip(variables, fresh)))
 
     return Part(held(model, names)._replace(init_from_data=init_from_data),
-                gated(tx, variables.params, names))
+                gated(tx, variables.params, names), variables, lambda x: x)
+
+  return part
+
+
+def low_rank(rank: int, *, alpha: float | None = None,
+             adapted: Callable[[str], bool] | None = None) -> Subspace:
+  """Adapters: each kernel `W` becomes `W + (alpha / rank) · A B`.
+
+  A kernel is seen as a matrix `[m, n]`, where `n` is its last axis; a
+  convolution's `[h, w, C, D]` as `[h · w · C, D]`. Only `A [m, rank]` and
+  `B [rank, n]` are trained, so only they have gradients and a state of the
+  optimiser. At the start `A` has random orthonormal columns and `B` is 0. So
+  the unlearner starts from the given weights, and with `alpha = rank` the first
+  step of gradient descent is the step of all weights, projected on `rank`
+  random directions. At the end the product is added to the kernels.
+
+  What a method does to parameters it does to `A` and `B`: weight decay draws
+  the network back to the given weights, and SSD, which multiplies parameters,
+  changes nothing while `B` is 0. A teacher such as SCRUB's is the network
+  without adapters, which shares its weights with the student. Batch-norm's
+  running moments are updated as usual.
+
+  Args:
+    rank: at least 1; for a kernel with fewer rows, as many as it has.
+    alpha: above 0; by default `rank`.
+    adapted: whether the array at a path, such as `blocks_0/attn/qkv/kernel`,
+      gets adapters; it must have two axes or more. By default all arrays of two
+      axes and of four: dense layers and convolutions.
+
+  Returns:
+    `(key, model, tx, variables, examples) -> part`.
+
+  Raises:
+    ValueError: if `rank` is not a whole number of at least 1 or `alpha` is not
+      positive; when called, if no array is to be adapted, or one has fewer than
+      two axes.
+    TypeError: if `adapted` cannot be called.
+
+  References:
+    Hu et al., LoRA: low-rank adaptation of large language models, 2022; there
+    a matrix multiplies from the left, and B is the factor that starts at 0, as
+    here.
+
+  >>> import rum_jax
+  >>> model, tx, (key, variables, examples, split) = rum_jax.testing.example()
+  >>> tune = lambda model, tx: rum_jax.finetune(model, tx, epochs=2)
+  >>> unlearn = within(low_rank(2), tune, model, tx)
+  >>> tuned, _ = unlearn(key, variables, examples, split)
+  >>> change = jax.tree.map(jnp.subtract, tuned.params, variables.params)
+  >>> int(jnp.linalg.matrix_rank(change['Dense_0']['kernel'], rtol=1e-3))
+  2
+  """
+  _checks.check_count('rank', rank, 1)
+  if alpha is not None:
+    _checks.check_range('alpha', alpha, 0, open_low=True)
+  if adapted is not None:
+    _checks.check_callable('adapted', adapted)
+  scale = 1.0 if alpha is None else alpha / rank
+
+  def part(key: Key, model: Model, tx: optax.GradientTransformation,
+           variables: Variables, examples: Examples) -> Part:
+    del examples
+    params, stats = variables
+    adapters = _low_rank.start(jax.random.fold_in(key, _SALT), params,
+                               _low_rank.chosen(params, adapted), rank)
+    begin = Variables(adapters, stats)
+    network = _low_rank.network(model, params, scale)
+    return Part(
+        network._replace(init_from_data=lambda fresh, examples, rows: begin),
+        tx, begin, lambda inside: Variables(
+            _low_rank.merged(params, inside.params, scale), inside.stats))
 
   return part
 
@@ -193,7 +271,7 @@ def within(subspace: Subspace,
              model, tx)
 
   Args:
-    subspace: such as `last_layers(2)`.
+    subspace: such as `last_layers(2)` or `low_rank(8)`.
     factory: `(model, tx) -> unlearner`, with all other arguments given.
     model: the network.
     tx: the optimiser; a factory that needs none may ignore it.
@@ -221,8 +299,10 @@ def within(subspace: Subspace,
   @_checks.checked
   def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
               ) -> tuple[Variables, Info]:
-    part = subspace(model, tx, variables, examples)
-    return factory(*part)(key, variables, examples, split)
+    part = subspace(key, model, tx, variables, examples)
+    inside, info = factory(part.model, part.tx)(
+        key, part.variables, examples, split)
+    return part.whole(inside), info
 
   return unlearn
 
