@@ -81,14 +81,8 @@ def start(key: Key, params: PyTree, paths: dict[str, tuple[int, ...]],
 
 def merged(params: PyTree, adapters: Adapters, scale: float) -> PyTree:
   """The parameters of the network without adapters: `W + scale · A B`."""
-  leaves, tree = jax.tree.flatten(_sums(params, adapters, scale),
-                                  is_leaf=lambda x: isinstance(x, _Sum))
-  last = None
-  for i, x in enumerate(leaves):
-    if isinstance(x, _Sum):  # One after another, for the sake of memory.
-      left, last = lax.optimization_barrier((x.left, last))
-      last = leaves[i] = x._replace(left=left).merged()
-  return tree.unflatten(leaves)
+  return jax.tree.map(_array, _sums(params, adapters, scale),
+                      is_leaf=lambda x: isinstance(x, _Sum))
 
 
 def _sums(params: PyTree, adapters: Adapters, scale: float) -> PyTree:
