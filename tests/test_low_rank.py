@@ -199,7 +199,7 @@ def test_wrong_arguments_are_named(arguments, error, words):
 
 
 @pytest.mark.parametrize(('path', 'words'), [
-    ('none', 'w, b, found none'), ('b', r'found b of shape \(2,\)')])
+    ('none', 'b, w, found none'), ('b', r'found b of shape \(2,\)')])
 def test_arrays_that_cannot_be_adapted_are_named(linear, path, words):
   with pytest.raises(ValueError, match=words):
     inside(jax.random.key(0), *linear, 1, adapted=lambda x: x == path)
