@@ -71,7 +71,7 @@ def check_run(variables: Any, examples: Any, split: Any) -> None:
   """Checks the arguments of an unlearner.
 
   Args:
-    variables: of the network.
+    variables: the variables of the network.
     examples: leaves `[N, ...]`.
     split: forget `[F]` and retain `[R]`, rows of the examples. The range of
       rows is not checked where they are traced or held by other processes.
@@ -122,7 +122,7 @@ def check_within(name: str, rows: np.ndarray, count: int, where: str = ''
   """Raises `ValueError` unless all rows `[n]` are in `[0, count)`.
 
   Args:
-    name: of the rows, for the message.
+    name: the name of the rows, for the message.
     rows: whole numbers.
     count: number of examples.
     where: added to the message after the row.
@@ -146,7 +146,7 @@ def check_whole(name: str, values: Any, such_as: str) -> None:
   """Checks that `values` are whole numbers `[n]`, of any range.
 
   Args:
-    name: of the argument, for the message.
+    name: the name of the argument, for the message.
     values: anything.
     such_as: an example of a valid value, for the message.
 

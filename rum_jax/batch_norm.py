@@ -92,7 +92,7 @@ def moments(key: Key, model: Model, variables: Variables, examples: Examples,
   rate is 0 are not moments and are returned unchanged.
 
   Args:
-    key: of the order of the examples, and of dropout.
+    key: decides the order of the examples, and dropout.
     model: the network.
     variables: the parameters, and the shapes of the moments.
     examples: all examples.

@@ -59,7 +59,8 @@ def alternating_flip_and_translate(padding: int = 2, seed: int = 0) -> Edit:
   Args:
     padding: pixels, fewer than the height and the width of the images; with 0
       images are only flipped.
-    seed: of the draw that decides between even and odd epochs for each row.
+    seed: the seed of the draw that decides between even and odd epochs for each
+      row.
 
   Returns:
     An edit that keeps the shape and the dtype of the images.
@@ -112,7 +113,7 @@ def wrong_labels(key: Key, examples: Images, classes: int, *,
   """Replaces the labels of the rows to forget by random labels.
 
   Args:
-    key: of the labels; the edit ignores the key that it is called with.
+    key: the key of the labels; the edit ignores the key that it is called with.
     examples: all examples.
     classes: K.
     exclude_true: whether the random label must differ from the true one.

@@ -22,8 +22,8 @@ def forward(model: Model, params: PyTree, stats: PyTree, batch: Batch,
     params: parameters of the network.
     stats: state of the network.
     batch: the examples; batch-norm ignores those that are padding.
-    key: of the step. The network gets a key that is derived from it, so that
-      its random numbers are independent of those of `augment`.
+    key: the key of the step. The network gets a key that is derived from it, so
+      that its random numbers are independent of those of `augment`.
 
   Returns:
     `(outputs, stats)`.

@@ -59,7 +59,7 @@ def from_json(kind: type[T], value: Any, path: str = 'the record') -> T:
   Args:
     kind: the dataclass.
     value: nested dictionaries and lists.
-    path: what is read, for messages.
+    path: the name of what is read, for messages.
 
   Raises:
     ValueError: that names `path`, the field and what is expected there, where a
@@ -87,7 +87,7 @@ def read(kind: type[T], path: pathlib.Path) -> T:
 
   Args:
     kind: the dataclass.
-    path: of a JSON file.
+    path: the path of a JSON file.
 
   Raises:
     OSError: if the file cannot be read.
@@ -100,7 +100,7 @@ def read_json(path: pathlib.Path) -> Any:
   """The value in a file of strict JSON.
 
   Args:
-    path: of a JSON file.
+    path: the path of a JSON file.
 
   Raises:
     OSError: if the file cannot be read.

@@ -30,7 +30,7 @@ def ranked(scores: ArrayLike, seed: int) -> np.ndarray:
 
   Args:
     scores: `[N]`, finite.
-    seed: of the permutation that orders equal scores.
+    seed: the seed of the permutation that orders equal scores.
 
   Returns:
     `[N]` int32 rows.

@@ -23,7 +23,7 @@ class Fit(NamedTuple):
   """Training from scratch: the arguments of `training.run_epochs`.
 
   Attributes:
-    objective: what to minimise.
+    objective: the loss to minimise.
     tx: the optimiser with its learning-rate schedule.
     draw: `(key, split) -> plan` of an epoch over the retain set.
     epochs: number of epochs of the whole run.

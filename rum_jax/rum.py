@@ -27,7 +27,7 @@ def sequential(*unlearners: Unlearner) -> Sequential:
   the result of `u`.
 
   Args:
-    *unlearners: at least one; RUM^F is the same unlearner k times.
+    *unlearners: one or more unlearners; RUM^F is the same unlearner k times.
 
   Returns:
     An unlearner that takes a sequence of splits, one for each of `unlearners`,

@@ -34,7 +34,7 @@ def over_seeds(
     fn: one run, a pure function of arrays.
     chunk: number of runs at a time on one GPU or TPU; `None` means all. Smaller
       chunks need less memory. It changes the results by rounding alone.
-    in_axes: for each argument 0 (one entry a run) or `None` (shared by all
+    in_axes: for each argument, 0 (one entry a run) or `None` (shared by all
       runs); by default 0 for all.
     devices: the devices to run on; by default `jax.devices()`.
     vectorise: whether a device computes several runs at a time. By default true

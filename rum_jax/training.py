@@ -92,11 +92,11 @@ def run_epochs(
   result of the whole run.
 
   Args:
-    key: of the whole run, the same for all its segments.
+    key: the key of the whole run, the same for all its segments.
     state: the state to continue from.
     examples: all examples.
     split: the split that `draw` makes plans for.
-    objective: what to minimise.
+    objective: the loss to minimise.
     tx: the optimiser.
     draw: `(key, split) -> plan` of an epoch.
     epochs: number of epochs to run now.
@@ -160,7 +160,7 @@ def fit(
     variables: the variables to start from.
     examples: all examples.
     split: the split that `draw` makes plans for.
-    objective: what to minimise.
+    objective: the loss to minimise.
     tx: the optimiser; its state is initialised here.
     draw: `(key, split) -> plan` of an epoch.
     epochs: length of the run; 0 changes nothing.
@@ -198,7 +198,7 @@ def descent(
   """The unlearner that runs `fit` from the given variables.
 
   Args:
-    objective: what to minimise.
+    objective: the loss to minimise.
     tx: the optimiser.
     draw: `(key, split) -> plan` of an epoch.
     epochs: length of the run.
@@ -265,7 +265,7 @@ def predict(model: Model, variables: Variables, examples: Examples,
 
   Args:
     model: the network.
-    variables: of one model.
+    variables: the variables of one model.
     examples: leaves `[N, ...]`.
     batch_size: examples at a time.
 

@@ -87,8 +87,8 @@ class Case(NamedTuple):
   """What is timed: a recipe's data and its network.
 
   Attributes:
-    recipe: of the training.
-    examples: on the device.
+    recipe: the recipe of the training.
+    examples: the examples, on the device.
     source: the same examples, on the host.
     model: the network.
   """

@@ -41,7 +41,7 @@ def bad_teacher(
   Args:
     model: the network.
     tx: the optimiser; the paper: Adam, learning rate 1e-4.
-    temperature: of both teachers and the student, above 0.
+    temperature: the temperature of both teachers and the student, above 0.
     retain_share: share of the retain set that is used, in `[0, 1]`, drawn once.
       It decides the shape of an array, so it cannot be traced.
     epochs: passes over both sets.

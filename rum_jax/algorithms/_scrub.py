@@ -54,7 +54,7 @@ def scrub(
     tx: the optimiser; the RUM paper: SGD, learning rate 5e-3.
     beta: weight of the retain set's KL, at least 0 (the SCRUB paper's alpha).
     gamma: weight of the retain set's cross-entropy, at least 0.
-    temperature: of teacher and student, above 0.
+    temperature: the temperature of teacher and student, above 0.
     msteps: number of epochs, from the first, that begin with a max pass.
     epochs: passes over the retain set.
     batch_size: examples a step, in both kinds of passes.

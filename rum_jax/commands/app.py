@@ -254,10 +254,11 @@ def start_run(command: str | None, prefix: str | None = None,
   """Claims the workdir that the flags give and loads their recipe's data.
 
   Args:
-    command: that writes results into the workdir, which must not be that of
-      another; `None` where it leaves none but models, which fit any workdir.
-    prefix: of the default workdir's name, `runs/<prefix><recipe>-<hash>`; by
-      default `<command>_`.
+    command: the command that writes results into the workdir, which must not be
+      that of another command; `None` for a command that leaves only models,
+      which may go into any workdir.
+    prefix: the prefix of the default workdir's name,
+      `runs/<prefix><recipe>-<hash>`; by default `<command>_`.
     forgets: whether the recipe's forget set is used.
     tuned: whether its methods must have tuned settings.
     growing: fields of the recipe that may be more than in an earlier run in

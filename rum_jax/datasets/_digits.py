@@ -17,7 +17,7 @@ def digits(*, test_share: float = 0.2, seed: int = 0) -> Source:
 
   Args:
     test_share: share of each class that is held out.
-    seed: of the split.
+    seed: the seed of the split.
 
   Returns:
     The source, images `[1797, 8, 8, 1]` in the full range of uint8.

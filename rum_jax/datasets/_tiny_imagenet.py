@@ -27,7 +27,8 @@ def tiny_imagenet(data_dir: str | os.PathLike[str]) -> Source:
   that can be written, and read from there for as long as no file changes.
 
   Args:
-    data_dir: where the archive was unpacked: holds `tiny-imagenet-200`.
+    data_dir: the folder where the archive was unpacked; it holds
+      `tiny-imagenet-200`.
 
   Returns:
     The source, images `[110000, 64, 64, 3]`; a class is named by the first of

@@ -30,7 +30,7 @@ def check_pixels(name: str, image: np.ndarray) -> None:
   """Refuses images whose values are not whole numbers in `[0, 255]`.
 
   Args:
-    name: of the array, for messages.
+    name: the name of the array, for messages.
     image: `[N, ...]`, of any type.
 
   Raises:
@@ -54,7 +54,7 @@ def check_values(name: str, values: np.ndarray, fits: np.ndarray, what: str,
   """Refuses an array of which some values do not fit.
 
   Args:
-    name: of the array.
+    name: the name of the array.
     values: `[N, ...]`.
     fits: `[N, ...]` whether each value does.
     what: is expected, for the message.
@@ -79,7 +79,7 @@ def images(name: str, value: Any) -> tuple[np.ndarray, tuple[str, ...]]:
   booleans, and of floats that are whole numbers.
 
   Args:
-    name: of the array, for messages and notes.
+    name: the name of the array, for messages and notes.
     value: the array; values are whole numbers in `[0, 255]`, or booleans.
 
   Returns:
@@ -116,7 +116,7 @@ class Labels(NamedTuple):
   Attributes:
     values: `[N]` whole numbers of at least 0, or words.
     width: how many classes one-hot labels have; `None` for others.
-    notes: what was changed.
+    notes: the changes that were made, as sentences.
   """
 
   values: np.ndarray
@@ -131,7 +131,7 @@ def labels(name: str, value: Any) -> Labels:
   booleans, and floats that are whole numbers.
 
   Args:
-    name: of the array, for messages and notes.
+    name: the name of the array, for messages and notes.
     value: `[N]`, `[N, 1]` or one-hot `[N, K]`.
 
   Raises:

@@ -69,7 +69,7 @@ def archive_of(name: str, data_dir: str | os.PathLike[str]
 
   Args:
     name: `cifar10` or `cifar100`; others have none.
-    data_dir: where to look.
+    data_dir: the folder to look in.
   """
   places = [pathlib.Path(data_dir, x) for layout in _LAYOUTS
             if layout.name == name for x in (layout.folder, layout.archive)]

@@ -16,8 +16,8 @@ class Classes(NamedTuple):
 
   Attributes:
     known: `[K]` labels, whole numbers or words.
-    names: of the K classes.
-    notes: what was changed.
+    names: the names of the K classes.
+    notes: the changes that were made, as sentences.
   """
 
   known: np.ndarray
@@ -34,8 +34,8 @@ def fitted(name: str, labels: Labels, class_names: Any = ()) -> Classes:
   numbers.
 
   Args:
-    name: of the array of labels, for messages and notes.
-    labels: of the training part.
+    name: the name of the array of labels, for messages and notes.
+    labels: the labels of the training part.
     class_names: K names in the order of the classes, or none.
 
   Raises:
@@ -57,8 +57,8 @@ def encoded(name: str, labels: Labels, classes: Classes) -> np.ndarray:
   """`[N]` classes of labels.
 
   Args:
-    name: of the array of labels, for messages.
-    labels: of any part.
+    name: the name of the array of labels, for messages.
+    labels: the labels of any part.
     classes: those of the training part.
 
   Raises:
@@ -86,7 +86,7 @@ def missing(label: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:
 
   Args:
     label: `[N]` classes of the training examples.
-    names: of the K classes.
+    names: the names of the K classes.
   """
   counts = np.bincount(label, minlength=len(names))
   absent = [names[k] for k in np.flatnonzero(counts == 0)]

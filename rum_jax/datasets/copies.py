@@ -90,7 +90,7 @@ def part_copies(source: Source) -> Copies:
   """Which training examples have exact copies in the held-out part.
 
   Args:
-    source: with a held-out part; if it has none, none is found.
+    source: a data set with a held-out part; without one, there are no copies.
 
   Returns:
     Training rows that have copies, and the held-out rows that are these copies.
@@ -128,8 +128,8 @@ def describe_copies(found: Copies, of: str = 'rows to forget') -> str:
   """One sentence about copies, or two; empty where there are none.
 
   Args:
-    found: of `exact_copies` or `part_copies`.
-    of: what the first set is called.
+    found: what `exact_copies` or `part_copies` returns.
+    of: the name of the first set in the sentence.
   """
   if not len(found.rows):
     return ''

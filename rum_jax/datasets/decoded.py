@@ -33,10 +33,11 @@ def remembered(folder: pathlib.Path, decode: Callable[[], Source], *,
   cannot be written, nothing is kept.
 
   Args:
-    folder: with all the files that the result depends on.
+    folder: the folder of all files that the result depends on.
     decode: called without arguments where nothing is kept.
-    place: of that file, outside the folder; by default `<folder>.decoded`.
-    variant: what else the result depends on, such as a size of images.
+    place: the path of that file, outside the folder; by default
+      `<folder>.decoded`.
+    variant: anything else that the result depends on, such as a size of images.
 
   Raises:
     ValueError: if what is kept was truncated or altered; the message names it.

@@ -9,7 +9,7 @@ class DataError(ValueError):
   """A value of somebody's data that cannot be used.
 
   Attributes:
-    name: of what is wrong, as the caller knows it: `rows`, `y_train`.
+    name: the name of what is wrong, as the caller knows it: `rows`, `y_train`.
     value: the first value that is wrong: a row, a label, a shape.
   """
 

@@ -39,13 +39,13 @@ def from_folder(folder: str | os.PathLike[str], *,
   all images, also of those that are forgotten later; `decoded_path` says where.
 
   Args:
-    folder: of the images.
+    folder: the folder of the images.
     size: `(H, W)`, or one number for both. Images of other sizes are scaled
       until they cover it and cut at the centre. By default all images must be
       of one size.
-    test_share: of each class that is held out, in `(0, 1)`, where there is no
-      `train` inside.
-    seed: of the draw of these.
+    test_share: the share of each class that is held out, in `(0, 1)`, where
+      there is no `train` inside.
+    seed: the seed of the draw.
     cache: folder to keep decoded images in, not inside `folder`; by default
       the one that `folder` lies in.
 
@@ -83,7 +83,7 @@ def decoded_path(folder: str | os.PathLike[str], *,
   """The file that `from_folder` keeps the decoded images in.
 
   Args:
-    folder: of the images.
+    folder: the folder of the images.
     size: as `from_folder` takes it.
     cache: as `from_folder` takes it.
 

@@ -34,10 +34,10 @@ def load(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] = '.',
 
   Args:
     data: a name or a path of one of `KINDS`.
-    data_dir: where data sets lie that are given by a name.
-    size: of a folder of images, as `from_folder` takes it.
-    test_share: of a folder of images, as `from_folder` takes it.
-    cache: of a folder of images, as `from_folder` takes it.
+    data_dir: the folder of the data sets that are given by a name.
+    size: only for a folder of images, as `from_folder` takes it.
+    test_share: only for a folder of images, as `from_folder` takes it.
+    cache: only for a folder of images, as `from_folder` takes it.
 
   Returns:
     The source; its `notes` say what was changed, to be printed.
@@ -71,7 +71,7 @@ def check_informative(source: Source) -> None:
   """Refuses training examples that can show nothing about forgetting.
 
   Args:
-    source: as it will be trained on.
+    source: the data set, as it will be trained on.
 
   Raises:
     DataError: if all training examples are of one class, or all images are

@@ -21,8 +21,8 @@ class Look(NamedTuple):
   """What the header of a picture says.
 
   Attributes:
-    height: in pixels.
-    width: in pixels.
+    height: the height in pixels.
+    width: the width in pixels.
     grey: whether it has no colour.
     transparent: whether it has a channel of transparency.
   """
@@ -37,7 +37,7 @@ def look(path: pathlib.Path) -> Look:
   """Reads the header of a picture, not its pixels.
 
   Args:
-    path: of the file.
+    path: the path of the file.
 
   Raises:
     DataError: if it is no image, or one of several frames or of more than 8

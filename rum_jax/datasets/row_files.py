@@ -22,7 +22,8 @@ def read(path: str | os.PathLike[str]) -> Any:
   """What a file lists, not checked against any data set.
 
   Args:
-    path: of a `.json`, `.csv` or `.npy` file; any other is read as text.
+    path: the path of a `.json`, `.csv` or `.npy` file; any other is read as
+      text.
 
   Returns:
     A list of whole numbers or words, or an array.
@@ -47,7 +48,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
   """The value that a JSON file holds.
 
   Args:
-    path: of the file.
+    path: the path of the file.
 
   Raises:
     OSError: if it cannot be read.
@@ -71,7 +72,7 @@ def named(names: Sequence[str], files: Sequence[str], folder: str = ''
 
   Args:
     names: F of them.
-    files: of the whole training part, by row.
+    files: the names of the files of the whole training part, by row.
     folder: the name of the folder of the data set.
 
   Raises:

@@ -29,7 +29,7 @@ def read_rows(spec: Any, source: Source, *, name: str = 'rows') -> np.ndarray:
   Args:
     spec: the specification.
     source: the data set, as it will be trained on.
-    name: of the argument, for messages.
+    name: the name of the argument, for messages.
 
   Returns:
     `[F]` int64 published rows, in the order given.
@@ -61,10 +61,10 @@ def read_groups(path: str | os.PathLike[str], source: Source, *,
   """Reads `{"low": rows, "medium": rows, "high": rows}`, published rows.
 
   Args:
-    path: of the JSON file; rows are whole numbers, or names of files in an
-      image folder.
+    path: the path of the JSON file; rows are whole numbers, or names of files
+      in an image folder.
     source: the data set, as it will be trained on.
-    name: of the argument, for messages.
+    name: the name of the argument, for messages.
 
   Returns:
     Three arrays of int64 published rows, in the order of `GROUPS`.

@@ -23,8 +23,8 @@ class Source(NamedTuple):
     num_train: how many of them are for training.
     row: `[N]` where each example stands in its published part.
     classes: names of the K classes.
-    name: of the data set.
-    notes: what was changed when the data were read, as whole sentences.
+    name: the name of the data set.
+    notes: the changes that were made when the data were read, as sentences.
     files: `[P]` names of the files of the published training part, by row;
       empty where the images do not come from files of their own.
     apart: names of parts, and the published training rows that lie in them
@@ -61,7 +61,7 @@ def from_arrays(image: np.ndarray, label: np.ndarray, name: str,
   Args:
     image: `[N, H, W, C]` whole numbers in `[0, 255]`; uint8 is not copied.
     label: `[N]` whole numbers in `[0, K)`.
-    name: of the data set.
+    name: the name of the data set.
     classes: K names; by default the numbers that occur, up to the largest.
 
   Raises:
@@ -110,7 +110,7 @@ def from_parts(x_train: Any, y_train: Any, x_test: Any, y_test: Any, name: str,
     y_train: `[N]` labels of the training part.
     x_test: images of the test part.
     y_test: labels of the test part.
-    name: of the data set.
+    name: the name of the data set.
     class_names: K names in the order of the classes, or none.
 
   Raises:

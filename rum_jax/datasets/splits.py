@@ -36,9 +36,9 @@ def hold_out(source: Source, share: float, seed: int, *,
 
   Args:
     source: the whole.
-    share: of each class, in `(0, 1)`.
-    seed: of the draw.
-    part: what the examples that are held out are called in `apart`.
+    share: the share of each class, in `(0, 1)`.
+    seed: the seed of the draw.
+    part: the name of the examples that are held out, in `apart`.
 
   Returns:
     The source with fewer training examples, in their old order.
@@ -56,9 +56,9 @@ def leave_out(source: Source, share: float, seed: int, *,
 
   Args:
     source: the whole, with a test part.
-    share: of the training examples of each class, in `(0, 1)`.
-    seed: of the draw.
-    part: what the examples that are left out are called in `apart`.
+    share: the share of the training examples of each class, in `(0, 1)`.
+    seed: the seed of the draw.
+    part: the name of the examples that are left out, in `apart`.
 
   Returns:
     The source with the training part of `hold_out(source, share, seed)` and
@@ -82,9 +82,9 @@ def sampled(source: Source, count: int, seed: int) -> Source:
 
   Args:
     source: the whole, with a test part.
-    count: of training examples, fewer than there are. Each class keeps its
-      share, rounded to whole examples.
-    seed: of the draw, the same as that of `leave_out`.
+    count: the number of training examples to keep, fewer than there are. Each
+      class keeps its share, rounded to whole examples.
+    seed: the seed of the draw, the same as that of `leave_out`.
 
   Returns:
     The source with fewer training examples, in their old order.
@@ -130,9 +130,10 @@ def corrupted(source: Source, share: float, seed: int
   """Gives a share of the training examples a wrong label.
 
   Args:
-    source: with true labels.
-    share: in `[0, 1]`.
-    seed: of the draw of examples and of labels, uniform over the others.
+    source: a data set with true labels.
+    share: the share of wrong labels, in `[0, 1]`.
+    seed: the seed of the draw of examples and of labels, uniform over the
+      others.
 
   Returns:
     `(source, rows)`: the rows whose label is wrong, sorted.

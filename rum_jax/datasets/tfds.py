@@ -34,7 +34,7 @@ def from_tfds(name: str, data_dir: str | os.PathLike[str]) -> Source:
 
   Args:
     name: `cifar10`, `cifar100`, `svhn_cropped`, `mnist` or `fashion_mnist`.
-    data_dir: where TFDS prepared it.
+    data_dir: the folder in which TFDS prepared it.
 
   Returns:
     The source: training part, then test part.

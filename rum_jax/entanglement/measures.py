@@ -31,8 +31,8 @@ class SetFigures:
     mmd: squared MMD with a kernel of width 1.
     mmd_median: the same with the median distance as the kernel width.
     sliced_wasserstein: distance.
-    wasserstein_entanglement: by the Wasserstein distance.
-    silhouette_entanglement: by the silhouette.
+    wasserstein_entanglement: entanglement by the Wasserstein distance.
+    silhouette_entanglement: entanglement by the silhouette.
   """
 
   es: Summary
@@ -51,7 +51,7 @@ class SeedGroups:
 
   Attributes:
     picks: the groups of the low, the medium and the high set.
-    es: of all groups.
+    es: the ES of all groups.
     memorization: mean of all groups.
     rank_correlation_of_examples: between memorization and the distance to the
       mean of the features.
@@ -76,7 +76,8 @@ class EntanglementFile(Origin):
     released: level to the set that the released code uses; `None` where it has
       none for this number of groups.
     by_memorization: level to the set of that level of memorization.
-    rank_correlation_of_examples: over seeds, as in `SeedGroups`.
+    rank_correlation_of_examples: summary over seeds of the value in
+      `SeedGroups`.
     rank_correlation_of_groups: likewise.
     seeds: the groups under each model.
   """

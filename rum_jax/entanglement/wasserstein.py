@@ -114,7 +114,7 @@ def wasserstein_entanglement(features: AnyArray, split: Split, *,
     features: `[N, D]`.
     split: forget set `[F]` and retain set `[R]`.
     sample: examples drawn from each set, at most; time grows with its cube.
-    seed: of the draw.
+    seed: the seed of the draw.
 
   Returns:
     A number in `[0, 1]`; 1 where the two samples coincide.

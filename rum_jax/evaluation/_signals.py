@@ -18,7 +18,7 @@ def signals(model: Model, variables: Variables, examples: Examples, *,
 
   Args:
     model: the network; its task gives loss and score.
-    variables: of one model.
+    variables: the variables of one model.
     examples: leaves `[N, ...]`.
     features: whether to return the features, too.
     batch_size: examples at a time.

@@ -94,7 +94,7 @@ class Factor:
   Attributes:
     levels: level to its forget set.
     oracles: level to the results of retraining without that set.
-    rows: of `by_level`.
+    rows: the rows that `by_level` returned.
     answer: sentences that tell whether the paper's statement holds.
   """
 
@@ -139,7 +139,7 @@ class Variation:
     es: level to the ES of its set by the reference's features.
     ordered: whether these rise from low to high; `None` where the sets were
       chosen by them, so that they always do.
-    rows: of `by_level`, without the second oracle.
+    rows: the rows that `by_level` returned, without the second oracle.
   """
 
   axis: str
@@ -198,7 +198,7 @@ def compared(groups: Sequence[np.ndarray], reference: Sequence[np.ndarray],
 
   Args:
     groups: three arrays of rows.
-    reference: likewise.
+    reference: the same for the reference.
     num_examples: N; both choose from these.
 
   Returns:
@@ -224,11 +224,12 @@ def variation(axis: str, value: str, shares: Mapping[str, Share],
   """One variation, as `sensitivity.json` has it.
 
   Args:
-    axis: what differs, empty for the reference.
-    value: what it is here.
-    shares: of `compared`.
+    axis: the choice that differs; empty for the reference.
+    value: the value of that choice.
+    shares: the shares that `compared` returned.
     es: `[S]` ES of low, medium and high by the reference's features.
-    rows: of `by_level`; that of the second oracle is left out.
+    rows: the rows that `by_level` returned; that of the second oracle is left
+      out.
     chosen: whether the sets were chosen by this ES, so that they are always in
       order.
     control: whether its groups are random.

@@ -63,7 +63,7 @@ def behaviour(signals: Signals, subsets: Subsets, seed: int = 0) -> Behaviour:
   Args:
     signals: loss and score `[S, N]`.
     subsets: the sets of examples to evaluate on.
-    seed: of the attack's draw of members.
+    seed: the seed of the attack's draw of members.
 
   Returns:
     The values of each model.

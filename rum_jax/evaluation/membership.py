@@ -40,7 +40,7 @@ def svc_attack(retain: np.ndarray, test: np.ndarray, forget: np.ndarray,
     retain: `[R]` confidences of members.
     test: `[n]` confidences of non-members.
     forget: `[F]` confidences of the examples to classify.
-    seed: of the draw.
+    seed: the seed of the draw.
     penalty: the parameter C of the SVC.
 
   Returns:

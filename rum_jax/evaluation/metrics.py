@@ -46,8 +46,8 @@ def tug_of_war(forget_gap: ArrayLike, retain_gap: ArrayLike,
 
   Args:
     forget_gap: `[...]` in `[-1, 1]`.
-    retain_gap: likewise.
-    test_gap: likewise.
+    retain_gap: the same for the retain set.
+    test_gap: the same for the test set.
 
   Returns:
     `[...]` in `[0, 1]`; 1 where the values equal those of retraining.

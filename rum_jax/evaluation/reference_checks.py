@@ -29,8 +29,8 @@ def at_chance(accuracy: float, chance: float | None, count: int) -> bool:
   """Whether the accuracy of one model is not significantly above chance.
 
   Args:
-    accuracy: on `count` examples; NaN for a model that diverged, which does not
-      count as at chance.
+    accuracy: the accuracy on `count` examples; NaN for a model that diverged,
+      which does not count as at chance.
     chance: accuracy of a guess; `None` where the task has none.
     count: number of examples.
   """

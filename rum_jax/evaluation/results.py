@@ -70,12 +70,12 @@ class Row(Closeness):
   Attributes:
     method: name of the algorithm.
     variant: vanilla, matched, shuffle, rum_f, rum or reference.
-    forget_accuracy: on the forget set.
-    retain_accuracy: on the retain set.
-    test_accuracy: on the held-out examples.
-    seconds: of one model.
-    compile_seconds: of all models together.
-    steps: of each stage.
+    forget_accuracy: the accuracy on the forget set.
+    retain_accuracy: the accuracy on the retain set.
+    test_accuracy: the accuracy on the held-out examples.
+    seconds: the time to unlearn one model, in seconds.
+    compile_seconds: the time to compile the program of all models, in seconds.
+    steps: the number of steps of each stage.
     diverged: the runs that diverged.
     probes: for each stage, the values that the method reports.
     groups: name of a group to the figures on it alone.
@@ -86,8 +86,9 @@ class Row(Closeness):
       by; 0 where a variant needs no groups, NaN where it was not recorded.
     tuning_seconds: time of the search for the setting; NaN where it was not
       recorded.
-    kept_test_accuracy: on the held-out examples without the classes that the
-      forget set contains completely; `None` where there is no such class.
+    kept_test_accuracy: the accuracy on the held-out examples without the
+      classes that the forget set contains completely; `None` where there is no
+      such class.
   """
 
   method: str
@@ -117,7 +118,7 @@ class Figure(NamedTuple):
   """A column of the table.
 
   Attributes:
-    name: of the field of a `Row`.
+    name: the name of the field of a `Row`.
     title: its heading.
     compared: whether it measures how close a row is to retraining, so that rows
       are compared by it.
@@ -187,7 +188,7 @@ class Group:
 
   Attributes:
     size: examples in it.
-    rows: of the training examples of the run.
+    rows: where its examples stand among the training examples of the run.
     published_rows: the same examples in the published data set.
     mean_memorization: NaN where memorization was not estimated.
     refined_by: the score that the groups were chosen by: memorization or a
@@ -235,13 +236,13 @@ class Environment:
   """Where a run was made.
 
   Attributes:
-    versions: of libraries.
+    versions: the versions of libraries.
     device: name of the processor.
     platform: cpu, gpu or tpu.
     devices: number of devices of JAX.
-    cores: of the machine.
-    commit: that the package was built from, where it is not used from a
-      clone; in files of older versions, of the clone.
+    cores: the number of cores of the machine.
+    commit: the commit that the package was built from, where it is not used
+      from a clone; in files of older versions, of the clone.
     devices_per_run: number of devices that shared the batches of a run, where
       it was recorded.
   """
@@ -368,8 +369,8 @@ def row(method: str, variant: str, groups: Iterable[str],
     unlearned: accuracies and attack of the S models.
     oracle: the same of the S retrained models.
     seconds: time of the S models together.
-    compile_seconds: likewise.
-    steps: of each stage.
+    compile_seconds: the time to compile their program.
+    steps: the number of steps of each stage.
     diverged: the runs that diverged.
     probes: for each stage, the values that the method reports.
     setting: the method and the hyper-parameters of each stage.

@@ -83,7 +83,7 @@ def verdict(difference: Summary, *, lower_is_better: bool = False) -> str:
   """Whether a difference is an improvement, by its 95 % interval.
 
   Args:
-    difference: of two figures, paired by seed.
+    difference: the difference of two figures, paired by seed.
     lower_is_better: whether a negative difference is an improvement.
 
   Returns:

@@ -31,11 +31,11 @@ class Comparison:
     one_run: mean over runs of the rank correlation with a single run.
     low: share of the low group that is also in the low group of memorization;
       for random groups it is about `size / N`.
-    medium: likewise of the medium group.
-    high: likewise of the high group.
+    medium: the same for the medium group.
+    high: the same for the high group.
     low_memorization: mean memorization in the low group.
-    medium_memorization: likewise in the medium group.
-    high_memorization: likewise in the high group.
+    medium_memorization: the same for the medium group.
+    high_memorization: the same for the high group.
   """
 
   spearman: float
@@ -70,7 +70,7 @@ class ProxiesFile(Origin):
     models: M, of the estimate.
     estimate_seconds: training time of all M models; NaN where it is not known.
     group_size: examples in each group.
-    proxies: by name.
+    proxies: name of a proxy to its figures.
   """
 
   SCHEMA: ClassVar[int] = 1
@@ -87,10 +87,10 @@ def mean(name: str, runs: np.ndarray, first_seed: int, learning_rate: float
   """The scores of a proxy, over the runs that did not diverge.
 
   Args:
-    name: of the proxy.
+    name: the name of the proxy.
     runs: `[S, N]`.
     first_seed: seed of the first run; a warning names the runs that diverged.
-    learning_rate: of the runs, for the message.
+    learning_rate: the learning rate of the runs, for the message.
 
   Returns:
     `[N]`.
@@ -117,8 +117,9 @@ def compared(truth: np.ndarray | None, proxy: np.ndarray, runs: np.ndarray,
     truth: `[N]` memorization, or `None` where it is not known.
     proxy: `[N]`, the mean over its runs.
     runs: `[S, N]`, each of them.
-    size: of each group. The medium group is nearest to 0.5 in memorization, and
-      nearest to the median in the proxy, whose scale is arbitrary.
+    size: the size of each group. The medium group is nearest to 0.5 in
+      memorization, and nearest to the median in the proxy, whose scale is
+      arbitrary.
   """
   means = tuple(f'{group}_memorization' for group in GROUPS)
   if truth is None:

@@ -101,7 +101,7 @@ def seen(model: Model, num_train: int, variables: Variables, subset: AnyArray,
     model: the network.
     num_train: N; the first N examples are for training, the other n are held
       out.
-    variables: of the trained model.
+    variables: the variables of the trained model.
     subset: `[m]` rows that the model trained on.
     examples: all N + n examples.
   """
@@ -232,7 +232,8 @@ def estimate_probability(sums: Sums) -> Memorization:
   """The difference of mean softmax probabilities.
 
   Args:
-    sums: of `add_up`, `[..., 2, N]`; they are summed over leading axes.
+    sums: the sums that `add_up` returned, `[..., 2, N]`; they are summed over
+      leading axes.
   """
   whole = (x.reshape(-1, *x.shape[-2:]).sum(0) for x in sums)
   return from_sums(Sums(*whole), LEVELS)

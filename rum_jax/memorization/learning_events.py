@@ -92,7 +92,7 @@ def difficulty(task: Task, outputs: Outputs, examples: Examples, *,
 
   Args:
     task: its loss and score are used.
-    outputs: of the model, for N examples.
+    outputs: the model's outputs for N examples.
     examples: leaves `[N, ...]`.
     classes: whether the prediction holds logits `[N, K]` of classes, which
       `max_confidence` and `entropy` need.
@@ -153,7 +153,7 @@ def scores(history: History) -> dict[str, Array]:
   """The scores of the table above by name, `[N]` each.
 
   Args:
-    history: of at least one epoch.
+    history: the history of at least one epoch.
 
   Returns:
     All scores; for a task without classes, all except `max_confidence` and

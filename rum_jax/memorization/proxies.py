@@ -63,7 +63,7 @@ def grand(model: Model, variables: Variables, examples: Examples,
 
   Args:
     model: the network.
-    variables: of one model.
+    variables: the variables of one model.
     examples: the N training examples.
     batch_size: examples at a time, each with a gradient of its own in memory.
 
@@ -86,7 +86,7 @@ def curvature(model: Model, variables: Variables, examples: Images,
 
   Args:
     model: the network; it must take images of floats, as `from_linen` does.
-    variables: of one model.
+    variables: the variables of one model.
     examples: the N training examples.
     h: length of the step, where x is the image in units of its full range: a
       pixel of 255 is 1.

@@ -85,7 +85,7 @@ def read(path: str, label: np.ndarray, *, row: np.ndarray | None = None,
   """Reads a score file and checks the order of its rows.
 
   Args:
-    path: of the file.
+    path: the path of the file.
     label: `[N]` true labels of the examples.
     row: `[N]`, the row of each example in the published data set; by default
       the examples are the whole data set in its order.

@@ -40,8 +40,8 @@ class Reliability(NamedTuple):
     corrected: the rank correlation of two estimates with M models each, by the
       Spearman-Brown formula.
     low: share of the low group that both halves choose, with M/2 models each.
-    medium: likewise of the medium group.
-    high: likewise of the high group.
+    medium: the same for the medium group.
+    high: the same for the high group.
   """
 
   models: int
@@ -135,8 +135,8 @@ class Agreement:
     spearman: rank correlation.
     low: share of the low group that is also in the low group of the other
       scores.
-    medium: likewise of the medium group.
-    high: likewise of the high group.
+    medium: the same for the medium group.
+    high: the same for the high group.
     chance: the share for random groups.
   """
 
@@ -247,7 +247,7 @@ def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose,
   Args:
     first: `[N]` scores of one estimate.
     second: `[N]` scores of the other.
-    size: of each group.
+    size: the size of each group.
     choose: `(scores, size, *, seed)` to the three groups, such as
       `refinement.by_score`. The two estimates get different seeds, so that
       equal scores fall into the same group by chance alone.
@@ -291,7 +291,7 @@ def convergence(halves: Callable[[int], tuple[np.ndarray, np.ndarray]],
   Args:
     halves: M to the scores `[N]` of the two halves of the first M models.
     models: all of them.
-    size: of each group.
+    size: the size of each group.
     choose: as for `overlaps`.
     start: the smallest number of models.
   """
@@ -308,8 +308,8 @@ def band_overlap(width: np.ndarray | float) -> np.ndarray | float:
   first one's examples into the band.
 
   Args:
-    width: of the band, in standard deviations of the difference; it is
-      proportional to the square root of the number of models.
+    width: the width of the band, in standard deviations of the difference; it
+      is proportional to the square root of the number of models.
 
   Returns:
     The share: `2Φ(w) − 1 − 2(φ(0) − φ(w)) / w`.
@@ -334,7 +334,7 @@ def recommend(curve: Sequence[Reliability], target: float, size: int
   Args:
     curve: M ascending.
     target: share in `(0, 1)`.
-    size: of the group.
+    size: the size of the group.
 
   Raises:
     ValueError: if `target` is not in `(0, 1)`.
@@ -401,7 +401,7 @@ def report(models: Ensemble, num_examples: int, size: int, target: float,
   Args:
     models: the ensemble.
     num_examples: N.
-    size: of the low, the medium and the high group.
+    size: the size of the low, the medium and the high group.
     target: share of the medium group that two runs should agree on.
     start: the smallest number of models of the convergence curve.
   """
@@ -435,7 +435,7 @@ def agreement(score: np.ndarray, other: np.ndarray, size: int) -> Agreement:
   Args:
     score: `[N]`; NaN where an example has no score.
     other: `[N]` of the same examples.
-    size: of the low, the medium and the high group.
+    size: the size of the low, the medium and the high group.
   """
   shared = overlaps(score, other, size, refinement.by_score)
   return Agreement(spearman=evaluation.rank_correlation(score, other),

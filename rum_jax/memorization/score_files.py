@@ -24,13 +24,14 @@ def save(path: pathlib.Path, scores: Memorization, row: np.ndarray,
 
   Args:
     path: ends in `.npz`.
-    scores: of the N examples, from correctness.
+    scores: the scores of the N examples, from correctness.
     row: `[N]`, the row of each example in the published data set.
-    data_hash: of the images and labels of these N examples.
+    data_hash: the hash of the images and labels of these N examples.
     probability: the estimate of the same models from softmax probabilities; it
       is written as `probability_score` and `probability_standard_error`.
-    published_hash: of all images and labels of the published training part, in
-      place of `data_hash`. Any part of the data set can use such a file.
+    published_hash: the hash of all images and labels of the published training
+      part, in place of `data_hash`. Any part of the data set can use such a
+      file.
   """
   owner = ({'published_hash': published_hash} if published_hash else
            {'data_hash': data_hash})

@@ -169,7 +169,7 @@ def merged(paths: Iterable[pathlib.Path],
   """All models of several files as one shard, in ascending order.
 
   Args:
-    paths: of the files, in any order.
+    paths: the paths of the files, in any order.
     expected: the identity that all must have; by default that of the first.
 
   Returns:

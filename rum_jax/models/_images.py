@@ -17,8 +17,8 @@ def normaliser(image_shape: Sequence[int], mean: Sequence[float] | AnyArray,
 
   Args:
     image_shape: `(H, W, C)`.
-    mean: of every channel, in units of the full range, or one for all.
-    std: likewise.
+    mean: the mean of every channel, in units of the full range, or one for all.
+    std: the standard deviation of every channel, in the same units.
 
   Raises:
     ValueError: if the shape does not have three entries, an `std` is not
@@ -64,7 +64,7 @@ def checked_outputs(name: str, outputs: Any, count: int) -> Outputs:
   """The outputs, if they are `Outputs` of that many images.
 
   Args:
-    name: of the network, for the message.
+    name: the name of the network, for the message.
     outputs: anything.
     count: B.
 

@@ -40,12 +40,13 @@ def from_linen(
       `[B, H, W, C]`; returns `Outputs`. In training it may draw random numbers
       under the name `dropout`, as `flax.linen.Dropout` does.
     image_shape: `(H, W, C)`.
-    mean: of every channel, in units of the full range; images arrive as
-      uint8, are divided by 255, then normalised inside the model.
-    std: likewise.
-    precision: of products and activations, such as `jnp.bfloat16`. Parameters
-      and batch-norm keep theirs; logits and features are widened to it, with
-      the digits that the last product left them. By default nothing changes.
+    mean: the mean of every channel, in units of the full range; images arrive
+      as uint8, are divided by 255, then normalised inside the model.
+    std: the standard deviation of every channel, in the same units.
+    precision: the precision of products and activations, such as
+      `jnp.bfloat16`. Parameters and batch-norm keep their own precision. Logits
+      and features are cast back to the precision of the parameters; they keep
+      only the digits of `precision`. By default nothing is cast.
     task: what the module learns; by default `tasks.classification()`.
 
   Returns:
@@ -177,10 +178,10 @@ def hidden_layers(
   """What the layers of a network say of images, not only the last ones.
 
   Args:
-    module: as for `from_linen`, and so the others.
+    module: as for `from_linen`, as are the other arguments.
     image_shape: `(H, W, C)`.
-    mean: of every channel.
-    std: likewise.
+    mean: the mean of every channel.
+    std: the standard deviation of every channel, in the same units.
 
   Returns:
     `(variables, images)` to `[B, D]` of each of the module's own layers in the

@@ -59,7 +59,7 @@ class AirBench(nn.Module):
   Attributes:
     classes: K.
     widths: channels of the groups.
-    scale: of the logits.
+    scale: the scale of the logits.
   """
 
   classes: int

@@ -55,8 +55,9 @@ def describe(
     network: a Linen module; one that is not of this package goes by the name
       `package.module:Class`, under which `build` has to be given its class.
     image_shape: `(H, W, C)`.
-    mean: of every channel, in units of the full range, as `from_linen` got it.
-    std: likewise.
+    mean: the mean of every channel, in units of the full range, as `from_linen`
+      got it.
+    std: the standard deviation of every channel, in the same units.
     classes: names of the K classes in the order of their labels, where there
       are any.
     task: name of a task of `rum_jax.tasks`.
@@ -99,7 +100,7 @@ def build(description: Mapping[str, Any], *,
   Nothing is imported for it: a description is data, not code.
 
   Args:
-    description: from `describe`, or from the JSON that it became.
+    description: what `describe` returned, also after a round trip through JSON.
     networks: name, such as `package.module:Class`, to the class of networks
       that are not of this package.
 

@@ -33,9 +33,9 @@ def from_functions(
       logits `[B, K]`, which are then the features as well; or `-> Outputs`,
       whose features are `[B, D]`.
     image_shape: `(H, W, C)`.
-    mean: of every channel, in units of the full range; images arrive as uint8,
-      are divided by 255, then normalised.
-    std: likewise.
+    mean: the mean of every channel, in units of the full range; images arrive
+      as uint8, are divided by 255, then normalised.
+    std: the standard deviation of every channel, in the same units.
     task: what the network learns; by default `tasks.classification()`.
 
   Returns:

@@ -54,11 +54,12 @@ class Conv(nn.Module):
 
   Attributes:
     features: channels that come out.
-    size: of the kernel, in both directions.
-    stride: in both directions.
-    padded: by half a kernel on every side, as in PyTorch; otherwise not at all.
+    size: the size of the kernel, in both directions.
+    stride: the stride in both directions.
+    padded: whether the image is padded by half a kernel on every side, as in
+      PyTorch; otherwise not at all.
     bias: whether to add one number a channel, 0 at the start.
-    initializer: of the kernel.
+    initializer: the initializer of the kernel.
   """
 
   features: int
@@ -92,7 +93,7 @@ class BatchNorm(nn.Module):
   unbiased as PyTorch has it. A batch of nothing but padding changes nothing.
 
   Attributes:
-    momentum: of the running moments.
+    momentum: the momentum of the running moments.
     epsilon: added to the variance.
     fixed_scale: whether the scale, 1 at the start, lies with the moments in
       place of being a parameter.

@@ -79,9 +79,9 @@ def from_nnx(
       draws from the key of the model's `apply`. `mask` is `[B]`, 0 for padding,
       or `None`.
     image_shape: `(H, W, C)`.
-    mean: of every channel, in units of the full range; images arrive as uint8,
-      are divided by 255, then normalised.
-    std: likewise.
+    mean: the mean of every channel, in units of the full range; images arrive
+      as uint8, are divided by 255, then normalised.
+    std: the standard deviation of every channel, in the same units.
     features: name of the `nnx.Intermediate` `[B, D]` that the module or a part
       of it sows as features. By default the features are those of `Outputs`; of
       logits that an `nnx.Linear` gave and nothing changed, they are what went
@@ -170,8 +170,9 @@ def to_nnx(variables: Variables, module: nnx.Module) -> nnx.Module:
   """A copy of an NNX module with the weights of its model.
 
   Args:
-    variables: of one network, without a leading axis of seeds.
-    module: that `from_nnx` was given, or one like it; it is not changed.
+    variables: the variables of one network, without a leading axis of seeds.
+    module: the module that `from_nnx` was given, or one like it; it is not
+      changed.
 
   Returns:
     The copy, in the mode, training or evaluation, that `module` is in.

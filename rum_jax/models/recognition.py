@@ -37,9 +37,9 @@ class _Family(NamedTuple):
   """What a kind of network is known by.
 
   Attributes:
-    name: for people.
+    name: the name of the network in messages.
     marks: tensors that every network of this kind has, with their axes.
-    build: from a state dict without wrappers to the network.
+    build: the function from a state dict without wrappers to the network.
     first: the tensor that says how many channels an image has.
   """
 
@@ -62,9 +62,9 @@ def recognise(state: Mapping[str, np.ndarray], *, heads: int | None = None
   Args:
     state: name to array, from `read_safetensors`; wrappers such as `module.` in
       front of the names are overlooked.
-    heads: of a ViT's attention, which no tensor tells; by default as in timm,
-      one for 64 channels and 16 in the huge, giant and gigantic ones. Of other
-      networks it says nothing.
+    heads: the number of attention heads of a ViT, which its tensors do not
+      show. The default is that of timm: one head for 64 channels, and 16 heads
+      in the huge, giant and gigantic networks. Other networks ignore it.
 
   Returns:
     For `from_linen`, a `ResNet` (torchvision's names: ResNet-18, -34, -50 and

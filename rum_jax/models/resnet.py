@@ -44,7 +44,7 @@ class ResidualBlock(nn.Module):
 
   Attributes:
     width: channels inside; four times as many come out of a bottleneck.
-    stride: of the first 3×3 convolution and of the way around.
+    stride: the stride of the first 3×3 convolution and of the shortcut.
     bottleneck: whether there are three convolutions.
   """
 
@@ -80,7 +80,7 @@ class ResNet(nn.Module):
     classes: K.
     depths: blocks a stage; every stage but the first halves the image.
     widths: channels inside the blocks of a stage.
-    bottleneck: of the blocks.
+    bottleneck: whether each block has three convolutions.
     imagenet_stem: the stem quarters the image, as on ImageNet.
   """
 

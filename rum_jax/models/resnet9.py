@@ -52,7 +52,7 @@ class ResNet9(nn.Module):
   Attributes:
     classes: K.
     widths: channels of the four units that stand alone.
-    scale: of the logits.
+    scale: the scale of the logits.
   """
 
   classes: int

@@ -17,7 +17,7 @@ class MLP(nn.Module):
 
   Attributes:
     classes: K.
-    widths: of the hidden layers; the last one gives the features.
+    widths: the widths of the hidden layers; the last one gives the features.
   """
 
   classes: int

@@ -52,7 +52,7 @@ def read_safetensors(path: str | pathlib.Path) -> dict[str, np.ndarray]:
   """Reads all tensors of a `.safetensors` file.
 
   Args:
-    path: of the file.
+    path: the path of the file.
 
   Returns:
     Name to array of the type that the file gives; `from_torch` widens it.
@@ -80,7 +80,7 @@ def write_safetensors(path: str | pathlib.Path,
   """Writes a `.safetensors` file, all of it or nothing.
 
   Args:
-    path: of the file; an old one is replaced.
+    path: the path of the file; an old one is replaced.
     state: name to array, from `to_torch`.
 
   Raises:
@@ -172,7 +172,7 @@ def to_torch(variables: Variables, model: Model, names: Mapping[str, str],
   """The state dict of a network's PyTorch twin: the inverse of `from_torch`.
 
   Args:
-    variables: of one network, without a leading axis of seeds.
+    variables: the variables of one network, without a leading axis of seeds.
     model: the network.
     names: as for `from_torch`.
     like: the state dict that `variables` came from. The result has its names
@@ -268,7 +268,7 @@ def bare_names(names: Iterable[str]) -> dict[str, str]:
   """Names without what wrappers put into them, to the names as they are.
 
   Args:
-    names: of tensors, from a state dict.
+    names: the names of tensors, from a state dict.
 
   Raises:
     ValueError: naming both, if two names differ in their wrappers alone.

@@ -72,7 +72,7 @@ class Block(nn.Module):
   """Attention, then two dense layers, each added to what came in.
 
   Attributes:
-    heads: of the attention.
+    heads: the number of heads of the attention.
     hidden: channels between the two dense layers.
     dropout: after the attention and after both dense layers.
   """
@@ -103,7 +103,7 @@ class ViT(nn.Module):
     patch: pixels across a patch; it divides height and width.
     width: D, channels of a token.
     depth: blocks.
-    heads: of the attention; they divide the width.
+    heads: the number of heads of the attention; they divide the width.
     hidden: channels between the two dense layers of a block.
     dropout: share of the values that training sets to 0 after the position
       embedding and after every dense layer but the first of the attention, as

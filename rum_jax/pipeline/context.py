@@ -32,9 +32,9 @@ class Data(NamedTuple):
     examples: the same images and labels, on the device.
     corrupted: positions of the training examples whose labels were made wrong.
     true_label: `[N]` labels before that.
-    hash: of the training part, as it is trained on.
-    held_out_hash: of the part that judges.
-    folder: where data sets lie.
+    hash: the hash of the training part, with its wrong labels.
+    held_out_hash: the hash of the held-out part.
+    folder: the folder that holds the data sets.
   """
 
   source: datasets.Source
@@ -55,8 +55,8 @@ class Runtime(NamedTuple):
   """Where a job works, and with what.
 
   Attributes:
-    workdir: where artefacts and results lie.
-    programs: what has been compiled.
+    workdir: the folder of artefacts and results.
+    programs: the compiled programs.
     model: the network.
   """
 
@@ -70,7 +70,7 @@ def load(recipe: Recipe, folder: str, forgets: bool = True) -> Data:
 
   Args:
     recipe: names the data set, and what is done to it.
-    folder: where data sets lie.
+    folder: the folder that holds the data sets.
     forgets: whether the recipe's forget set is used, and must fit the data.
 
   Raises:
@@ -97,8 +97,9 @@ def start(recipe: Recipe, data: Data, workdir: pathlib.Path,
   Args:
     recipe: names the network.
     data: give its shapes and its normalisation.
-    workdir: where to write.
-    programs: to compile and run with; `None` for those of one device a run.
+    workdir: the folder of artefacts and results.
+    programs: compiles and runs programs; `None` for a new one with one device a
+      run.
   """
   return Runtime(workdir, programs or Programs(),
                  builders.build_model(recipe, data.source))

@@ -95,13 +95,13 @@ def train(
 
   Args:
     name: shown on the terminal.
-    folder: where the finished artefact will lie; states are kept beside it.
-    identity: of that artefact.
-    course: what to train.
+    folder: the folder of the finished artefact; states are kept beside it.
+    identity: the identity of that artefact.
+    course: the training to do.
     programs: compiled so far.
     key: `[S]`.
     dataset: all examples.
-    split: whose retain set is trained on.
+    split: the models are trained on its retain set.
     watch: tells from the first run's variables what to show beside its loss.
     split_axis: 0 where every run has a split of its own.
 

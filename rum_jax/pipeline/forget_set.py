@@ -17,7 +17,8 @@ class Difficulty(NamedTuple):
 
   Attributes:
     score: `[N]` of the training examples.
-    estimate: of memorization, or `None` where the scores are of a proxy.
+    estimate: the estimate of memorization, or `None` where the scores are of a
+      proxy.
   """
 
   score: np.ndarray

@@ -13,7 +13,7 @@ def check_retain(num_train: int, batch_size: int, forget: int, what: str
 
   Args:
     num_train: examples in all.
-    batch_size: of training.
+    batch_size: the batch size of training.
     forget: examples to forget.
     what: the forget set, for the message.
 

@@ -76,7 +76,7 @@ class Programs:
 
     Args:
       fn: one run, a pure function of arrays that can be hashed.
-      in_axes: for each argument 0 (one entry a run) or `None` (shared).
+      in_axes: for each argument, 0 (one entry a run) or `None` (shared).
       *args: what `fn` is called with, stacked where `in_axes` is 0.
 
     Returns:

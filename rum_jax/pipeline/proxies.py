@@ -111,8 +111,8 @@ class Look:
   survive it.
 
   Attributes:
-    name: of the proxy.
-    recipe: of the training that goes on.
+    name: the name of the proxy.
+    recipe: the recipe, whose training goes on.
     model: the network.
   """
 

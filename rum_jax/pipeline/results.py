@@ -49,15 +49,17 @@ def judged(
   """All of `results.json`.
 
   Args:
-    recipe: of the run.
-    data: of the run.
-    runtime: of the run.
+    recipe: the recipe of the run.
+    data: the data of the run.
+    runtime: the runtime of the run.
     groups: name to rows; together the forget set.
     retain: rows.
     models: originals, and two sets of oracles.
-    done: what was unlearned.
-    scores: of the training examples, what the groups were chosen by.
-    beforehand_seconds: what these took; NaN where it is not known.
+    done: the jobs that were run, with their artefacts.
+    scores: the scores of the training examples, by which the groups were
+      chosen.
+    beforehand_seconds: the time to compute these scores; NaN where it is not
+      known.
   """
   labels, test = np.asarray(data.source.dataset.label), data.source.test
   gone = evaluation.measurements.forgotten_classes(
@@ -134,9 +136,9 @@ def origin(recipe: Recipe, data: Data, runtime: Runtime,
   """Where figures come from: recipe, environment, data.
 
   Args:
-    recipe: of the run.
-    data: of the run.
-    runtime: of the run.
+    recipe: the recipe of the run.
+    data: the data of the run.
+    runtime: the runtime of the run.
     forget: how many examples were forgotten, where rows were given, so that it
       is not the number in the recipe.
   """

@@ -22,9 +22,9 @@ class Run:
   """What `recipe.json` of a workdir holds, from the start of a run.
 
   Attributes:
-    command: that writes its results there.
+    command: the command that writes its results there.
     recipe: all fields of its recipe.
-    versions: of the libraries that began or extended it.
+    versions: the versions of the libraries that began or extended it.
   """
 
   SCHEMA: ClassVar[int] = 1
@@ -40,8 +40,8 @@ def enter(root: pathlib.Path, command: str, recipe: Recipe,
 
   Args:
     root: an existing folder.
-    command: that writes its results there.
-    recipe: of the run.
+    command: the command that writes its results there.
+    recipe: the recipe of the run.
     growing: fields of the recipe that may be more than they were before.
 
   Raises:

@@ -56,7 +56,7 @@ def check_same(one: Mapping[str, Any], where: str, other: Mapping[str, Any],
   Args:
     one: name to value, such as the fields of a recipe and hashes of the data.
     where: the place of the first run.
-    other: likewise of the second.
+    other: the same for the second run.
     there: its place.
 
   Raises:

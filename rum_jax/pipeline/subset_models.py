@@ -36,7 +36,8 @@ class Estimate(NamedTuple):
     correctness: scores from whether the models are right.
     probability: scores from the probability of the label, where there are
       models.
-    models: that the scores are of; `None` where they were read from a file.
+    models: the models that the scores come from; `None` where they were read
+      from a file.
   """
 
   correctness: memorization.Memorization

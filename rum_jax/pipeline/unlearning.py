@@ -51,7 +51,7 @@ class Unlearn:
   Attributes:
     recipe: gives batch size, momentum, weight decay, and what batch-norm does.
     model: the network.
-    setting: for each stage a method and the values that the program holds.
+    setting: for each stage, a method and the values that the program holds.
     steps: length of every stage in steps, or `None`.
   """
 

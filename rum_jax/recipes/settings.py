@@ -19,8 +19,8 @@ class Search:
 
   Attributes:
     command: the command that searched; `None` where nothing was searched.
-    source: where settings come from that were not searched, in words.
-    criterion: what the best setting is best by, in words.
+    source: where settings come from that were not searched, as a sentence.
+    criterion: the figure by which the best setting is chosen, in words.
     recipe: all fields of the recipe of the search.
     rest: environment and hash of the data of the search, and what older files
       hold.
@@ -95,7 +95,7 @@ def read_settings(path: pathlib.Path) -> TunedSettings:
   A file that a person wrote needs no `schema`.
 
   Args:
-    path: of the JSON file.
+    path: the path of the JSON file.
 
   Raises:
     OSError: if the file cannot be read.

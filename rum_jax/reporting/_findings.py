@@ -69,7 +69,7 @@ def findings(results: Results) -> list[str]:
   """One short sentence on each of the paper's findings, as it shows here.
 
   Args:
-    results: of a run; figures may be NaN.
+    results: the results of a run; figures may be NaN.
 
   Returns:
     On doing nothing by memorization, on RUM^F against its controls for each

@@ -18,7 +18,7 @@ def answer(rows: Sequence[FactorRow], factor: str) -> list[str]:
   """Whether the paper's statement on a factor shows in these rows.
 
   Args:
-    rows: of `by_level`.
+    rows: the rows that `by_level` returned.
     factor: `memorization` or `entanglement`.
 
   Returns:

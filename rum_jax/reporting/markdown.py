@@ -24,8 +24,8 @@ def section(results: Results, command: str) -> str:
   """The table of a run, what it shows, and where it comes from.
 
   Args:
-    results: of the run.
-    command: that made them.
+    results: the results of the run.
+    command: the command that made them.
 
   Returns:
     Markdown; the name and the ToW of the best row are bold.
@@ -107,8 +107,8 @@ def difficulty_answers(record: Difficulty, command: str) -> str:
   """What was found of each factor, as lists.
 
   Args:
-    record: what `difficulty.json` holds.
-    command: that made it.
+    record: the content of `difficulty.json` holds.
+    command: the command that made it.
   """
   lines = [_made(record, command)]
   for factor, part in record.factors.items():
@@ -132,8 +132,8 @@ def entanglement(record: EntanglementFile, command: str) -> str:
   """The sets that were measured, of each kind, as a table.
 
   Args:
-    record: what `entanglement.json` holds.
-    command: that made it.
+    record: the content of `entanglement.json` holds.
+    command: the command that made it.
   """
   rows = []
   for kind, sets in (('by entanglement', record.by_entanglement),
@@ -155,8 +155,8 @@ def proxies(record: ProxiesFile, command: str) -> str:
   """How well proxies of memorization agree with it, as a table.
 
   Args:
-    record: what `proxies.json` holds.
-    command: that made it.
+    record: the content of `proxies.json` holds.
+    command: the command that made it.
   """
   *lines, caption = text.proxy_table(record)
   return '\n'.join([
@@ -167,8 +167,8 @@ def memorization(record: MemorizationFile, command: str) -> str:
   """How far estimated scores can be relied on: what to put on a model card.
 
   Args:
-    record: what `memorization.json` holds.
-    command: that made it.
+    record: the content of `memorization.json` holds.
+    command: the command that made it.
   """
   made, other = record.identity, record.compared
   lines = [f'`{command}`: {made.dataset}, {made.network}, {record.models} '

@@ -147,7 +147,7 @@ def table(caption: str, head: Sequence[str],
 
   Args:
     caption: stands above it.
-    head: of the columns.
+    head: the headings of the columns.
     bodies: a heading, or nothing, and rows, for each group of rows.
     kind: `words` if the cells hold words instead of numbers.
   """

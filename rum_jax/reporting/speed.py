@@ -17,9 +17,9 @@ class AgainstTorch:
   """Our side beside PyTorch's, both measured in turn.
 
   Attributes:
-    microseconds: of one step of ours, the median.
-    images_a_second: of ours.
-    torch_microseconds: likewise of PyTorch.
+    microseconds: the median time of one of our steps, in microseconds.
+    images_a_second: the number of images that we process in a second.
+    torch_microseconds: the same for PyTorch.
     times_as_fast: ratio of the medians.
     from_to: the least and the greatest ratio of one round.
   """
@@ -40,10 +40,11 @@ class Step(AgainstTorch):
     image: height and width in pixels.
     batch: examples in it.
     what: forward, gradient or step, or how many seeds at once.
-    compile_seconds: where they were measured.
-    share_of_peak: of the speed of one large matrix product.
-    mebibytes: that our process held at most.
-    torch_mebibytes: likewise of PyTorch's.
+    compile_seconds: the time to compile, where it was measured.
+    share_of_peak: our floating-point operations a second, as a share of those
+      of one large matrix product.
+    mebibytes: the peak memory of our process, in MiB.
+    torch_mebibytes: the same for the process of PyTorch.
   """
 
   network: str
@@ -80,8 +81,8 @@ class AlgorithmCost:
   Attributes:
     network: name.
     method: name of the algorithm.
-    seconds: of one run.
-    compile_seconds: of its program.
+    seconds: the time of one run, in seconds.
+    compile_seconds: the time to compile its program, in seconds.
     epochs: seconds over those of one epoch of training.
     of_its_passes: seconds over those of the passes that it must make.
   """
@@ -122,7 +123,7 @@ def tables(measured: Sequence[Speed]) -> str:
   """Tables of what benchmarks measured, for each device and precision.
 
   Args:
-    measured: what each benchmark wrote.
+    measured: the records that the benchmarks wrote.
 
   Returns:
     Markdown: steps and layers against PyTorch, algorithms against their passes,

@@ -56,7 +56,8 @@ def table(results: Results) -> str:
   """The main table, paired differences and findings as aligned text.
 
   Args:
-    results: of a run with any groups and any methods; figures may be NaN.
+    results: the results of a run with any groups and any methods; figures may
+      be NaN.
 
   Returns:
     Lines of about 100 columns: warnings; the oracle and the reference rows,
@@ -135,7 +136,7 @@ def aligned(lines: Sequence[Sequence[str]], left: Sequence[int] = (0,)
   """Columns set under each other.
 
   Args:
-    lines: of cells; a line of one cell is a heading.
+    lines: the cells of each line; a line of one cell is a heading.
     left: columns of words, which begin under each other; all others end so.
   """
   full = [line for line in lines if len(line) > 1]

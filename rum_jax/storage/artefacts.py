@@ -139,7 +139,7 @@ def stage(folder: pathlib.Path, identity: Any,
   see `folder`.
 
   Args:
-    folder: where it lies, from `path_of`.
+    folder: the folder of the artefact, from `path_of`.
     identity: JSON value that decides the result: the part of the recipe that
       the stage depends on, and the digests of the artefacts that it reads.
     compute: called without arguments where there is nothing to load.

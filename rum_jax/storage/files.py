@@ -23,10 +23,11 @@ def parsed(flag: str, path: str, parse: Callable[[Any], Any], kind: str) -> Any:
   """`parse` of a JSON file that a person wrote.
 
   Args:
-    flag: that named the file, for messages.
-    path: of the file.
-    parse: of what the file holds; raises a ValueError or TypeError on a fault.
-    kind: what the JSON should be, for messages.
+    flag: the flag that named the file, for messages.
+    path: the path of the file.
+    parse: a function of the JSON value; raises a ValueError or TypeError on a
+      fault.
+    kind: what the JSON value should be, for messages.
 
   Raises:
     OSError: if the file cannot be read.
@@ -54,10 +55,10 @@ def replacing(path: pathlib.Path, partial: pathlib.Path | None = None
   in it, the next block for this path removes what was left.
 
   Args:
-    path: of the file or folder. An old file is replaced; there must be no old
-      folder.
-    partial: where the block writes, in the same folder as `path`; by default
-      `.<name>.partial`.
+    path: the path of the file or folder. An old file is replaced; there must be
+      no old folder.
+    partial: the path at which the block writes, in the same folder as `path`;
+      by default `.<name>.partial`.
 
   Raises:
     OSError: naming `path`, if the block or the renaming raises one.
@@ -84,7 +85,7 @@ def write_arrays(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
 
   Args:
     path: ends in `.npz`.
-    arrays: what `np.asarray` takes, by name.
+    arrays: name to a value that `np.asarray` takes.
 
   Raises:
     OSError: if it cannot be written.
@@ -109,7 +110,7 @@ def write_json(path: pathlib.Path, value: Any) -> None:
   """Writes `to_json(value)`.
 
   Args:
-    path: of the file.
+    path: the path of the file.
     value: nested dicts and sequences of numbers and strings.
 
   Raises:

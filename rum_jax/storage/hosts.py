@@ -71,8 +71,8 @@ def put(tree: PyTree, shardings: PyTree) -> PyTree:
   Args:
     tree: arrays; those that live in this process alone hold the same numbers in
       every process.
-    shardings: for each of them, over devices of all processes; `None` for one
-      that is not used.
+    shardings: the sharding of each array, over devices of all processes; `None`
+      for one that is not used.
 
   Returns:
     The arrays, each as one array of all processes.

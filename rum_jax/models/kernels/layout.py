@@ -84,7 +84,7 @@ def separately(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
   barrier hides its value from the compiler.
 
   Args:
-    function: of arrays.
+    function: a function of arrays.
     *args: its arguments.
 
   Returns:

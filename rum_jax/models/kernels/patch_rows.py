@@ -31,7 +31,7 @@ def scan(step: Callable[[_Carry, Array, Array], tuple[_Carry, PyTree]],
     carry: the first one.
     x: `[C, H, W, B]`, padded.
     size: height and width of the kernel.
-    stride: in both directions.
+    stride: the stride in both directions.
     shape: rows H' and columns W' of outputs.
 
   Returns:

@@ -86,7 +86,7 @@ def _points(x: Array, matrix: np.ndarray, starts: Sequence[int],
     x: `[C, H, W, B]`.
     matrix: `[points, pixels]` along an axis of a tile.
     starts: zeros above and left; below and right, as many as fill the tiles.
-    counts: of tiles, down and right.
+    counts: the numbers of tiles, down and right.
 
   Returns:
     For each point along a row of a tile, those of the six along a column
@@ -113,7 +113,7 @@ def _image(products: Sequence[Array], matrix: np.ndarray,
   """`[D, H, W, B]`, the inverse.
 
   Args:
-    products: as `_points` gives them.
+    products: the products that `_points` returned.
     matrix: `[pixels, points]` along an axis of a tile.
     tiles: how many there are down and right, and B.
     window: first row and the one after the last; the same of columns.
@@ -182,7 +182,7 @@ def multiply(x: Array, kernel: Array, margins: Margins) -> Array:
   Args:
     x: `[C, H, W, B]`.
     kernel: `[3, 3, C, D]`.
-    margins: of zeros, above and below, left and right.
+    margins: the margins of zeros, above and below, left and right.
 
   Returns:
     `[D, H', W', B]`.

@@ -30,7 +30,7 @@ def lax_convolution(x: Array, kernel: Array, stride: int = 1,
   Args:
     x: `[B, H, W, G · C]`.
     kernel: `[height, width, C, G · D]`.
-    stride: in both directions.
+    stride: the stride in both directions.
     padded: whether to pad with half a kernel of zeros on every side, as in
       PyTorch, so that stride 1 keeps the size.
     groups: G, the number of feature groups.
@@ -78,8 +78,8 @@ def _kernel_gradient(stride: int, padded: bool, groups: int
   """The gradient of a kernel `[height, width, C, G · D]`.
 
   Args:
-    stride: of the convolution.
-    padded: likewise.
+    stride: the stride of the convolution.
+    padded: whether the image is padded.
     groups: G.
 
   Returns:

@@ -22,7 +22,7 @@ def memorization_histogram(score: np.ndarray, group: np.ndarray,
   Args:
     score: `[N]` memorization, or a proxy of it; NaN is left out.
     group: `[N]`; 0, 1 and 2 are low, medium and high, -1 is none of them.
-    measure: what `score` is.
+    measure: the name of the score.
 
   Returns:
     SVG.
