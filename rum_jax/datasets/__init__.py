@@ -1,4 +1,4 @@
-"""Data sets: labelled images in original order, and who is in which part."""
+"""Data sets: labelled images in their original order, and their parts."""
 
 from __future__ import annotations
 

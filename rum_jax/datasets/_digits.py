@@ -1,4 +1,4 @@
-"""The digits that come with scikit-learn: a data set without a download."""
+"""The digits of scikit-learn, which need no download."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from rum_jax.datasets.splits import hold_out
 
 
 def digits(*, test_share: float = 0.2, seed: int = 0) -> Source:
-  """The 1,797 handwritten digits (8×8, 10 classes) that scikit-learn carries.
+  """The 1,797 handwritten digits (8×8, 10 classes) of scikit-learn.
 
   Args:
-    test_share: share of each class that is held out.
+    test_share: the share of each class that is held out.
     seed: the seed of the split.
 
   Returns:
-    The source, images `[1797, 8, 8, 1]` in the full range of uint8.
+    The source; its images `[1797, 8, 8, 1]` use the full range of uint8.
 
   References:
     Alpaydin and Kaynak, Optical recognition of handwritten digits, 1998.
   """
-  # The file alone: to import scikit-learn takes longer than all the rest.
-  found = importlib.util.find_spec('sklearn')
-  if found is None or not found.submodule_search_locations:
+  # Reads the file alone, because importing scikit-learn takes much longer.
+  package = importlib.util.find_spec('sklearn')
+  if package is None or not package.submodule_search_locations:
     raise ImportError('The digits come with scikit-learn, which is missing.')
   path = pathlib.Path(
-      found.submodule_search_locations[0], 'datasets/data/digits.csv.gz')
+      package.submodule_search_locations[0], 'datasets/data/digits.csv.gz')
   with gzip.open(path, 'rt') as file:
     table = np.loadtxt(file, delimiter=',')
   images = np.round(table[:, :-1] * (255 / 16)).reshape(-1, 8, 8, 1)

@@ -1,4 +1,4 @@
-"""Tiny-ImageNet, from the folder that its published archive unpacks to."""
+"""Reads Tiny-ImageNet from its unpacked archive."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ _ADDRESS = f'http://cs231n.stanford.edu/{_NAME}.zip'
 
 
 def tiny_imagenet(data_dir: str | os.PathLike[str]) -> Source:
-  """The 200 classes of Tiny-ImageNet (64×64), validation part held out.
+  """The 200 classes of Tiny-ImageNet (64×64); the validation part is held out.
 
-  The published test part has no labels, so the validation part takes its place,
-  as in the released code. Grey images become RGB. Classes are in the order of
-  their sorted WordNet ids (those of `wnids.txt`, which lists them unsorted);
-  training examples are in the order of classes and, within one, of the numbers
-  in their file names (2 before 10); held-out ones in that of their numbers.
+  The published test part has no labels. So the validation part is held out in
+  its place, as in the released code. Grey images become RGB.
 
-  The decoded images are kept as `<data_dir>/tiny-imagenet-200.decoded` where
-  that can be written, and read from there for as long as no file changes.
+  Classes are sorted by WordNet id; `wnids.txt` lists the ids unsorted. Training
+  examples are sorted by class, and within a class by the number in the file
+  name (2 before 10). Held-out examples are sorted by that number.
+
+  The decoded images are kept in `<data_dir>/tiny-imagenet-200.decoded`, if that
+  file can be written. Later calls read that file, as long as no file of the
+  data set changes.
 
   Args:
     data_dir: the folder where the archive was unpacked; it holds
       `tiny-imagenet-200`.
 
   Returns:
-    The source, images `[110000, 64, 64, 3]`; a class is named by the first of
-    its words.
+    The source, with images `[110000, 64, 64, 3]`. The name of a class is the
+    first of its words in `words.txt`.
 
   Raises:
-    FileNotFoundError: if it is not there; the message says how to get it.
-    ValueError: if a file is missing or damaged; the message names it.
+    FileNotFoundError: if the data set is missing; the message says how to get
+      it.
+    ValueError: if a file is missing or damaged; the message names the file.
 
   References:
     Le and Yang, Tiny ImageNet visual recognition challenge, 2015.
@@ -88,7 +91,7 @@ def _annotated(folder: pathlib.Path, wnids: list[str]
 
 
 def _words(path: pathlib.Path) -> dict[str, str]:
-  """WordNet id to what it is called."""
+  """WordNet id to its words."""
   fields = [line.split('\t', 1) for line in _lines(path)]
   for x in fields:
     if len(x) != 2:
@@ -104,6 +107,6 @@ def _lines(path: pathlib.Path) -> list[str]:
 
 
 def _numbered(folder: pathlib.Path, prefix: str) -> list[pathlib.Path]:
-  """`<prefix>_0.JPEG`, `<prefix>_1.JPEG` …: as many as there are files."""
+  """The paths `<prefix>_0.JPEG`, `<prefix>_1.JPEG` …, one for each file."""
   count = len(list(folder.glob('*.JPEG')))
   return [folder / f'{prefix}_{i}.JPEG' for i in range(count)]

@@ -1,8 +1,8 @@
-"""Arrays as people bring them, understood and said, or refused by name.
+"""Converts and checks arrays of images and labels.
 
-Images become `[N, H, W, C]` of uint8, labels become whole numbers from 0. What
-was changed on the way is said in notes: whole sentences that a command prints.
-What would be guesswork is refused before anything is trained.
+Images become `[N, H, W, C]` of uint8, and labels become whole numbers or words.
+Every change is described by a note, which is a sentence that a command prints.
+Arrays whose meaning would have to be guessed are refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FLOATS = ('Multiply images in [0, 1] by 255 and round them: '
 
 
 def channels_first(shape: Sequence[int]) -> bool:
-  """Whether a shape looks like `[N, C, H, W]`: one or three, then two sizes."""
+  """Whether a shape looks like `[N, C, H, W]`, with one or three channels."""
   return (len(shape) == 4 and shape[1] in _CHANNELS and shape[2] > 4
           and shape[3] > 4)
 
@@ -34,7 +34,7 @@ def check_pixels(name: str, image: np.ndarray) -> None:
     image: `[N, ...]`, of any type.
 
   Raises:
-    DataError: naming the value and its row; it says what to do.
+    DataError: that names the value and its row, and says what to do.
   """
   if image.dtype == np.uint8:
     return
@@ -51,17 +51,17 @@ def check_pixels(name: str, image: np.ndarray) -> None:
 
 def check_values(name: str, values: np.ndarray, fits: np.ndarray, what: str,
                  hint: str = '') -> None:
-  """Refuses an array of which some values do not fit.
+  """Refuses an array some of whose values are not allowed.
 
   Args:
     name: the name of the array.
     values: `[N, ...]`.
-    fits: `[N, ...]` whether each value does.
-    what: is expected, for the message.
+    fits: `[N, ...]`, whether each value is allowed.
+    what: what is expected, for the message.
     hint: a sentence that says what to do.
 
   Raises:
-    DataError: naming the first value that does not fit, and its row.
+    DataError: that names the first value that is not allowed, and its row.
   """
   if not fits.all():
     where = tuple(int(i) for i in np.argwhere(~fits)[0])
@@ -74,8 +74,8 @@ def check_values(name: str, values: np.ndarray, fits: np.ndarray, what: str,
 def images(name: str, value: Any) -> tuple[np.ndarray, tuple[str, ...]]:
   """Images as `[N, H, W, C]` of uint8.
 
-  Understood, with a note, are images without an axis of channels
-  (`[N, H, W]`), with channels first (`[N, 3, H, W]`, `[N, 1, H, W]`), of
+  These are converted, and a note says so: images without an axis of channels
+  (`[N, H, W]`), with the channels first (`[N, 3, H, W]`, `[N, 1, H, W]`), of
   booleans, and of floats that are whole numbers.
 
   Args:
@@ -86,7 +86,7 @@ def images(name: str, value: Any) -> tuple[np.ndarray, tuple[str, ...]]:
     `(images, notes)`.
 
   Raises:
-    DataError: if the shape or a value is none of these.
+    DataError: if the shape or a value is not one of these.
   """
   image, notes = array(name, value), []
   if image.ndim == 3:
@@ -111,11 +111,11 @@ def images(name: str, value: Any) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 class Labels(NamedTuple):
-  """Labels of one part, before they are classes.
+  """Labels of one part, before they are mapped to classes.
 
   Attributes:
     values: `[N]` whole numbers of at least 0, or words.
-    width: how many classes one-hot labels have; `None` for others.
+    width: the number of columns of one-hot labels; `None` for other labels.
     notes: the changes that were made, as sentences.
   """
 
@@ -127,16 +127,16 @@ class Labels(NamedTuple):
 def labels(name: str, value: Any) -> Labels:
   """Labels as whole numbers or as words.
 
-  Understood, with a note, are one-hot labels `[N, K]`, a column `[N, 1]`,
-  booleans, and floats that are whole numbers.
+  These are converted, and a note says so: one-hot labels `[N, K]`, a column
+  `[N, 1]`, booleans, and floats that are whole numbers.
 
   Args:
     name: the name of the array, for messages and notes.
     value: `[N]`, `[N, 1]` or one-hot `[N, K]`.
 
   Raises:
-    DataError: if the shape is another, or a label is negative, not finite, not
-      whole or not one-hot; it names the row.
+    DataError: if the shape is another one, or if a label is negative, not
+      finite, not whole or not one-hot; the message names the row.
   """
   label, notes, width = array(name, value), [], None
   if label.ndim == 2 and label.shape[1] == 1:
@@ -168,7 +168,7 @@ def labels(name: str, value: Any) -> Labels:
 
 
 def array(name: str, value: Any) -> np.ndarray:
-  """`np.asarray`, and arrays of objects refused by name."""
+  """`np.asarray(value)`; an array of Python objects is refused."""
   try:
     found = np.asarray(value)
   except ValueError as error:

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from their own archives, the binary version."""
+"""Reads CIFAR-10 and CIFAR-100 from the binary version of their archives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Layout(NamedTuple):
   train: tuple[str, ...]
   test: tuple[str, ...]
   meta: str
-  width: int  # Of two labels, the second is the class.
+  width: int  # Labels of an image, in bytes; the last is the class.
   classes: int
 
   @property
@@ -53,7 +53,7 @@ _OTHER_FOLDERS = ('-python', '-batches-py', '-matlab', '-batches-mat')
 def is_cifar(path: str | os.PathLike[str]) -> bool:
   """Whether a path is a tar archive, or a folder with files of CIFAR.
 
-  It says so too of the versions that `from_cifar` refuses.
+  This includes the versions that `from_cifar` refuses.
   """
   path = pathlib.Path(path)
   if not path.is_dir():
@@ -65,10 +65,10 @@ def is_cifar(path: str | os.PathLike[str]) -> bool:
 
 def archive_of(name: str, data_dir: str | os.PathLike[str]
                ) -> pathlib.Path | None:
-  """The published archive of a data set, or its folder, if it lies there.
+  """The published archive of a data set, or its folder; `None` if missing.
 
   Args:
-    name: `cifar10` or `cifar100`; others have none.
+    name: `cifar10` or `cifar100`; other data sets have no such archive.
     data_dir: the folder to look in.
   """
   places = [pathlib.Path(data_dir, x) for layout in _LAYOUTS
@@ -79,23 +79,23 @@ def archive_of(name: str, data_dir: str | os.PathLike[str]
 def from_cifar(path: str | os.PathLike[str]) -> Source:
   """CIFAR-10 or CIFAR-100 from the binary version of its published archive.
 
-  Rows are in the published order: that of `data_batch_1.bin` to
-  `data_batch_5.bin`, or that of `train.bin`; the label of CIFAR-100 is the fine
-  one. Neither TensorFlow nor PyTorch is needed, and nothing is unpickled.
+  Rows are in the published order, which is that of `data_batch_1.bin` to
+  `data_batch_5.bin`, or of `train.bin`. The labels of CIFAR-100 are the fine
+  ones. Neither TensorFlow nor PyTorch is needed, and nothing is unpickled.
 
   Args:
-    path: `cifar-10-binary.tar.gz` or `cifar-100-binary.tar.gz`, or the folder
-      that it unpacks to (`cifar-10-batches-bin`, `cifar-100-binary`), or one
-      that holds this folder.
+    path: `cifar-10-binary.tar.gz` or `cifar-100-binary.tar.gz`; or the folder
+      that it unpacks to (`cifar-10-batches-bin`, `cifar-100-binary`); or a
+      folder that holds this folder.
 
   Returns:
-    The source, images `[60000, 32, 32, 3]`, the test part held out.
+    The source, with images `[60000, 32, 32, 3]` and the test part held out.
 
   Raises:
     FileNotFoundError: if there is no such path.
-    DataError: if it is the pickled python version or that for MATLAB (the
-      message says what to take), or a file is missing, truncated or altered;
-      it names the file.
+    DataError: if it is the pickled Python version or the one for MATLAB, or if
+      a file is missing, truncated or altered; the message names the file, or
+      the version to use.
 
   References:
     Krizhevsky, Learning multiple layers of features from tiny images, 2009.
@@ -118,7 +118,7 @@ def from_cifar(path: str | os.PathLike[str]) -> Source:
 
 def _source(path: pathlib.Path, layout: _Layout, found: Mapping[str, bytes]
             ) -> Source:
-  """Both parts, from the contents of the files."""
+  """The source of both parts, from the contents of the files."""
   for file in layout.parts:
     if file not in found:
       raise DataError(f'Expected {path} to hold {file}, as the published '
@@ -167,7 +167,7 @@ def _images(path: pathlib.Path, found: Mapping[str, bytes],
 
 
 def _of_folder(path: pathlib.Path) -> tuple[dict[str, bytes], set[str]]:
-  """Contents of the files that are read, and names of all that lie beside."""
+  """Contents of the files of CIFAR, and the names of all files beside them."""
   if not _names(path) & _PARTS:
     inner = [path / layout.folder for layout in _LAYOUTS
              if (path / layout.folder).is_dir()]
@@ -190,7 +190,7 @@ def _of_archive(path: pathlib.Path) -> tuple[dict[str, bytes], set[str]]:
         if file is not None:
           found[name] = file.read()
       while archive.fileobj.read(1 << 20):
-        pass  # The checksum of gzip is compared at its end alone.
+        pass  # Gzip compares its checksum only at the end of the file.
   except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
     raise DataError(f'Expected {path} to be an archive of CIFAR, found it '
                     f'truncated or of another kind: {error}.', 'path',

@@ -1,4 +1,4 @@
-"""Which class a label means: numbers from 0, in an order that is said."""
+"""Maps labels to classes, which are numbers from 0."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rum_jax.datasets.errors import DataError, listed
 
 
 class Classes(NamedTuple):
-  """The labels that mean class 0, 1 … and how these classes are called.
+  """The labels of the classes 0, 1 …, and the names of these classes.
 
   Attributes:
     known: `[K]` labels, whole numbers or words.
@@ -26,12 +26,12 @@ class Classes(NamedTuple):
 
 
 def fitted(name: str, labels: Labels, class_names: Any = ()) -> Classes:
-  """The classes that training labels mean.
+  """The classes of training labels.
 
-  Whole numbers from 0 are the classes themselves. Words, whole numbers that do
-  not start at 0, and those that would mean more classes than examples become
-  classes in sorted order, which is said; words that are numbers are sorted as
-  numbers.
+  Whole numbers from 0 are classes already. Other labels become classes in
+  sorted order, and a note says so: words; whole numbers that do not start at 0;
+  and whole numbers that would make more classes than there are examples. Words
+  that are numbers are sorted as numbers.
 
   Args:
     name: the name of the array of labels, for messages and notes.
@@ -39,7 +39,7 @@ def fitted(name: str, labels: Labels, class_names: Any = ()) -> Classes:
     class_names: K names in the order of the classes, or none.
 
   Raises:
-    DataError: if a label has no name, or a name is there twice.
+    DataError: if a label has no name, or if a name occurs twice.
   """
   names = _names(class_names)
   if not len(labels.values):
@@ -54,15 +54,15 @@ def fitted(name: str, labels: Labels, class_names: Any = ()) -> Classes:
 
 
 def encoded(name: str, labels: Labels, classes: Classes) -> np.ndarray:
-  """`[N]` classes of labels.
+  """`[N]` int32 classes of labels.
 
   Args:
     name: the name of the array of labels, for messages.
     labels: the labels of any part.
-    classes: those of the training part.
+    classes: the classes of the training part.
 
   Raises:
-    DataError: naming the first label, and its row, that is no class.
+    DataError: that names the first label that is no class, and its row.
   """
   values, known = labels.values, classes.known
   if values.dtype.kind == known.dtype.kind:
@@ -82,10 +82,10 @@ def encoded(name: str, labels: Labels, classes: Classes) -> np.ndarray:
 
 
 def missing(label: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:
-  """A note where classes have no training example.
+  """A note if some classes have no training example.
 
   Args:
-    label: `[N]` classes of the training examples.
+    label: `[N]`, the classes of the training examples.
     names: the names of the K classes.
   """
   counts = np.bincount(label, minlength=len(names))

@@ -1,7 +1,8 @@
-"""Exact copies: images of the same pixels, found in one pass.
+"""Exact copies: images with the same pixels.
 
-A row to forget that has a copy among the training examples that stay cannot be
-seen to be forgotten. Labels are not compared: a copy may have another label.
+If a row to forget has a copy among the examples that are still trained on, it
+cannot be shown whether the row was forgotten. Labels are not compared, so a
+copy may have another label.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ class Copies(NamedTuple):
   """Rows of one set that have copies in another part.
 
   Attributes:
-    part: `retain`, `train`, `test`, or a part of `Source.apart`.
-    rows: `[n]` sorted published rows of the first set that have copies there.
-    copies: `[m]` sorted published rows in that part that are such copies.
-    other_label: how many of these have a label that none of the rows whose
-      copies they are has.
+    part: the part that holds the copies: `retain`, `train`, `test`, or a part
+      of `Source.apart`.
+    rows: `[n]` sorted published rows of the first set that have copies.
+    copies: `[m]` sorted published rows of these copies, in that part.
+    other_label: the number of copies whose label differs from the labels of all
+      rows that they are copies of.
   """
 
   part: str
@@ -35,13 +37,13 @@ class Copies(NamedTuple):
 
 
 def pixel_ids(image: AnyArray) -> np.ndarray:
-  """`[N]` int64: equal where images are equal, byte for byte.
+  """`[N]` int64 numbers, equal for images that are equal in every byte.
 
-  Numbers count from 0 in the order in which images are first met. Images are
-  compared by 128 bits of BLAKE2b.
+  Different images are numbered from 0 in the order of their first occurrence.
+  Images are compared by a hash, 128 bits of BLAKE2b.
 
   Args:
-    image: `[N, ...]` of any type; uint8 needs the least time.
+    image: `[N, ...]` of any type; uint8 is the fastest.
 
   References:
     Aumasson et al., BLAKE2: simpler, smaller, fast as MD5, 2013.
@@ -51,22 +53,22 @@ def pixel_ids(image: AnyArray) -> np.ndarray:
 
 def exact_copies(rows: Any, source: Source, whole: Source | None = None
                  ) -> tuple[Copies, ...]:
-  """Where rows to forget have exact copies.
+  """The exact copies of rows to forget, for each part of the data.
 
   Args:
     rows: `[F]` published rows to forget.
     source: the data set, as it will be trained on.
-    whole: the data set as it was read, before validation was set apart or a
-      sample was drawn; without it only what `source` holds is looked at.
+    whole: the data set as it was read, before validation examples were set
+      apart or a sample was drawn; without it, only `source` is searched.
 
   Returns:
-    One for `retain`, the training examples that stay; one for each part of
-    `source.apart` that `whole` holds; one for `test`, unless `source` holds out
-    such a part itself. Where there are no copies its arrays are empty.
+    `Copies` of `retain`, the training examples that stay; of each part of
+    `source.apart` that `whole` holds; and of `test`, unless `source` holds out
+    one of these parts. Without copies, the arrays are empty.
 
   Raises:
-    DataError: if `positions` refuses the rows, or images of `source` and
-      `whole` have two shapes.
+    DataError: if `positions` refuses the rows, or if the images of `source` and
+      of `whole` differ in shape.
   """
   place = published.positions(rows, source)
   stays = np.ones(source.num_train, bool)
@@ -87,7 +89,7 @@ def exact_copies(rows: Any, source: Source, whole: Source | None = None
 
 
 def part_copies(source: Source) -> Copies:
-  """Which training examples have exact copies in the held-out part.
+  """The training examples that have exact copies in the held-out part.
 
   Args:
     source: a data set with a held-out part; without one, there are no copies.
@@ -100,19 +102,19 @@ def part_copies(source: Source) -> Copies:
 
 
 def with_copies(rows: Any, source: Source) -> np.ndarray:
-  """The rows, and after them all other training rows that are copies of them.
+  """The rows to forget, followed by the training rows that are their copies.
 
   Args:
     rows: `[F]` published rows to forget.
     source: the data set, as it will be trained on.
 
   Returns:
-    `[F']` int64 published rows: those given, in their order, then the copies,
+    `[F']` int64 published rows: the given rows in their order, then the copies,
     sorted.
 
   Raises:
-    DataError: if `positions` refuses the rows, or nothing would be left to
-      keep.
+    DataError: if `positions` refuses the rows, or if no training example would
+      be left to keep.
   """
   place = published.positions(rows, source)
   retain = exact_copies(rows, source)[0]
@@ -125,7 +127,7 @@ def with_copies(rows: Any, source: Source) -> np.ndarray:
 
 
 def describe_copies(found: Copies, of: str = 'rows to forget') -> str:
-  """One sentence about copies, or two; empty where there are none.
+  """One or two sentences about copies; empty if there are none.
 
   Args:
     found: what `exact_copies` or `part_copies` returns.
@@ -151,7 +153,7 @@ def describe_copies(found: Copies, of: str = 'rows to forget') -> str:
 
 def _held_out(source: Source, whole: Source | None, known: list[str]
               ) -> list[tuple[str, Source, np.ndarray]]:
-  """The parts that are held out, unless they are known already."""
+  """The held-out parts of both sources, without those in `known`."""
   found = []
   for x in (source, whole):
     if x is None or not len(x.test):
@@ -166,7 +168,7 @@ def _held_out(source: Source, whole: Source | None, known: list[str]
 
 def _ids(image: AnyArray, where: np.ndarray, seen: dict[bytes, int]
          ) -> np.ndarray:
-  """Numbers of the images at these places; digests are added to `seen`."""
+  """Numbers of the images at these positions; adds new digests to `seen`."""
   flat = np.ascontiguousarray(image).reshape(len(image), -1)
   ids = np.empty(len(where), np.int64)
   for i, x in enumerate(where.tolist()):
@@ -178,7 +180,7 @@ def _ids(image: AnyArray, where: np.ndarray, seen: dict[bytes, int]
 def _compared(source: Source, place: np.ndarray,
               parts: list[tuple[str, Source, np.ndarray]]
               ) -> tuple[Copies, ...]:
-  """Rows of `source` at these places beside the rows of each part."""
+  """The copies of the examples of `source` at these positions in each part."""
   seen: dict[bytes, int] = {}
   mine, found = _ids(source.dataset.image, place, seen), []
   label = source.dataset.label[place]

@@ -1,9 +1,9 @@
-"""What was decoded once, kept in a file beside the folder it came from.
+"""Keeps decoded images in a file beside the folder that they come from.
 
-The file holds arrays one after another, as `np.save` writes them: a header (the
-fingerprint of the folder, and the SHA-256 of all that follows), label, row and
-image. A folder whose files have other names, sizes or times of change is
-decoded again, and nothing is served that was not written by `remembered`.
+The file holds four arrays, as `np.save` writes them: a header, labels, rows and
+images. The header holds the fingerprint of the folder and the SHA-256 of the
+other arrays. A folder is decoded again if the name, the size or the time of
+change of a file differs. A file that `remembered` did not write is never used.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from rum_jax.datasets.sources import Source
 from rum_jax.storage import digests, files
 from rum_jax.types import Images
 
-_FORMAT = 2  # Of the file; one of another format is written anew.
+_FORMAT = 2  # Number of the file format; other formats are replaced.
 
 
 def remembered(folder: pathlib.Path, decode: Callable[[], Source], *,
                place: pathlib.Path | None = None, variant: str = '') -> Source:
-  """What `decode` returns, or what it returned for the same files before.
+  """Returns what `decode` returns, or what it returned before for these files.
 
-  It is kept in a file, written beside its place and renamed into it. Where that
-  cannot be written, nothing is kept.
+  The result is kept in a file, all of it or nothing. If the file cannot be
+  written, nothing is kept.
 
   Args:
     folder: the folder of all files that the result depends on.
-    decode: called without arguments where nothing is kept.
+    decode: called without arguments if nothing is kept.
     place: the path of that file, outside the folder; by default
       `<folder>.decoded`.
     variant: anything else that the result depends on, such as a size of images.
 
   Raises:
-    ValueError: if what is kept was truncated or altered; the message names it.
+    ValueError: if the file was truncated or altered; the message names it.
   """
   place = place or folder.with_name(f'{folder.name}.decoded')
   identity = fingerprint(folder) + variant
   source = _read(place, identity)
   if source is None:
     source = decode()
-    # Not if a file changed in the meantime.
+    # Nothing is kept if a file changed in the meantime.
     if fingerprint(folder) + variant == identity:
       _write(place, identity, source)
   return source
@@ -69,14 +69,14 @@ def fingerprint(folder: pathlib.Path) -> str:
 
 
 def _digest(source: Source) -> str:
-  """SHA-256 of a source: names, shapes, types and contents."""
+  """SHA-256 of a source: its names, shapes, types and contents."""
   return digests.digest([
       source.name, source.classes, source.num_train, source.notes,
       source.files, digests.array_digest(*source.dataset, source.row)])
 
 
 def _read(place: pathlib.Path, identity: str) -> Source | None:
-  """What is kept for this fingerprint, or `None`."""
+  """The source that is kept for this fingerprint, or `None`."""
   try:
     file = place.open('rb')
   except OSError:
@@ -112,7 +112,7 @@ def _write(place: pathlib.Path, identity: str, source: Source) -> None:
   partial = place.with_name(f'.{place.name}.{secrets.token_hex(8)}.partial')
   with contextlib.suppress(OSError):
     for left in place.parent.glob(f'.{glob.escape(place.name)}.*.partial'):
-      left.unlink()  # Of a process that was killed.
+      left.unlink()  # A killed process left it.
     with (files.replacing(place, partial) as partial,
           partial.open('wb') as file):
       for x in (header, source.dataset.label, source.row, source.dataset.image):

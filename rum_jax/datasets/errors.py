@@ -1,4 +1,4 @@
-"""What is raised where data cannot be used."""
+"""The error for data that cannot be used."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 
 class DataError(ValueError):
-  """A value of somebody's data that cannot be used.
+  """A value in a person's data that cannot be used.
 
   Attributes:
-    name: the name of what is wrong, as the caller knows it: `rows`, `y_train`.
+    name: the name of the argument or array, as the caller knows it: `rows`,
+      `y_train`.
     value: the first value that is wrong: a row, a label, a shape.
   """
 
@@ -18,11 +19,11 @@ class DataError(ValueError):
     self.name, self.value = name, value
 
   def within(self, place: str) -> DataError:
-    """The same error, its message after the name of a file or a data set."""
+    """The same error, with a file or a data set named before its message."""
     return DataError(f'{place}: {self}', self.name, self.value)
 
 
 def listed(values: Any, most: int = 5) -> str:
-  """The first of some values: `3, 17, 42 …`."""
+  """The first values as text: `3, 17, 42 …`."""
   values = list(values)
   return ', '.join(map(str, values[:most])) + ' …' * (len(values) > most)

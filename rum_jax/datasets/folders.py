@@ -1,4 +1,4 @@
-"""Folders of images: a folder inside is a class, decoded and resized once."""
+"""Reads folders of images with a subfolder for each class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rum_jax.datasets.sources import Source, from_arrays, joined
 from rum_jax.datasets.splits import hold_out
 
 _TESTS = ('test', 'val', 'valid', 'validation')
-Files = list[tuple[str, pathlib.Path]]  # Class and path, in order.
+Files = list[tuple[str, pathlib.Path]]  # Class and path of each image.
 
 
 def from_folder(folder: str | os.PathLike[str], *,
@@ -23,40 +23,40 @@ def from_folder(folder: str | os.PathLike[str], *,
                 cache: str | os.PathLike[str] | None = None) -> Source:
   """Reads a folder of images in which each class has a folder.
 
-  Either `<folder>/<class>/…` holds all images, and a share of each class is
-  held out; or `<folder>/train/<class>/…` those for training and
-  `<folder>/test/<class>/…` (or `val`, `valid`, `validation`) those held out,
-  where classes may be missing.
+  There are two layouts. Either `<folder>/<class>/…` holds all images, and a
+  share of each class is held out. Or `<folder>/train/<class>/…` holds the
+  images for training, and `<folder>/test/<class>/…` (or `val`, `valid`,
+  `validation`) those held out; classes may be missing from the latter.
 
   Classes and rows are in the order of torchvision's ImageFolder: sorted class
-  names and, within a class, sorted paths. `files` of the source gives the name
-  of each row. Names that start with a dot are passed over. If every
-  image is grey there is one channel, else there are three. Transparency and the
-  orientation that a camera noted are not applied.
+  names and, within a class, sorted paths. `files` of the source holds the name
+  of each row's file. Names that start with a dot are ignored. Images have one
+  channel if all of them are grey, and three channels otherwise. Transparency is
+  dropped, and the orientation that a camera recorded is ignored.
 
-  Images are decoded once: what comes out is kept, and read from there for as
-  long as no file inside the folder changes. The kept file holds the pixels of
-  all images, also of those that are forgotten later; `decoded_path` says where.
+  Images are decoded once and kept in a file. Later calls read that file, as
+  long as no file inside the folder changes. The file holds the pixels of all
+  images, also of those that are forgotten later; `decoded_path` is its path.
 
   Args:
     folder: the folder of the images.
     size: `(H, W)`, or one number for both. Images of other sizes are scaled
-      until they cover it and cut at the centre. By default all images must be
-      of one size.
+      until they cover this size, and cut at the centre. By default all images
+      must be of one size.
     test_share: the share of each class that is held out, in `(0, 1)`, where
       there is no `train` inside.
     seed: the seed of the draw.
-    cache: folder to keep decoded images in, not inside `folder`; by default
-      the one that `folder` lies in.
+    cache: the folder in which decoded images are kept, outside of `folder`; by
+      default the parent of `folder`.
 
   Returns:
-    The source, images `[N, H, W, C]` with C = 1 or 3.
+    The source, with images `[N, H, W, C]` and C = 1 or 3.
 
   Raises:
     FileNotFoundError: if there is no such folder.
-    DataError: if there is no class with images, a file is no image, images are
-      of two sizes and `size` is not given, or a class of the test part has no
-      training image; it names the file or the class.
+    DataError: if there is no class with images; if a file is no image; if
+      images differ in size and `size` is not given; or if a class of the test
+      part has no training image. The message names the file or the class.
     ValueError: if `size` or `test_share` is out of range.
   """
   root = pathlib.Path(folder).resolve()
@@ -80,7 +80,7 @@ def from_folder(folder: str | os.PathLike[str], *,
 def decoded_path(folder: str | os.PathLike[str], *,
                  size: int | tuple[int, int] | None = None,
                  cache: str | os.PathLike[str] | None = None) -> pathlib.Path:
-  """The file that `from_folder` keeps the decoded images in.
+  """The file in which `from_folder` keeps the decoded images.
 
   Args:
     folder: the folder of the images.
@@ -92,7 +92,7 @@ def decoded_path(folder: str | os.PathLike[str], *,
   """
   root, size = pathlib.Path(folder).resolve(), _size(size)
   parts = [root.name]
-  if cache is not None:  # Folders of one name may share it.
+  if cache is not None:  # Folders of the same name may share a cache.
     parts.append(hashlib.sha256(str(root).encode()).hexdigest()[:12])
   if size is not None:
     parts.append('{}x{}'.format(*size))
@@ -113,7 +113,7 @@ def _size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
 
 
 def _decode(root: pathlib.Path, size: tuple[int, int] | None) -> Source:
-  """All images; without a test part where there is no `train` inside."""
+  """The source of all images, without a test part if there is no `train`."""
   classes = _classes(root / 'train') if (root / 'train').is_dir() else []
   inside = root / 'train' if classes else root
   classes = classes or _classes(root)
@@ -151,7 +151,7 @@ def _classes(folder: pathlib.Path) -> list[str]:
 
 
 def _files(folder: pathlib.Path, classes: list[str]) -> Files:
-  """Images of all classes in order, also those in folders further inside."""
+  """Images of all classes in order, including those in subfolders."""
   found: Files = []
   for name in classes:
     found += [(name, path) for path in _inside(folder / name)
@@ -160,7 +160,7 @@ def _files(folder: pathlib.Path, classes: list[str]) -> Files:
 
 
 def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
-  """All files in a folder and in those inside, none of a hidden name."""
+  """All files in a folder and its subfolders that are not hidden."""
   return [
       pathlib.Path(place, x)
       for place, _, names in sorted(os.walk(folder, followlinks=True))
@@ -183,7 +183,11 @@ def _test_files(folder: pathlib.Path, classes: list[str]) -> Files:
 
 def _agreed(files: list[pathlib.Path], size: tuple[int, int] | None
             ) -> tuple[int, list[str]]:
-  """The channels of all images, and notes; two sizes are refused."""
+  """The number of channels of all images, and notes.
+
+  Raises:
+    DataError: if images differ in size and `size` is `None`.
+  """
   looks = [pictures.look(path) for path in files]
   first, others = looks[0], 0
   for path, x in zip(files, looks):
@@ -209,7 +213,7 @@ def _agreed(files: list[pathlib.Path], size: tuple[int, int] | None
 
 
 def _ignored(folder: pathlib.Path, files: Files) -> list[str]:
-  """A note of files that are not images of a class."""
+  """A note on the files that are not images of a class."""
   known = {path for _, path in files}
   others = [x for x in _inside(folder) if x not in known]
   return [f'{len(others):,} files are no images of a class and are not read: '

@@ -1,4 +1,4 @@
-"""One door to all data sets: bundled, prepared, or somebody's own."""
+"""Loads any data set by its name or its path."""
 
 from __future__ import annotations
 
@@ -26,28 +26,29 @@ def load(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] = '.',
          *, size: int | tuple[int, int] | None = None,
          test_share: float | None = None,
          cache: str | os.PathLike[str] | None = None) -> Source:
-  """Reads a data set by its name or its path, and refuses one that is no use.
+  """Reads a data set by its name or its path, and checks that it is usable.
 
   A name is looked for as `<data_dir>/<name>.npz`, then as a path, then inside
-  `data_dir`, where `cifar10` and `cifar100` may also be their binary archives;
+  `data_dir`. There, `cifar10` and `cifar100` may also be binary archives.
   `digits` needs no file.
 
   Args:
-    data: a name or a path of one of `KINDS`.
+    data: the name or the path of a data set of one of the `KINDS`.
     data_dir: the folder of the data sets that are given by a name.
     size: only for a folder of images, as `from_folder` takes it.
     test_share: only for a folder of images, as `from_folder` takes it.
     cache: only for a folder of images, as `from_folder` takes it.
 
   Returns:
-    The source; its `notes` say what was changed, to be printed.
+    The source. Its `notes` describe the changes that were made, and should be
+    printed.
 
   Raises:
-    FileNotFoundError: if there is no such data set; the message says how to
-      get it where it is a published one.
-    ValueError: if it cannot be understood or can show nothing
-      (`check_informative`), or `size`, `test_share` or `cache` is given and it
-      is no folder of images; it names the value.
+    FileNotFoundError: if there is no such data set. For a published data set,
+      the message says how to get it.
+    ValueError: if the data set is not valid; if `check_informative` refuses it;
+      or if `size`, `test_share` or `cache` is given and the data set is no
+      folder of images. The message names the value.
   """
   name, path = os.fspath(data), _found(data, data_dir)
   own = {'size': size, 'test_share': test_share, 'cache': cache}
@@ -68,7 +69,7 @@ def load(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] = '.',
 
 
 def check_informative(source: Source) -> None:
-  """Refuses training examples that can show nothing about forgetting.
+  """Refuses training examples on which forgetting cannot be studied.
 
   Args:
     source: the data set, as it will be trained on.
@@ -95,7 +96,7 @@ def check_informative(source: Source) -> None:
 
 def _found(data: str | os.PathLike[str], data_dir: str | os.PathLike[str]
            ) -> pathlib.Path | None:
-  """The path of a data set, if it is one."""
+  """The path of a data set, or `None` if nothing is found."""
   if not os.fspath(data):
     raise DataError(f'Expected data to be {KINDS}, found nothing.', 'data', '')
   inside = pathlib.Path(data_dir, data)
@@ -107,7 +108,7 @@ def _found(data: str | os.PathLike[str], data_dir: str | os.PathLike[str]
 def _reader(name: str, path: pathlib.Path | None,
             data_dir: str | os.PathLike[str]
             ) -> Callable[[], Source] | pathlib.Path:
-  """A function without arguments that reads, or a folder of images."""
+  """A function that reads the data set, or the path of a folder of images."""
   if name == 'digits':
     return digits
   if path is not None and path.is_file():

@@ -1,4 +1,4 @@
-"""Files of pictures to arrays of uint8, one shape for all."""
+"""Decodes image files to arrays of uint8 of one shape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from rum_jax.datasets.errors import DataError
 
-# What torchvision's ImageFolder reads.
+# The suffixes that torchvision's ImageFolder reads.
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff',
             '.webp')
 _GREY = ('1', 'L', 'LA')
@@ -18,13 +18,13 @@ _COLOUR = ('RGB', 'RGBA', 'P', 'PA', 'CMYK', 'YCbCr', 'LAB', 'HSV', 'RGBX')
 
 
 class Look(NamedTuple):
-  """What the header of a picture says.
+  """The header of an image file.
 
   Attributes:
     height: the height in pixels.
     width: the width in pixels.
-    grey: whether it has no colour.
-    transparent: whether it has a channel of transparency.
+    grey: whether the image has no colour.
+    transparent: whether the image has a channel of transparency.
   """
 
   height: int
@@ -34,14 +34,14 @@ class Look(NamedTuple):
 
 
 def look(path: pathlib.Path) -> Look:
-  """Reads the header of a picture, not its pixels.
+  """Reads the header of an image file, without its pixels.
 
   Args:
     path: the path of the file.
 
   Raises:
-    DataError: if it is no image, or one of several frames or of more than 8
-      bits a channel; it names the file.
+    DataError: if the file is no image, or if it has several frames or more than
+      8 bits a channel; the message names the file.
   """
   with _opened(path) as file:
     if getattr(file, 'n_frames', 1) > 1:
@@ -59,17 +59,17 @@ def decode(files: Sequence[pathlib.Path], channels: int = 3,
            size: tuple[int, int] | None = None) -> np.ndarray:
   """Decodes files to `[N, H, W, C]` of uint8.
 
-  With a size, an image of another one is scaled until it covers H×W
-  (bilinear), and cut at its centre; its proportions stay.
+  If `size` is given, an image of another size is scaled until it covers H×W
+  (bilinear), and cut at its centre. This keeps its proportions.
 
   Args:
     files: N paths.
-    channels: C: 3 for colour, 1 for grey; transparency is dropped.
-    size: `(H, W)`; by default all must be of the size of the first.
+    channels: C, 3 for colour and 1 for grey; transparency is dropped.
+    size: `(H, W)`; by default all images must have the size of the first one.
 
   Raises:
-    DataError: if a file is no image, is truncated, or is of another size than
-      the first; it names the file.
+    DataError: if a file is no image, is truncated, or has another size than the
+      first one; the message names the file.
   """
   images = None
   for i, path in enumerate(files):

@@ -1,4 +1,4 @@
-"""Files that list rows, or names of files in an image folder."""
+"""Reads files that list rows, or names of files in an image folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMBER = re.compile(r'[+-]?\d+')
 
 
 def read(path: str | os.PathLike[str]) -> Any:
-  """What a file lists, not checked against any data set.
+  """Reads the list in a file, without checking it against a data set.
 
   Args:
     path: the path of a `.json`, `.csv` or `.npy` file; any other is read as
@@ -29,8 +29,8 @@ def read(path: str | os.PathLike[str]) -> Any:
     A list of whole numbers or words, or an array.
 
   Raises:
-    OSError: if it cannot be read.
-    DataError: if it is damaged or of another kind.
+    OSError: if the file cannot be read.
+    DataError: if the file is damaged or holds no list.
   """
   suffix = pathlib.Path(path).suffix.lower()
   if suffix == '.json':
@@ -45,14 +45,14 @@ def read(path: str | os.PathLike[str]) -> Any:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-  """The value that a JSON file holds.
+  """The value in a JSON file.
 
   Args:
     path: the path of the file.
 
   Raises:
-    OSError: if it cannot be read.
-    DataError: if it is no JSON; it says where.
+    OSError: if the file cannot be read.
+    DataError: if it is not JSON; the message says at which position.
   """
   try:
     return json.loads(_text(path))
@@ -63,20 +63,20 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 def named(names: Sequence[str], files: Sequence[str], folder: str = ''
           ) -> np.ndarray:
-  """`[F]` int64 rows of files by name.
+  """`[F]` int64 rows of the files with these names.
 
-  A name is as in `files` (`train/cat/1.png`), without the folder of the
-  training part (`cat/1.png`), or the last part alone if only one file is
-  called so; or a whole path, which names the folder of the data set before
-  that (`/home/me/pets/train/cat/1.png`). Backslashes are read as slashes.
+  A name may have four forms: as in `files` (`train/cat/1.png`); without the
+  folder of the training part (`cat/1.png`); the last part alone (`1.png`), if
+  only one file has that name; or a whole path with the folder of the data set
+  (`/home/me/pets/train/cat/1.png`). Backslashes are read as slashes.
 
   Args:
-    names: F of them.
+    names: F names.
     files: the names of the files of the whole training part, by row.
     folder: the name of the folder of the data set.
 
   Raises:
-    DataError: naming the first that no file has, or that several have.
+    DataError: that names the first name that no file has, or several have.
   """
   rows: dict[str, list[int]] = {}
   inside = all(x.startswith('train/') for x in files)
@@ -150,16 +150,16 @@ def _read_text(text: str) -> list[Any]:
     parts = [x for x in re.split(r'[\s,;]+', line.split('#', 1)[0]) if x]
     if all(map(_NUMBER.fullmatch, parts)):
       found += map(int, parts)
-    else:  # A name of a file; it may hold blanks and more.
+    else:  # The name of a file, which may hold blanks and commas.
       found.append(line.strip())
   return found
 
 
 def _number(cell: str) -> Any:
-  """A whole number where a cell is one, else the words in it."""
+  """The whole number in a cell, or its text."""
   if _NUMBER.fullmatch(cell):
     return int(cell)
   if not cell:
-    raise DataError('Expected a row in each line, found an empty one.', 'rows',
+    raise DataError('Expected a row in each line, found an empty line.', 'rows',
                     cell)
   return cell

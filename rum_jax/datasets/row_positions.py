@@ -1,9 +1,9 @@
-"""Rows of a data set, as it was published, and where they stand now.
+"""Published rows, and the positions of these examples in the training part.
 
-A row is always the published one: where an example stands in the training part
-as it was published, before validation was set apart or a sample was drawn
-(`Source.row`). A position is where it stands in what is left of that part; the
-arrays that algorithms take are indexed by positions.
+A *row* is the index of an example in the training part as it was published,
+before validation examples were set apart or a sample was drawn (`Source.row`).
+A *position* is its index in the training part that is left. Algorithms index
+arrays by positions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rum_jax.datasets.sources import Source
 
 
 def positions(rows: Any, source: Source) -> np.ndarray:
-  """Where published rows stand in the training part that is left.
+  """The positions of published rows in the training part that is left.
 
   Args:
     rows: `[F]` published rows.
@@ -27,9 +27,9 @@ def positions(rows: Any, source: Source) -> np.ndarray:
     `[F]` int32 positions, each below `source.num_train`.
 
   Raises:
-    DataError: if a row lies in another part, was not drawn into the sample or
-      is not there at all, is there twice, or none or all examples are named; it
-      names the row and the part.
+    DataError: if a row lies in another part, was not drawn into the sample,
+      does not exist or occurs twice, or if no row or all rows are given; the
+      message names the row and the part.
   """
   rows = whole_numbers(rows, source)
   if not len(rows):
@@ -53,16 +53,17 @@ def positions(rows: Any, source: Source) -> np.ndarray:
 
 
 class Description(NamedTuple):
-  """What a list of rows holds, to be echoed before anything is trained.
+  """A summary of a list of rows, to be printed before training.
 
   Attributes:
-    count: how many rows there are.
-    of: how many training examples there are.
+    count: the number of rows.
+    of: the number of training examples.
     first: the first rows, at most five, in the order given.
-    files: the names of their files, where they have names.
-    classes: `(name, rows, training examples)` of each class with rows, in the
-      order of the classes.
-    whole: names of the classes of which all training examples are named.
+    files: the names of the files of these rows, if the images have files.
+    classes: for each class with rows: its name, the number of its rows and the
+      number of its training examples.
+    whole: the names of the classes all of whose training examples are in the
+      list.
   """
 
   count: int
@@ -85,11 +86,11 @@ class Description(NamedTuple):
 
 
 def describe_rows(rows: Any, source: Source) -> Description:
-  """Count, first rows and classes of a list of rows; `str` makes a sentence.
+  """Describes a list of rows; `str` of the result is a sentence.
 
   Args:
     rows: `[F]` published rows.
-    source: the data set, as it will be trained on; its labels are counted.
+    source: the data set, as it will be trained on.
 
   Raises:
     DataError: if `positions` refuses the rows.
@@ -109,15 +110,15 @@ def describe_rows(rows: Any, source: Source) -> Description:
 
 
 def whole_numbers(values: Any, source: Source) -> np.ndarray:
-  """A list of rows as `[F]` int64, not compared with the rows that there are.
+  """A list of rows as `[F]` int64, without checking that the rows exist.
 
   Args:
     values: a list or an array of whole numbers.
-    source: the data set; a mask is known by its sizes.
+    source: the data set; its sizes are used to recognise a mask.
 
   Raises:
-    DataError: if it is a mask or no list of whole numbers, or a row is negative
-      or beyond any data set; it names the value.
+    DataError: if it is a mask or no list of whole numbers, or if a row is
+      negative or does not fit int32; the message names the value.
   """
   if not isinstance(values, np.ndarray):
     values = as_list(values)
@@ -152,10 +153,10 @@ def whole_numbers(values: Any, source: Source) -> np.ndarray:
 
 
 def as_list(values: Any) -> list[Any]:
-  """A list of what can be iterated over.
+  """A list of the items of `values`.
 
   Raises:
-    DataError: if it cannot, or is a word.
+    DataError: if `values` cannot be iterated over, or is a string.
   """
   if hasattr(values, '__array__'):
     values = np.asarray(values)
@@ -167,7 +168,7 @@ def as_list(values: Any) -> list[Any]:
 
 
 def _absence(absent: np.ndarray, source: Source) -> DataError:
-  """Why the first of these rows is not in the training part."""
+  """The error that says why the first of these rows cannot be used."""
   row, train = int(absent[0]), source.row[:source.num_train]
   for part, rows in source.apart:
     absent = absent[~np.isin(absent, rows)] if row not in rows else absent

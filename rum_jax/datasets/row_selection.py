@@ -1,4 +1,4 @@
-"""Which rows to forget: read from what people write, checked and resolved."""
+"""Reads and checks the rows to forget, in any form that a person may use."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from rum_jax.types import GROUPS
 
 
 def read_rows(spec: Any, source: Source, *, name: str = 'rows') -> np.ndarray:
-  """Reads the rows to forget, and refuses those that cannot be forgotten.
+  """Reads the rows to forget, and refuses rows that cannot be forgotten.
 
-  A specification is one of
+  The specification has one of these forms:
 
   * `class=3` or `class=cat`: all training examples of a class, by its name or
-    its number (by the name alone where names are numbers);
+    its number (only by its name if names are numbers);
   * the path of a file with whole numbers, or with names of files in an image
-    folder: `.json` (a list), `.csv` (one column, or one named `row` or `file`),
-    `.npy` (`[F]`), any other as text (one in a line; `#` begins a comment);
+    folder: `.json` (a list), `.csv` (one column, or a column named `row` or
+    `file`), `.npy` (`[F]`), or text (one in each line; `#` begins a comment);
   * a list or an array `[F]` of whole numbers or of names.
 
   Args:
@@ -36,9 +36,9 @@ def read_rows(spec: Any, source: Source, *, name: str = 'rows') -> np.ndarray:
 
   Raises:
     OSError: if a file cannot be read.
-    DataError: if it holds no such list, or a mask, or a row is there twice, is
-      not in the training part, or none or all examples are named; it names the
-      value.
+    DataError: if there is no list or a mask; if a row occurs twice or is not in
+      the training part; or if no example or all examples are to be forgotten.
+      The message names the value.
   """
   text = isinstance(spec, (str, os.PathLike))
   place = f'{name}={os.fspath(spec)}' if text else name
@@ -58,7 +58,7 @@ def read_rows(spec: Any, source: Source, *, name: str = 'rows') -> np.ndarray:
 
 def read_groups(path: str | os.PathLike[str], source: Source, *,
                 name: str = 'groups') -> tuple[np.ndarray, ...]:
-  """Reads `{"low": rows, "medium": rows, "high": rows}`, published rows.
+  """Reads the published rows of `{"low": …, "medium": …, "high": …}`.
 
   Args:
     path: the path of the JSON file; rows are whole numbers, or names of files
@@ -71,8 +71,8 @@ def read_groups(path: str | os.PathLike[str], source: Source, *,
 
   Raises:
     OSError: if the file cannot be read.
-    DataError: if it is not such an object, a group cannot be forgotten as
-      `read_rows` says, or two of them share a row; it names the value.
+    DataError: if the file holds no such object, if `read_rows` would refuse a
+      group, or if two groups share a row; the message names the value.
   """
   place = f'{name}={os.fspath(path)}'
   try:
@@ -120,7 +120,7 @@ def _of_class(name: str, source: Source) -> np.ndarray:
 
 
 def _as_rows(values: Any, source: Source) -> np.ndarray:
-  """Whole numbers as they are, names of files as rows."""
+  """`[F]` int64 rows from whole numbers or from names of files."""
   if isinstance(values, np.ndarray) and values.dtype.kind not in 'SU':
     return whole_numbers(values, source)
   values = [x.decode() if isinstance(x, bytes) else x for x in as_list(values)]

@@ -1,4 +1,4 @@
-"""Labelled images in original order, and where each of them comes from."""
+"""Labelled images with their parts, class names and published rows."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from rum_jax.types import Images
 
 
 class Source(NamedTuple):
-  """A data set, its parts, and what a person calls its classes.
+  """A data set, its parts, and the names of its classes.
 
   Attributes:
-    dataset: images and labels of all parts together (NumPy arrays); training
-      examples come first, in their original order, then those held out.
-    num_train: how many of them are for training.
-    row: `[N]` where each example stands in its published part.
-    classes: names of the K classes.
+    dataset: images and labels of all parts together (NumPy arrays). Training
+      examples come first, in their original order, then held-out examples.
+    num_train: the number of training examples.
+    row: `[N]`, the index of each example in its published part.
+    classes: the names of the K classes.
     name: the name of the data set.
     notes: the changes that were made when the data were read, as sentences.
     files: `[P]` names of the files of the published training part, by row;
-      empty where the images do not come from files of their own.
-    apart: names of parts, and the published training rows that lie in them
-      and are not trained on: `(('validation', rows), ('sample', rows))`. Those
-      of `sample` were left out when a sample was drawn.
+      empty if images have no files of their own.
+    apart: parts that are not trained on, by name, with their published training
+      rows: `(('validation', rows), ('sample', rows))`. `sample` holds the rows
+      that were left out when a sample was drawn.
   """
 
   dataset: Images
@@ -43,20 +43,20 @@ class Source(NamedTuple):
 
   @property
   def train(self) -> np.ndarray:
-    """Rows of the training examples."""
+    """Positions of the training examples."""
     return np.arange(self.num_train, dtype=np.int32)
 
   @property
   def test(self) -> np.ndarray:
-    """Rows of the examples that are held out."""
+    """Positions of the held-out examples."""
     return np.arange(self.num_train, len(self.dataset.label), dtype=np.int32)
 
 
 def from_arrays(image: np.ndarray, label: np.ndarray, name: str,
                 classes: tuple[str, ...] = ()) -> Source:
-  """A source of which everything is for training, its arrays checked.
+  """A source without a held-out part, from arrays that are checked.
 
-  Nothing is changed here; `from_parts` understands more.
+  Arrays are not converted here; `from_parts` accepts more forms.
 
   Args:
     image: `[N, H, W, C]` whole numbers in `[0, 255]`; uint8 is not copied.
@@ -97,13 +97,13 @@ def from_arrays(image: np.ndarray, label: np.ndarray, name: str,
 
 def from_parts(x_train: Any, y_train: Any, x_test: Any, y_test: Any, name: str,
                class_names: Any = ()) -> Source:
-  """A source from somebody's own arrays, understood or refused by name.
+  """A source from a person's own arrays, which are converted and checked.
 
   Images may be `[N, H, W, C]`, `[N, C, H, W]` with one or three channels, or
   `[N, H, W]`; labels may be whole numbers from 0 or from elsewhere, words,
   booleans, floats that are whole, a column `[N, 1]`, or one-hot `[N, K]`.
-  `notes` of the source says what was changed. Classes are those of the training
-  part; some of them may be missing from the test part.
+  `notes` of the source describe the changes. The classes are those of the
+  training part; the test part may lack some of them.
 
   Args:
     x_train: images of the training part, whole numbers in `[0, 255]`.
@@ -114,9 +114,9 @@ def from_parts(x_train: Any, y_train: Any, x_test: Any, y_test: Any, name: str,
     class_names: K names in the order of the classes, or none.
 
   Raises:
-    DataError: if an array cannot be understood; it names the array and the
-      value.
-    ValueError: if images of the two parts have two shapes.
+    DataError: if an array has none of these forms; the message names the array
+      and the value.
+    ValueError: if the images of the two parts differ in shape.
   """
   sources, notes = [], []
   known = None
@@ -143,7 +143,7 @@ def from_parts(x_train: Any, y_train: Any, x_test: Any, y_test: Any, name: str,
 
 
 def joined(train: Source, test: Source) -> Source:
-  """Training examples of one source, all of the other held out.
+  """A source that trains on one source and holds out the other.
 
   Raises:
     ValueError: if their images or classes differ.
@@ -162,12 +162,12 @@ def joined(train: Source, test: Source) -> Source:
 
 
 def from_npz(path: str | os.PathLike[str], name: str) -> Source:
-  """Reads `x_train`, `y_train`, `x_test`, `y_test` and maybe `class_names`.
+  """Reads `x_train`, `y_train`, `x_test`, `y_test`, and `class_names` if given.
 
   Raises:
     FileNotFoundError: if there is no such file.
-    ValueError: if it is no npz file, or an array is missing or not as
-      `from_parts` wants it.
+    ValueError: if it is no npz file, if an array is missing, or if `from_parts`
+      refuses an array.
   """
   wanted = ('x_train', 'y_train', 'x_test', 'y_test')
   arrays: dict[str, np.ndarray] = {}

@@ -1,15 +1,16 @@
-"""Who trains and who judges, and labels that are made wrong on purpose.
+"""Splits of a data set, and wrong labels on purpose.
 
-The paper holds out a tenth of the training examples of CIFAR for validation:
-45,000 train, 5,000 validate, 10,000 test. `hold_out` and `leave_out` make one
-draw, so their training parts are the same, row by row; they differ in who
-judges. The former is for choosing hyper-parameters, the latter for results:
+The paper sets a tenth of the training examples of CIFAR apart for validation.
+This leaves 45,000 examples for training, 5,000 for validation and 10,000 for
+testing. `hold_out` and `leave_out` draw the same examples, so their training
+parts are equal, row by row. They differ in the held-out part. `hold_out` is for
+choosing hyper-parameters, and `leave_out` is for results:
 
-    hold_out(source, 0.1, seed)    # 45,000 train, the 5,000 are held out
-    leave_out(source, 0.1, seed)   # 45,000 train, the 10,000 are held out
+    hold_out(source, 0.1, seed)    # Holds out the 5,000 for validation.
+    leave_out(source, 0.1, seed)   # Holds out the 10,000 for testing.
 
-What no longer trains is remembered in `apart`, so that a list of rows to forget
-can be refused by name.
+`apart` of the source lists the examples that are no longer trained on. So an
+error can say why such a row cannot be forgotten.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ def hold_out(source: Source, share: float, seed: int, *,
              part: str = 'validation') -> Source:
   """Holds out a share of the training examples of each class.
 
-  What was held out before is dropped, so that tuning on a part of the training
-  examples never sees the test set.
+  Examples that were held out before are dropped. So tuning on a part of the
+  training examples never uses the test set.
 
   Args:
-    source: the whole.
+    source: the whole data set.
     share: the share of each class, in `(0, 1)`.
     seed: the seed of the draw.
     part: the name of the examples that are held out, in `apart`.
@@ -52,17 +53,17 @@ def hold_out(source: Source, share: float, seed: int, *,
 
 def leave_out(source: Source, share: float, seed: int, *,
               part: str = 'validation') -> Source:
-  """Drops the examples that `hold_out` would hold out; the test part stays.
+  """Drops the examples that `hold_out` would hold out, and keeps the test part.
 
   Args:
-    source: the whole, with a test part.
+    source: the whole data set, with a test part.
     share: the share of the training examples of each class, in `(0, 1)`.
     seed: the seed of the draw.
     part: the name of the examples that are left out, in `apart`.
 
   Returns:
-    The source with the training part of `hold_out(source, share, seed)` and
-    its own held-out part.
+    The source with the training part of `hold_out(source, share, seed)`, and
+    with its own held-out part.
 
   Raises:
     ValueError: if `share` is out of range or leaves a part empty, or nothing
@@ -76,12 +77,12 @@ def leave_out(source: Source, share: float, seed: int, *,
 
 
 def sampled(source: Source, count: int, seed: int) -> Source:
-  """Keeps about so many training examples; the test part stays.
+  """Keeps about `count` training examples, and the test part.
 
-  Those left out are called `sample` in `apart`.
+  The examples that are left out are called `sample` in `apart`.
 
   Args:
-    source: the whole, with a test part.
+    source: the whole data set, with a test part.
     count: the number of training examples to keep, fewer than there are. Each
       class keeps its share, rounded to whole examples.
     seed: the seed of the draw, the same as that of `leave_out`.
@@ -101,7 +102,7 @@ def sampled(source: Source, count: int, seed: int) -> Source:
 
 def _draw(source: Source, share: float, seed: int
           ) -> tuple[np.ndarray, np.ndarray]:
-  """Rows of the training examples that stay, and of a share of each class."""
+  """Positions of the examples that stay, and of the share of each class."""
   _checks.check_range('share', share, 0, 1, open_low=True)
   label = source.dataset.label[:source.num_train]
   rng = np.random.default_rng(seed)
@@ -117,7 +118,7 @@ def _draw(source: Source, share: float, seed: int
 
 def _arrange(source: Source, train: np.ndarray, held_out: np.ndarray,
              part: str, drawn: np.ndarray) -> Source:
-  """The source with those for training, those held out, and the drawn apart."""
+  """The source with these training and held-out parts; lists `drawn` apart."""
   order = np.concatenate([train, held_out])
   dataset = Images(*(x[order] for x in source.dataset))
   return source._replace(
@@ -136,10 +137,10 @@ def corrupted(source: Source, share: float, seed: int
       others.
 
   Returns:
-    `(source, rows)`: the rows whose label is wrong, sorted.
+    `(source, rows)`, with the sorted positions of the wrong labels.
 
   Raises:
-    ValueError: if `share` is out of range, or there is one class only.
+    ValueError: if `share` is out of range, or if there is only one class.
   """
   _checks.check_range('corrupt', share, 0, 1)
   count, classes = round(share * source.num_train), len(source.classes)
@@ -157,7 +158,7 @@ def corrupted(source: Source, share: float, seed: int
 @functools.partial(jax.jit, static_argnames=('classes', 'count'))
 def _with_wrong_labels(key: Key, label: Array, classes: int, count: int
                        ) -> tuple[Array, Array]:
-  """Labels `[N]` of which `count` are wrong, and their rows, sorted."""
+  """Labels `[N]` of which `count` are wrong, and their sorted positions."""
   key_rows, key_label = jax.random.split(key)
   rows = jnp.sort(jax.random.permutation(key_rows, len(label))[:count])
   wrong = random_labels(key_label, rows, label[rows], classes,

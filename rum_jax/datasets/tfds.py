@@ -1,4 +1,4 @@
-"""The data sets that TFDS prepares, read without TensorFlow."""
+"""Reads data sets that TFDS prepared, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,27 +22,28 @@ _WITH_ID = ('cifar10', 'cifar100')
 def from_tfds(name: str, data_dir: str | os.PathLike[str]) -> Source:
   """A data set that TFDS prepared as ArrayRecord files, its test part held out.
 
-  CIFAR is put back into its published order, that of the batches, from the
-  examples' `id`: TFDS shuffles what it prepares, and scores of others are in
-  the published order. Its label is the class, of CIFAR-100 the fine one. The
-  other data sets have no `id`: they keep the order of their records, which is
-  the same in all that TFDS prepares, and `row` counts in that order.
+  TFDS shuffles the examples, but published scores are in the published order.
+  So the examples of CIFAR are sorted back into that order by their `id`. The
+  labels of CIFAR-100 are the fine ones. The other data sets have no `id`. They
+  keep the order of their records, which is the same wherever TFDS prepared
+  them, and `row` counts in that order.
 
-  The newest version is read. The decoded images are kept as
-  `<data_dir>/<name>/<version>.decoded` where that can be written, and read from
-  there for as long as no file of the version changes.
+  The newest version is read. The decoded images are kept in
+  `<data_dir>/<name>/<version>.decoded`, if that file can be written. Later
+  calls read that file, as long as no file of the version changes.
 
   Args:
     name: `cifar10`, `cifar100`, `svhn_cropped`, `mnist` or `fashion_mnist`.
     data_dir: the folder in which TFDS prepared it.
 
   Returns:
-    The source: training part, then test part.
+    The source, with the test part held out.
 
   Raises:
-    FileNotFoundError: if it is not prepared; the message says how to.
-    ValueError: if the name is another, or a file was truncated or altered or
-      holds another number of records than it should; the message names it.
+    FileNotFoundError: if the data set is not prepared; the message says how to
+      prepare it.
+    ValueError: if the name is unknown, or if a file was truncated or altered or
+      holds a wrong number of records; the message names the file.
 
   References:
     Krizhevsky, Learning multiple layers of features from tiny images, 2009.
@@ -59,7 +60,7 @@ def from_tfds(name: str, data_dir: str | os.PathLike[str]) -> Source:
 
 
 def _newest(name: str, data_dir: pathlib.Path) -> pathlib.Path:
-  """Folder of the newest version that lies in ArrayRecord files."""
+  """The folder of the newest version with ArrayRecord files."""
   versions, others = {}, ''
   for path in data_dir.glob(f'{name}/*/dataset_info.json'):
     folder = path.parent
@@ -92,7 +93,7 @@ def _damage(path: pathlib.Path, error: Exception) -> str:
 
 
 def _decode(name: str, folder: pathlib.Path) -> Source:
-  try:  # Takes a second, so only where needed.
+  try:  # The import takes a second.
     from array_record.python import array_record_module as _  # noqa: F401
     import tensorflow_datasets as tfds
   except ImportError as error:
@@ -142,7 +143,7 @@ def _examples(split: Any, features: Any) -> Iterator[dict[str, Any]]:
 
 
 def _order(ids: list[str], part: str, folder: pathlib.Path) -> np.ndarray:
-  """Where the examples `<part>_00000`, `<part>_00001` … stand."""
+  """The positions of the examples `<part>_00000`, `<part>_00001` …."""
   wanted = [f'{part}_{i:05d}' for i in range(len(ids))]
   where = {x: i for i, x in enumerate(ids)}
   for x in wanted:
