@@ -29,7 +29,8 @@ __all__ = [
 ]
 
 # Name to what a search fixes and to the limits of what it draws, for each
-# algorithm whose file has a SPACE.
+# algorithm whose file has a SPACE. A space gives the length of a run in epochs
+# of training, never in steps; methods without a loop have no length.
 SPACES: dict[
     str, tuple[dict[str, Any], dict[str, tuple[float, float, str]]]] = {
     name: module.SPACE for name in __all__

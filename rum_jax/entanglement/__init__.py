@@ -1,4 +1,4 @@
-"""Entanglement of a forget set with the retain set: scores and partitions."""
+"""Entanglement of forget and retain set: scores, distances and partitions."""
 
 from __future__ import annotations
 

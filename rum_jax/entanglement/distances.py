@@ -1,4 +1,4 @@
-"""Squared distances between features, kept accurate in single precision."""
+"""Squared distances between features, accurate in single precision."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from rum_jax.types import AnyArray, Array, Split
 
 
 def product(x: Array, y: Array) -> Array:
-  """`x @ y` in full precision, also where a device would round its inputs."""
+  """`x @ y` in full precision, even on devices that round the inputs."""
   return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
 
 
 def square(x: Array) -> Array:
-  """`[..., D]` to `[...]`: the squared length."""
+  """Squared lengths: `[..., D]` to `[...]`."""
   return (x * x).sum(axis=-1)
 
 
 def unit(features: AnyArray) -> Array:
-  """`[..., D]` to length 1; a vector of zeros stays one."""
+  """Scales vectors `[..., D]` to length 1; zeros stay zeros."""
   norm = jnp.linalg.norm(features, axis=-1, keepdims=True)
   return jnp.asarray(features) / jnp.maximum(norm, 1e-12)
 
 
 def about_mean(features: AnyArray, split: Split) -> tuple[Array, Array]:
-  """Forget `[F, D]` and retain set `[R, D]` about the mean of both.
+  """Forget features `[F, D]` and retain features `[R, D]`, minus their mean.
 
-  First about one example: the mean of numbers with a large common offset would
-  itself be too coarse.
+  The features of one example are subtracted first. Otherwise a large common
+  offset would make the mean itself inaccurate.
   """
   forget, retain = (features[rows] - features[split.retain[:1]]
                     for rows in split)
@@ -39,24 +39,28 @@ def about_mean(features: AnyArray, split: Split) -> tuple[Array, Array]:
 
 
 def squared(x: Array, y: Array) -> Array:
-  """`[n, D]`, `[m, D]` to `[n, m]`; for features about their common mean."""
+  """Squared distances `[n, m]` of rows `[n, D]` and `[m, D]`.
+
+  It is accurate only if the common mean was subtracted from the features.
+  """
   cross = product(x, y.T)
   return jnp.maximum(square(x)[:, None] + square(y) - 2 * cross, 0)
 
 
 def sum_over_pairs(fn: Callable[[Array], Array], x: Array, y: Array,
                    block: int, *, same: bool = False) -> Array:
-  """For each of x the sum over y of a function of their squared distance.
+  """The sum over the rows of y of a function of the squared distance to x.
 
   Args:
-    fn: elementwise.
-    x: `[n, D]` about the common mean.
-    y: `[m, D]` likewise.
-    block: rows of x at a time; memory is `block · m` numbers.
-    same: whether x is y, and an example not to be paired with itself.
+    fn: a function of each squared distance.
+    x: `[n, D]`, minus the common mean.
+    y: `[m, D]`, minus the common mean.
+    block: the number of rows of x at a time; the memory is that of `block · m`
+      numbers.
+    same: whether x is y; then no row is paired with itself.
 
   Returns:
-    `[n]`.
+    `[n]`, one sum for each row of x.
   """
 
   def one(args: tuple[Array, Array]) -> Array:

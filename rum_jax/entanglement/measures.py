@@ -25,12 +25,12 @@ class SetFigures:
   """All measures of entanglement of one forget set, over seeds.
 
   Attributes:
-    es: entanglement score.
-    es_midpoint: its midpoint variant.
-    memorization: mean over the set.
+    es: the entanglement score.
+    es_midpoint: the midpoint variant of the entanglement score.
+    memorization: the mean memorization of the set.
     mmd: squared MMD with a kernel of width 1.
     mmd_median: the same with the median distance as the kernel width.
-    sliced_wasserstein: distance.
+    sliced_wasserstein: the sliced Wasserstein distance.
     wasserstein_entanglement: entanglement by the Wasserstein distance.
     silhouette_entanglement: entanglement by the silhouette.
   """
@@ -78,7 +78,7 @@ class EntanglementFile(Origin):
     by_memorization: level to the set of that level of memorization.
     rank_correlation_of_examples: summary over seeds of the value in
       `SeedGroups`.
-    rank_correlation_of_groups: likewise.
+    rank_correlation_of_groups: the same for groups.
     seeds: the groups under each model.
   """
 
@@ -105,9 +105,7 @@ def all_measures(features: AnyArray, group: np.ndarray, retain: np.ndarray,
     scores: `[N]` memorization; NaN is left out.
 
   Returns:
-    Name to figure: ES and its midpoint variant, mean memorization, squared MMD
-    with a kernel of width 1 and of the median distance, and the entanglements
-    by Wasserstein distance and silhouette.
+    The name of each field of `SetFigures` to its value.
   """
   split = Split(group, retain)
   gamma = separation.median_gamma(jax.random.key(0), features, split)

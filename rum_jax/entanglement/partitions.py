@@ -149,7 +149,7 @@ def neighbour_margin(features: AnyArray, labels: AnyArray, *,
     features: `[N, D]`.
     labels: `[N]`.
     neighbours: k; each class must have more than k examples.
-    block: rows whose distances to all others are held at a time; speed only.
+    block: the number of rows at a time; it affects speed and memory only.
 
   Returns:
     `[N]`; infinite where there are fewer than k such examples.

@@ -32,7 +32,7 @@ from rum_jax.types import AnyArray, Array, Split
 
 
 class _Moments(NamedTuple):
-  """Of two sets: sizes, `‖μ_R − μ_F‖²`, and the sum of their spreads."""
+  """Sizes of two sets, `‖μ_R − μ_F‖²`, and the sum of the spreads."""
 
   forget: Array
   retain: Array
@@ -188,7 +188,7 @@ def _check(features: AnyArray, forget: AnyArray, retain: AnyArray | None,
 
 @jax.jit
 def centroid_distance(features: AnyArray) -> Array:
-  """`[..., N, D]` to `[..., N]`: distance of each to the mean of all."""
+  """The distance of each example to the mean: `[..., N, D]` to `[..., N]`."""
   centre = features.mean(axis=-2, keepdims=True)
   return jnp.linalg.norm(features - centre, axis=-1)
 

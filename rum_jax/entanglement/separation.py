@@ -1,8 +1,9 @@
 """Separation of forget and retain set in the embedding: MMD and silhouettes.
 
-Both stand beside the entanglement score and, unlike it, see more than means and
-spreads. All of them are of one split, pure, and map over seeds under
-`jax.vmap`; distances between all pairs are taken a block of rows at a time.
+The entanglement score depends only on the means and the spreads of the two
+sets. These measures also depend on other properties of the sets. Each function
+takes one split, and `jax.vmap` maps it over seeds. Distances between all pairs
+are computed for a block of rows at a time.
 
 References:
   Zhao et al., What makes unlearning hard and what to do about it, 2024 (MMD).
@@ -25,14 +26,14 @@ from rum_jax.types import AnyArray, Array, Key, Split
 
 
 class SquaredMMD(NamedTuple):
-  """Two estimates of MMD², from the same sums.
+  """Two estimates of MMD².
 
   Attributes:
-    biased: with every example also paired with itself; never negative, and 0
-      for two equal sets, but about `1 / F + 1 / R` for two samples of one
-      distribution under a narrow kernel.
-    unbiased: without those pairs; 0 on average for two samples of one
-      distribution, and so at times negative.
+    biased: the estimate that also pairs every example with itself. It is never
+      negative, and 0 for two equal sets. For two samples of one distribution
+      and a narrow kernel it is about `1 / F + 1 / R`.
+    unbiased: the estimate without these pairs. For two samples of one
+      distribution it is 0 on average, so it may be negative.
   """
 
   biased: Array
@@ -48,12 +49,12 @@ def squared_mmd(features: AnyArray, split: Split, *, gamma: ArrayLike = 1.0,
   Args:
     features: `[N, D]`.
     split: forget set `[F]` and retain set `[R]`.
-    gamma: γ; 1 is the paper's, `median_gamma` follows the scale of the data.
-    block: rows whose kernel with all others is held at a time, so that memory
-      is `block · max(F, R)` numbers; speed only.
+    gamma: γ; the paper uses 1, and `median_gamma` adapts to the data.
+    block: the number of rows at a time; the memory is that of
+      `block · max(F, R)` numbers. It affects speed only.
 
   Returns:
-    Scalars; the unbiased one is NaN where a set has a single example.
+    Scalars; the unbiased estimate is NaN if a set has a single example.
 
   Raises:
     ValueError: if γ or `block` is not positive.
@@ -87,16 +88,17 @@ def _squared_mmd(features: AnyArray, split: Split, gamma: Array, block: int
 @functools.partial(jax.jit, static_argnames='sample')
 def median_gamma(key: Key, features: AnyArray, split: Split, *,
                  sample: int = 1000) -> Array:
-  """The median heuristic: `γ = 1 / (2 σ²)`, σ the median distance of a pair.
+  """The median heuristic: `γ = 1 / (2 σ²)` for a median distance σ of pairs.
 
   Args:
-    key: draws the examples whose pairs are looked at.
+    key: draws the examples whose pairs are used.
     features: `[N, D]`.
-    split: forget set `[F]` and retain set `[R]`, taken together.
-    sample: examples drawn, without replacement; F + R or more takes all.
+    split: forget set `[F]` and retain set `[R]`, which are pooled.
+    sample: the number of examples to draw without replacement; all examples are
+      used if it is F + R or more.
 
   Returns:
-    A scalar for `squared_mmd`; infinite where half of the pairs coincide.
+    A scalar for `squared_mmd`; infinite if half of the pairs coincide.
 
   Raises:
     ValueError: if `sample` is below 2.
@@ -115,19 +117,21 @@ def median_gamma(key: Key, features: AnyArray, split: Split, *,
 
 @functools.partial(jax.jit, static_argnames='block')
 def silhouette(features: AnyArray, split: Split, *, block: int = 256) -> Array:
-  """Mean silhouette of two clusters, forget and retain, exactly.
+  """Mean silhouette of the two clusters, forget and retain set.
 
-  `s = (b − a) / max(a, b)` with a the mean distance of an example to the others
-  of its own set and b to those of the other set. 1 is apart, 0 is mixed. It
-  takes `(F + R)² D` operations; `squared_silhouette` takes `(F + R) D`.
+  The silhouette of an example is `s = (b − a) / max(a, b)`. Here a is its mean
+  distance to the other examples of its own set, and b its mean distance to the
+  examples of the other set. It is 1 for separate sets and 0 for mixed sets.
+  This function takes `(F + R)² D` operations; `squared_silhouette` takes
+  `(F + R) D`.
 
   Args:
     features: `[N, D]`.
     split: forget set `[F]` and retain set `[R]`.
-    block: rows whose distances to all others are held at a time; speed only.
+    block: the number of rows at a time; it affects speed and memory only.
 
   Returns:
-    A scalar in `[-1, 1]`; an example alone in its set counts as 0.
+    A scalar in `[-1, 1]`; the only example of a set counts as 0.
 
   Raises:
     ValueError: if `block` is not positive.
@@ -152,16 +156,17 @@ def silhouette(features: AnyArray, split: Split, *, block: int = 256) -> Array:
 def squared_silhouette(features: AnyArray, split: Split) -> Array:
   """The silhouette of squared distances, in closed form.
 
-  The mean squared distance of x to a set is `‖x − μ‖² + spread`, so no pair has
-  to be looked at. Of features of length 1 (`distances.unit`) a squared distance
-  is twice a cosine distance, and this the exact silhouette of the latter.
+  The mean squared distance of x to a set is `‖x − μ‖² + spread`, so no distance
+  between two examples is needed. For features of length 1 (`distances.unit`),
+  the squared distance is twice the cosine distance. Then the result is the
+  exact silhouette of cosine distances.
 
   Args:
     features: `[N, D]`.
     split: forget set `[F]` and retain set `[R]`.
 
   Returns:
-    A scalar in `[-1, 1]`; an example alone in its set counts as 0.
+    A scalar in `[-1, 1]`; the only example of a set counts as 0.
   """
   sets = distances.about_mean(features, split)
   means = [x.mean(axis=0) for x in sets]
@@ -178,14 +183,14 @@ def squared_silhouette(features: AnyArray, split: Split) -> Array:
 
 @jax.jit
 def centroid_silhouette(features: AnyArray, split: Split) -> Array:
-  """The simplified silhouette: a and b are distances to the two means.
+  """The simplified silhouette, in which a and b are distances to the means.
 
   Args:
     features: `[N, D]`.
     split: forget set `[F]` and retain set `[R]`.
 
   Returns:
-    A scalar in `[-1, 1]`; an example alone in its set counts as 0.
+    A scalar in `[-1, 1]`; the only example of a set counts as 0.
 
   References:
     Hruschka, de Castro and Campello, Evolutionary algorithms for clustering
@@ -199,20 +204,20 @@ def centroid_silhouette(features: AnyArray, split: Split) -> Array:
 
 @jax.jit
 def silhouette_entanglement(features: AnyArray, split: Split) -> Array:
-  """Tang and Khanna's: `(1 − s) / 2`, s the silhouette of cosine distances.
+  """Tang and Khanna's `(1 − s) / 2`, with the silhouette s of cosine distances.
 
   Args:
     features: `[N, D]`.
     split: forget set `[F]` and retain set `[R]`.
 
   Returns:
-    A scalar in `[0, 1]`; 1/2 is mixed, less is apart.
+    A scalar in `[0, 1]`; 1/2 means mixed sets, and lower values separate sets.
   """
   return (1 - squared_silhouette(distances.unit(features), split)) / 2
 
 
 def _mean_silhouette(*sets: tuple[Array, Array]) -> Array:
-  """Mean over the examples of both sets; each gives its a and b."""
+  """Mean silhouette of all examples, from the a and b of each set."""
   a, b = (jnp.concatenate(x) for x in zip(*sets))
   alone = jnp.concatenate([jnp.full(len(x), len(x) == 1) for x, _ in sets])
   largest = jnp.where(jnp.maximum(a, b) > 0, jnp.maximum(a, b), 1)

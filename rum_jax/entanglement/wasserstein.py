@@ -1,9 +1,10 @@
 """Wasserstein distances between forget and retain set in the embedding.
 
-Three of them, since the one between two clouds of thousands of points is dear:
-`wasserstein_entanglement` is exact on a sample and what Tang and Khanna report;
-`sliced_wasserstein` and `gaussian_wasserstein` take all examples, run on the
-device and map over seeds under `jax.vmap`; they are this library's choice.
+The exact distance between two sets of thousands of points takes too long to
+compute. `wasserstein_entanglement`, which Tang and Khanna report, is exact on a
+sample. `sliced_wasserstein` and `gaussian_wasserstein` are cheaper distances
+that use all examples. They run on the device, and `jax.vmap` maps them over
+seeds.
 
 References:
   Tang and Khanna, Sharpness-aware machine unlearning, 2025.
@@ -29,15 +30,15 @@ def sliced_wasserstein(key: Key, features: AnyArray, split: Split, *,
                        projections: int = 128) -> Array:
   """Sliced Wasserstein-2 distance over random directions.
 
-  `SW² = mean over θ of W²(θ·F, θ·R)`, each W² exact also for sets of different
-  sizes: the integral over u of the squared difference of the two quantile
-  functions, which are steps of 1/F and 1/R.
+  `SW² = mean over θ of W²(θ·F, θ·R)`. Each W² is exact, also for sets of
+  different sizes. It is the integral over u of the squared difference of the
+  two quantile functions, which are step functions with steps of 1/F and 1/R.
 
   Args:
-    key: draws the directions, uniform on the sphere.
+    key: draws the directions, which are uniform on the sphere.
     features: `[N, D]`.
     split: forget set `[F]` and retain set `[R]`.
-    projections: number of directions.
+    projections: the number of directions.
 
   Returns:
     SW, a scalar in the unit of the features; at most `W / √D` on average.
@@ -61,7 +62,7 @@ def sliced_wasserstein(key: Key, features: AnyArray, split: Split, *,
 
 
 def _steps(forget: int, retain: int) -> tuple[np.ndarray, ...]:
-  """Which ranks meet on each step of u, and the length of the step."""
+  """The ranks of both sets on each step of u, and the length of the step."""
   cuts = np.union1d(np.arange(forget + 1) * retain,
                     np.arange(retain + 1) * forget)
   return (cuts[:-1] // retain, cuts[:-1] // forget,
@@ -72,18 +73,18 @@ def _steps(forget: int, retain: int) -> tuple[np.ndarray, ...]:
 def gaussian_wasserstein(features: AnyArray, split: Split) -> Array:
   """Wasserstein-2 distance of two Gaussians with the moments of the two sets.
 
-  `W² = ‖μ_F − μ_R‖² + tr C_F + tr C_R − 2 ‖C_F^½ C_R^½‖_*`, a lower bound of
-  the squared distance of the sets themselves; on Inception features it is the
-  FID. The nuclear norm is taken from the triangular factors of the centred
-  features: no covariance is formed and so no digits are lost to squaring.
+  `W² = ‖μ_F − μ_R‖² + tr C_F + tr C_R − 2 ‖C_F^½ C_R^½‖_*`. It is a lower bound
+  of the squared distance between the two sets. On Inception features it is the
+  FID. The nuclear norm is computed from the triangular factors of the centred
+  features. So no covariance matrix is formed, and squaring loses no digits.
 
   Args:
     features: `[N, D]`.
     split: forget set `[F]` and retain set `[R]`.
 
   Returns:
-    W, a scalar in the unit of the features; in float32 about 1e-3 of their
-    spread is left of two equal sets.
+    W, a scalar in the unit of the features. For two equal sets in float32, it
+    is about 1e-3 of their spread instead of 0.
 
   References:
     Dowson and Landau, The Fréchet distance between multivariate normal
@@ -103,21 +104,22 @@ def gaussian_wasserstein(features: AnyArray, split: Split) -> Array:
 
 def wasserstein_entanglement(features: AnyArray, split: Split, *,
                              sample: int = 1000, seed: int = 0) -> float:
-  """Tang and Khanna's: `1 − W₁`, distances as shares of the largest one.
+  """Tang and Khanna's `1 − W₁`, with distances as shares of the largest one.
 
-  Features are scaled to length 1, as many examples are drawn from either set,
-  and the optimal transport between them is found exactly, on the host. The
-  released code draws up to 1,000 from each set, so equally many only where both
-  are that large; with equally many, transport is an assignment.
+  Features are scaled to length 1. Equal numbers of examples are drawn from both
+  sets, and the optimal transport between them is computed exactly, on the host.
+  For equal numbers, the optimal transport is an assignment. The released code
+  draws up to 1,000 examples from each set, so the numbers may differ there.
 
   Args:
     features: `[N, D]`.
     split: forget set `[F]` and retain set `[R]`.
-    sample: examples drawn from each set, at most; time grows with its cube.
+    sample: the largest number of examples to draw from each set; the time grows
+      with its cube.
     seed: the seed of the draw.
 
   Returns:
-    A number in `[0, 1]`; 1 where the two samples coincide.
+    A number in `[0, 1]`; 1 if the two samples coincide.
 
   Raises:
     ValueError: if `sample` is not positive.

@@ -18,21 +18,22 @@ Limits = tuple[float, float, str]
 
 def draw(fixed: Mapping[str, Any], space: Mapping[str, Limits], count: int,
          seed: int) -> list[dict[str, Any]]:
-  """Settings to try, each value drawn by itself.
+  """Random settings to try; all values are independent.
 
   Args:
-    fixed: name to the value that all settings share.
+    fixed: name to the value that all settings share, such as the number of
+      epochs of training.
     space: name to `(low, high, scale)`; the scale is `linear`, `log`, or
       `near_one`, which is logarithmic in 1 - value.
-    count: how many settings.
-    seed: the same seed gives the same settings, the first ones whatever the
-      count.
+    count: the number of settings.
+    seed: the same seed gives the same settings; a larger count adds settings to
+      those of a smaller one.
 
   Returns:
-    Name to value, rounded to four digits so that they can be written down.
+    Settings as name to value, rounded to four digits.
 
   Raises:
-    ValueError: if `count` is not positive, or limits do not fit their scale.
+    ValueError: if `count` is not positive, or if limits do not fit their scale.
   """
   _checks.check_count('count', count, 1)
   for name, (low, high, scale) in space.items():

@@ -1,4 +1,4 @@
-"""Files that survive crashes: artefacts (Orbax), digests, files, hosts."""
+"""Artefacts, files and hashes that stay whole if a process is killed."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Artefacts: what a stage of work leaves on disk, found again by its hash.
+"""Artefacts: results of stages on disk, which are found again by a hash.
 
-An artefact is a folder `<name>-<hash of its identity>` with `arrays.npz`, a
-pytree written by Orbax, and `manifest.json`: the identity in full, notes, and
-the SHA-256 of every file. It is written beside its place and renamed into it,
-so that a folder with a manifest is complete, and a kill at any moment leaves
-either all of an artefact or nothing.
+An artefact is a folder `<name>-<hash of its identity>`. It holds `arrays.npz`,
+a pytree that Orbax wrote, and `manifest.json` with the whole identity, notes
+and the SHA-256 of every file. The folder is written under another name and then
+renamed. So a folder with a manifest is complete, and a process that is killed
+leaves either a whole artefact or none.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _MANIFEST = 'manifest.json'
 
 
 class Artefact(NamedTuple):
-  """What a stage computed.
+  """The result of a stage.
 
   Attributes:
     arrays: name to NumPy array.
     tree: pytree of nested dicts of arrays, or `None`.
     notes: JSON values, such as seconds.
-    digest: hash of arrays and tree, `''` before it is saved.
+    digest: hash of arrays and tree; `''` before the artefact is saved.
   """
 
   arrays: Mapping[str, np.ndarray]
@@ -48,21 +48,22 @@ class Artefact(NamedTuple):
 
 
 class DamagedError(ValueError):
-  """An artefact whose files are not those that were written."""
+  """An artefact whose files were changed after they were written."""
 
 
 def path_of(root: pathlib.Path, name: str, identity: Any) -> pathlib.Path:
-  """Where the artefact of this name and identity lies."""
+  """The folder of the artefact of this name and identity."""
   return pathlib.Path(root) / f'{name}-{digest(identity)[:12]}'
 
 
 def save(folder: pathlib.Path, identity: Any, artefact: Artefact) -> Artefact:
-  """Writes an artefact, all of it or nothing; returns it with its digest.
+  """Writes an artefact, all of it or nothing, and returns it with its digest.
 
-  Of several processes that do one job the first writes, and all must call this.
+  If several processes share a job, all must call this, and the first one
+  writes.
 
   Raises:
-    OSError: naming `folder`, if it cannot be written.
+    OSError: that names `folder`, if it cannot be written.
   """
   partial = folder.with_name(f'.{folder.name}.partial')
   with (files.replacing(folder, partial) if hosts.first()
@@ -86,10 +87,10 @@ def save(folder: pathlib.Path, identity: Any, artefact: Artefact) -> Artefact:
 
 
 def _save_tree(path: pathlib.Path, tree: PyTree) -> None:
-  """Writes a pytree with Orbax, whose errors of the disk become OSErrors."""
+  """Writes a pytree with Orbax; raises OSError where the disk fails."""
   size = sum(getattr(x, 'nbytes', 0) for x in jax.tree.leaves(tree))
   if shutil.disk_usage(path.parent).free < size:
-    # Orbax's threads would each log a traceback before they gave up.
+    # Otherwise each thread of Orbax would log a traceback.
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
   try:
     ocp.save(str(path.absolute()), tree)
@@ -104,9 +105,9 @@ def load(folder: pathlib.Path, identity: Any) -> Artefact:
   """Reads an artefact and checks every byte of it.
 
   Raises:
-    FileNotFoundError: if there is none.
-    DamagedError: naming the file, if one is missing, added or altered, or the
-      artefact is of another identity.
+    FileNotFoundError: if there is no such folder.
+    DamagedError: that names a file which is missing, added or altered, or the
+      folder if its artefact has another identity.
   """
   if not folder.exists():
     raise FileNotFoundError(f'No artefact at {folder}.')
@@ -133,16 +134,18 @@ def stage(folder: pathlib.Path, identity: Any,
           compute: Callable[[], Artefact]) -> Artefact:
   """Loads the artefact of this identity, or computes and saves it.
 
-  A damaged one is named in a warning and set aside as `<folder>.damaged<n>`,
-  never used and never deleted. Of several processes that do one job all
-  compute, the first writes, and the others read what it wrote: all of them must
-  see `folder`.
+  A damaged artefact is never used and never deleted. It is renamed to
+  `<folder>.damaged<n>`, and a warning names it.
+
+  If several processes share a job, all of them compute, the first one writes,
+  and the others read what it wrote. So all of them must see `folder`.
 
   Args:
     folder: the folder of the artefact, from `path_of`.
-    identity: JSON value that decides the result: the part of the recipe that
-      the stage depends on, and the digests of the artefacts that it reads.
-    compute: called without arguments where there is nothing to load.
+    identity: a JSON value of all that determines the result: the fields of the
+      recipe that the stage depends on, and the digests of the artefacts that it
+      reads.
+    compute: called without arguments if there is nothing to load.
 
   Returns:
     The artefact, with its digest.
@@ -154,7 +157,7 @@ def stage(folder: pathlib.Path, identity: Any,
 
 
 def _whole(folder: pathlib.Path, identity: Any) -> Artefact | None:
-  """What `load` finds, if anything; what is damaged is set aside."""
+  """The artefact of `load`, or `None`; a damaged artefact is renamed."""
   try:
     return load(folder, identity)
   except FileNotFoundError:
@@ -167,7 +170,7 @@ def _whole(folder: pathlib.Path, identity: Any) -> Artefact | None:
 
 
 def _alone() -> contextlib.AbstractContextManager:
-  """Lets Orbax read without the other processes, where there are some."""
+  """Lets Orbax read in this process alone, even if there are others."""
   if jax.process_count() == 1:
     return contextlib.nullcontext()
   me, context = jax.process_index(), ocp.Context()

@@ -15,7 +15,7 @@ def digest(identity: Any) -> str:
   """SHA-256 of a JSON value, keys sorted.
 
   Raises:
-    TypeError: if `identity` holds something else than JSON can.
+    TypeError: if `identity` holds a value that JSON does not have.
     ValueError: if it holds a NaN or an infinity.
   """
   text = json.dumps(identity, sort_keys=True, allow_nan=False)
@@ -23,7 +23,7 @@ def digest(identity: Any) -> str:
 
 
 def array_digest(*arrays: ArrayLike) -> str:
-  """SHA-256 of shapes, types and contents: tells data sets apart.
+  """SHA-256 of the shapes, types and contents of arrays.
 
   A scalar counts as an array of one row.
   """

@@ -1,7 +1,7 @@
-"""Files of arrays, JSON and text: all of one or nothing, by one process alone.
+"""Writes files of arrays, JSON and text, each of them whole or not at all.
 
-What is written is first written beside its place, and then renamed into it. Of
-several processes that do one job, only the first writes.
+A file is written under another name and then renamed. If several processes
+share a job, only the first one writes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rum_jax.storage import hosts
 
 
 def parsed(flag: str, path: str, parse: Callable[[Any], Any], kind: str) -> Any:
-  """`parse` of a JSON file that a person wrote.
+  """Parses a JSON file that a person wrote.
 
   Args:
     flag: the flag that named the file, for messages.
@@ -31,7 +31,7 @@ def parsed(flag: str, path: str, parse: Callable[[Any], Any], kind: str) -> Any:
 
   Raises:
     OSError: if the file cannot be read.
-    ValueError: naming the flag, the file and the fault.
+    ValueError: that names the flag, the file and the fault.
   """
   try:
     return parse(json.loads(pathlib.Path(path).read_text()))
@@ -45,14 +45,14 @@ def parsed(flag: str, path: str, parse: Callable[[Any], Any], kind: str) -> Any:
 @contextlib.contextmanager
 def replacing(path: pathlib.Path, partial: pathlib.Path | None = None
               ) -> Generator[pathlib.Path]:
-  """Gives the place to write what shall stand at `path`, all of it or nothing.
+  """A block that replaces a file or writes a folder, all of it or nothing.
 
       with files.replacing(path) as partial:
         partial.write_bytes(data)
 
-  At the end of the block the file or folder is put on the disk and renamed to
-  `path`. If the block fails, what it wrote is removed. If the process is killed
-  in it, the next block for this path removes what was left.
+  At the end of the block, the file or folder is flushed to the disk and renamed
+  to `path`. If the block fails, everything that it wrote is removed. If the
+  process is killed in the block, the next block for this path removes the rest.
 
   Args:
     path: the path of the file or folder. An old file is replaced; there must be
@@ -61,7 +61,7 @@ def replacing(path: pathlib.Path, partial: pathlib.Path | None = None
       by default `.<name>.partial`.
 
   Raises:
-    OSError: naming `path`, if the block or the renaming raises one.
+    OSError: that names `path`, if the block or the renaming raises one.
   """
   partial = partial or path.with_name(f'.{path.name}.partial')
   try:
@@ -91,7 +91,7 @@ def write_arrays(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
     OSError: if it cannot be written.
   """
   def write(partial: pathlib.Path) -> None:
-    with partial.open('wb') as file:  # Savez adds .npz to a path without it.
+    with partial.open('wb') as file:  # To a path, savez would add .npz.
       np.savez_compressed(file, **arrays)
 
   _replace(path, write)
@@ -149,9 +149,9 @@ def _remove(path: pathlib.Path) -> None:
 
 
 def _sync(path: pathlib.Path) -> None:
-  """Asks the system to put a file or folder on the disk now."""
+  """Flushes a file or folder to the disk."""
   if path.is_dir() and os.name == 'nt':
-    return  # Windows opens no folders.
+    return  # Windows cannot open folders.
   handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
   try:
     os.fsync(handle)

@@ -1,8 +1,9 @@
-"""Several processes that do one job: who writes, and what all agree on.
+"""Helps several processes to share one job.
 
-Joined by `jax.distributed`, every process runs the same program on the same
-arguments, so whatever the clock or a disk decides must be decided by one.
-Alone, a process is the first, agrees with itself and waits for nobody.
+Processes that `jax.distributed` joined all run the same program on the same
+arguments. So they must agree on every value that depends on a clock or on a
+disk: the first process decides. A single process is the first process, and
+never waits.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def first() -> bool:
 
 
 def device_name() -> str:
-  """What computes here: the kind of device, or of a CPU its processor."""
+  """The name of the device, or of the processor if the device is a CPU."""
   device, path = jax.devices()[0], pathlib.Path('/proc/cpuinfo')
   if device.platform != 'cpu':
     return device.device_kind
@@ -35,11 +36,11 @@ def device_name() -> str:
 
 
 def agree(value: float) -> float:
-  """The value that the first process gives; all must call this.
+  """The value of the first process; all processes must call this.
 
   Args:
-    value: a number or a truth value; only the first process's counts. Between
-      processes it is a float32.
+    value: a number or a boolean; only that of the first process is used. It is
+      sent as a float32.
 
   Returns:
     That value, in every process.
@@ -50,32 +51,33 @@ def agree(value: float) -> float:
 
 
 def least(value: float) -> float:
-  """The smallest value that a process gives, as `agree`."""
+  """The smallest value of all processes; all of them must call this."""
   if jax.process_count() == 1:
     return value
   return float(multihost_utils.process_allgather(np.float32(value)).min())
 
 
 def wait(what: str) -> None:
-  """Waits until every process is here.
+  """Waits until every process calls this.
 
   Args:
-    what: has just been done; the same in all processes, or they fail.
+    what: a text that says what has just been done; it must be the same in all
+      processes.
   """
   multihost_utils.sync_global_devices(what)
 
 
 def put(tree: PyTree, shardings: PyTree) -> PyTree:
-  """Puts arrays where a compiled program wants them.
+  """Puts arrays on the devices that a compiled program expects.
 
   Args:
-    tree: arrays; those that live in this process alone hold the same numbers in
-      every process.
+    tree: arrays. An array that is local to this process must hold the same
+      numbers in every process.
     shardings: the sharding of each array, over devices of all processes; `None`
       for one that is not used.
 
   Returns:
-    The arrays, each as one array of all processes.
+    The arrays, each of them as one array of all processes.
   """
   if jax.process_count() == 1:
     return jax.device_put(tree, shardings)
