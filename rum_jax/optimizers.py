@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from rum_jax import _checks
-from rum_jax.types import PyTree
+from rum_jax.types import Array, PyTree
 
 
 def sgd(
@@ -42,13 +42,32 @@ def sgd(
   >>> round(float(updates), 6)  # −0.1 · (1 + 0.5 · 4)
   -0.3
   """
-  if not callable(learning_rate):
+  if callable(learning_rate):
+    learning_rate = _of_any_step(learning_rate)
+  else:
     _checks.check_range('learning_rate', learning_rate, 0)
   _checks.check_range('momentum', momentum, 0, 1)
   _checks.check_range('weight_decay', weight_decay, 0)
   return optax.chain(
       optax.add_decayed_weights(weight_decay),
       optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov))
+
+
+def _of_any_step(schedule: optax.Schedule) -> optax.Schedule:
+  """A schedule that also runs under JAX's strict promotion of types.
+
+  The number of a step is a whole number, which many schedules of optax multiply
+  by a real number. The strict promotion refuses that, and gets the number of
+  the step as a real number.
+  """
+
+  def rate(step: Array) -> Array:
+    try:
+      return jnp.asarray(schedule(step))
+    except jax.dtypes.TypePromotionError:
+      return jnp.asarray(schedule(jnp.asarray(step, jnp.float32)))
+
+  return rate
 
 
 def scale_norm_biases(factor: float) -> optax.GradientTransformation:

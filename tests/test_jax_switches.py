@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import rum_jax
@@ -60,6 +61,21 @@ def test_algorithms_run(switched, images, network, name):
   unlearn = getattr(algorithms, name)(model, tx, batch_size=4, epochs=1)
   moved, info = unlearn(jax.random.key(1), variables, images, SPLIT)
   assert np.isfinite(info.loss).all() and float32((moved, info.loss))
+
+
+@pytest.mark.parametrize('schedule', [
+    optax.cosine_decay_schedule(0.1, 10),
+    optax.warmup_cosine_decay_schedule(0.0, 0.1, 2, 10),
+    optax.piecewise_constant_schedule(0.1, {3: 0.1}),
+    lambda step: jnp.asarray([0.3, 0.2, 0.1])[step]])
+def test_schedules_of_optax_and_tables_run(switched, schedule):
+  tx = rum_jax.sgd(schedule, momentum=0.0)
+  params = jnp.float32(1)
+  update, state = tx.update(params, tx.init(params), params)
+  update, state = tx.update(params, state, params)
+  with jax.numpy_dtype_promotion('standard'):
+    want = -schedule(1)
+  np.testing.assert_allclose(update, want, rtol=1e-6)
 
 
 def test_two_memorization_models_are_trained(switched, images, network):

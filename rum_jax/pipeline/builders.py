@@ -90,8 +90,11 @@ def hidden_layers(recipe: Recipe, source: datasets.Source
 
 
 def _network(recipe: Recipe, source: datasets.Source) -> tuple[Any, ...]:
-  module = NETWORKS[recipe.network](len(source.classes), **recipe.channels)
-  return module, source.dataset.image.shape[1:]
+  shape = source.dataset.image.shape[1:]
+  arguments: dict[str, Any] = dict(recipe.channels)
+  if recipe.network in ('vit_small', 'vit_base'):
+    arguments['patch'] = min(16, max(1, min(shape[:2]) // 8))
+  return NETWORKS[recipe.network](len(source.classes), **arguments), shape
 
 
 def _normal(source: datasets.Source) -> tuple[np.ndarray, np.ndarray]:
@@ -133,16 +136,7 @@ def fit_of(recipe: Recipe, model: Model, num_examples: int) -> resumable.Fit:
 
 
 def schedule(recipe: Recipe, length: int) -> optax.Schedule:
-  """The learning rate of every step, `length` of them an epoch.
-
-  The number of the step becomes a float at once, as JAX's strict promotion of
-  types wants it.
-  """
-  rate = _schedule(recipe, length)
-  return lambda step: rate(jnp.asarray(step, jnp.float32))
-
-
-def _schedule(recipe: Recipe, length: int) -> optax.Schedule:
+  """The learning rate of every step, `length` of them an epoch."""
   if recipe.schedule == 'triangle':
     total = recipe.epochs * length
     start, peak, end = _TRIANGLE

@@ -35,8 +35,9 @@ PROXIES = (*learning_events.NAMES, 'el2n', 'grand', 'curvature',
 NETWORKS: dict[str, Callable[..., Any]] = {  # Of the number of classes.
     'mlp': models.MLP, 'cnn': models.SmallCNN, 'airbench': models.AirBench,
     'resnet9': models.ResNet9, 'resnet18': models.resnet18,
-    'resnet50': models.resnet50,
-    'vgg16': models.vgg16}
+    'resnet34': models.resnet34, 'resnet50': models.resnet50,
+    'vgg16': models.vgg16, 'vit_small': models.vit_small,
+    'vit_base': models.vit_base}
 OF_ANY_WIDTH = ('airbench', 'cnn', 'mlp', 'resnet9')
 AUGMENT = ('none', 'crop_and_flip', 'flip_and_translate')
 BATCH_NORM = ('update', 'freeze', 'recalibrate')
@@ -54,7 +55,9 @@ class Recipe:
       'digits', 'Data set: digits; cifar10, cifar100, svhn_cropped, mnist, '
       'fashion_mnist or tiny_imagenet, prepared in --data_dir; or the NAME of '
       'a file NAME.npz there.')
-  network: str = _field('mlp', f'Network: {", ".join(NETWORKS)}.')
+  network: str = _field(
+      'mlp', f'Network: {", ".join(NETWORKS)}. The patches of a vit have 16 '
+      'pixels a side, or an eighth of the side of smaller images.')
   widths: str = _field(
       '', 'Channels of the stages of an airbench, cnn, mlp or resnet9 network, '
       'by commas; by default its own.')

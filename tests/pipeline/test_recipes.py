@@ -9,9 +9,11 @@ import re
 import warnings
 
 from absl import flags
+import jax
+import numpy as np
 import pytest
 
-from rum_jax import models, recipes, records
+from rum_jax import datasets, models, recipes, records
 from rum_jax.pipeline import builders
 
 FLAGS = sorted(pathlib.Path(recipes.__file__).parent.glob('*.flags'))
@@ -105,6 +107,19 @@ def test_the_training_part_is_the_same_whoever_judges():
   held_out = [set(source.row[source.test]) for source in both]
   assert not held_out[0] & held_out[1]
   assert not held_out[1] & set(rows[0])
+
+
+@pytest.mark.parametrize('network', recipes.NETWORKS)
+def test_every_network_of_a_recipe_is_built(network):
+  recipe = recipes.Recipe(network=network, dataset='mine')
+  source = datasets.from_arrays(
+      np.zeros((2, 32, 32, 3), np.uint8), np.arange(2), 'mine')
+  model = builders.build_model(recipe, source)
+  variables = jax.eval_shape(model.init, jax.random.key(0))
+  shapes = {x.shape[-1] for x in jax.tree.leaves(variables.params)}
+  assert 2 in shapes  # The classes.
+  if 'vit' in network:
+    assert 8 * 8 + 1 in variables.params['pos_embed'].shape  # Of 4 pixels.
 
 
 def test_more_examples_than_there_are_is_an_error():
