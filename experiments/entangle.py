@@ -45,7 +45,8 @@ def show(title: str, sets: Mapping[str, SetFigures]) -> None:
 def main() -> None:
   """Runs all of it."""
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
-  recipe, data, runtime = app.start_run('entangle')
+  recipe, data, runtime = app.start_run(
+      'entangle', options=(PARTITION, PARTS))
   n, first = data.num_train, recipe.first_seed
   features = trained_models.embedding(recipe, data, runtime)
   scores = subset_models.estimate(recipe, data, runtime).score

@@ -123,7 +123,8 @@ def main() -> None:
   wanted = proxies.names_of(app.recipe(), PROXY.value)
   recipe, data, runtime = app.start_run(
       f'memorize --first_model={first}' if first else 'memorize',
-      f'memorize_from{first}_' if first else None, growing=('models',))
+      f'memorize_from{first}_' if first else None, growing=('models',),
+      varying=(MERGE, INFLUENCE, PROXY, COMPARE, TARGET))
   workdir = runtime.workdir
   if wanted:
     write_proxies(recipe, data, runtime, wanted)

@@ -106,7 +106,8 @@ def check(recipe: recipes.Recipe) -> None:
 def main() -> None:
   """Tries all of them."""
   check(app.recipe())
-  recipe, data, runtime = app.start_run('sensitivity', tuned=True)
+  recipe, data, runtime = app.start_run(
+      'sensitivity', tuned=True, options=(OTHERS, SEEDS))
   n, size = data.num_train, recipe.forget // 3
   if n < 6 * size:
     raise ValueError(f'Expected forget={recipe.forget} to be at most '

@@ -170,7 +170,7 @@ def settings_paths(recipe: recipes.Recipe, workdir: pathlib.Path
 
 def main() -> None:
   """Searches, and writes the best settings."""
-  context = recipe, data, runtime = app.start_run('tune')
+  context = recipe, data, runtime = app.start_run('tune', varying=(BUDGET,))
   scores = forget_set.difficulty(*context).score
   groups, retain = forget_set.choose(recipe, data, scores)
   models = trained_models.references(*context, retain)

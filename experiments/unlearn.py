@@ -61,7 +61,8 @@ def main() -> None:
   builders.factory(METHOD.value)
   setting = parse_setting(app.recipe(), METHOD.value, SETTING.value)
   context = recipe, data, runtime = app.start_run(
-      'unlearn', f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False)
+      'unlearn', f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False,
+      varying=(METHOD, SETTING, ROWS))
   if ROWS.value:
     rows = datasets.read_rows(ROWS.value, data.source)
     print(f'To forget: {datasets.describe_rows(rows, data.source)}')

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 import optax
 
 from rum_jax import _checks
-from rum_jax.types import Array, PyTree
+from rum_jax.types import PyTree
 
 
 def sgd(
@@ -61,11 +62,11 @@ def _of_any_step(schedule: optax.Schedule) -> optax.Schedule:
   the step as a real number.
   """
 
-  def rate(step: Array) -> Array:
+  def rate(count: ArrayLike) -> ArrayLike:
     try:
-      return jnp.asarray(schedule(step))
+      return schedule(count)
     except jax.dtypes.TypePromotionError:
-      return jnp.asarray(schedule(jnp.asarray(step, jnp.float32)))
+      return schedule(jnp.asarray(count, jnp.float32))
 
   return rate
 

@@ -21,7 +21,7 @@ import filelock
 import jax
 
 from rum_jax import recipes
-from rum_jax.pipeline import context, runs
+from rum_jax.pipeline import context, inputs, own_data, runs
 from rum_jax.pipeline.programs import Programs
 from rum_jax.storage import artefacts, hosts
 
@@ -78,6 +78,13 @@ def recipe() -> recipes.Recipe:
   if values['dataset'] != 'digits' and not FLAGS['corrupt'].present:
     values['corrupt'] = 0.0
   return recipes.Recipe(**values)
+
+
+def _given() -> set[str]:
+  """Names of the fields of the recipe that somebody chose a value for."""
+  return {field.name for field in dataclasses.fields(recipes.Recipe)
+          if FLAGS[field.name].present
+          or FLAGS[field.name].value != field.default}
 
 
 def run(main: Callable[[], None]) -> typing.NoReturn:
@@ -249,9 +256,15 @@ def settings(recipe: recipes.Recipe) -> recipes.TunedSettings:
 
 def start_run(command: str | None, prefix: str | None = None,
               forgets: bool = True, tuned: bool = False,
-              growing: Sequence[str] = ()
+              growing: Sequence[str] = (),
+              options: Sequence[flags.FlagHolder] = (),
+              varying: Sequence[flags.FlagHolder] = ()
               ) -> tuple[recipes.Recipe, context.Data, context.Runtime]:
   """Claims the workdir that the flags give and loads their recipe's data.
+
+  On other data than those of the demo, `own_data.suited` chooses what no flag
+  gives. Models of finished runs that lie beside a default workdir are used
+  again.
 
   Args:
     command: the command that writes results into the workdir, which must not be
@@ -263,6 +276,9 @@ def start_run(command: str | None, prefix: str | None = None,
     tuned: whether its methods must have tuned settings.
     growing: fields of the recipe that may be more than in an earlier run in
       this workdir.
+    options: flags of the command that decide what it writes, which must be as
+      in an earlier run in this workdir.
+    varying: flags of the command that may be others.
 
   Returns:
     The recipe, its data, and the runtime.
@@ -271,29 +287,48 @@ def start_run(command: str | None, prefix: str | None = None,
     OSError: if the workdir cannot be written, or another run is in it.
     ValueError: if it is that of another command or recipe.
   """
-  default = recipe()
+  programs = Programs(chunk(), FLAGS.devices_per_run)
+  wanted = recipe()
+  data = context.load(wanted, FLAGS.data_dir, forgets=False)
+  suited = own_data.suited(
+      wanted, _given(), data.source.dataset.image.shape[1:], data.num_train,
+      forgets)
+  chosen = suited.recipe
+  if forgets:
+    inputs.check_forget_set(chosen, data.source)
+  if tuned:  # Fails now, not after an hour of training.
+    settings(chosen)
   if prefix is None:
     prefix = f'{command}_' if command else ''
+  changed = {x.name: x.value for x in options if x.value != x.default}
   root = pathlib.Path(FLAGS.workdir or artefacts.path_of(
-      pathlib.Path('runs'), f'{prefix}{default.dataset}_{default.network}',
-      dataclasses.asdict(default)))
-  programs = Programs(chunk(), FLAGS.devices_per_run)
-  data = context.load(default, FLAGS.data_dir, forgets)
-  runtime = context.start(default, data, root, programs)
-  if tuned:  # Fails now, not after an hour of training.
-    settings(default)
+      pathlib.Path('runs'), f'{prefix}{chosen.dataset}_{chosen.network}',
+      {**dataclasses.asdict(chosen), **changed}))
+  runtime = context.start(chosen, data, root, programs,
+                          () if FLAGS.workdir else _beside(root))
   if hosts.first():
     _claim(root)
     if command:
-      runs.enter(root, command, default, growing)
+      runs.enter(root, command, chosen, growing,
+                 options={x.name: x.value for x in options},
+                 varying={x.name: x.value for x in varying},
+                 by_rule=suited.reasons)
   hosts.wait(f'{root} is claimed')
   if not root.exists():
     raise OSError(f'Process {jax.process_index()} does not see workdir={root}: '
                   'all processes must share one.')
   source = data.source
-  for note in source.notes:
+  for note in (*source.notes, *filter(None, [str(suited)])):
     print(note)
   print(f'{source.name}: {source.num_train} training and {len(source.test)} '
-        f'{default.held_out} examples, {len(data.corrupted)} training labels '
+        f'{chosen.held_out} examples, {len(data.corrupted)} training labels '
         f'made wrong. Writing to {root}.', flush=True)
-  return default, data, runtime
+  return chosen, data, runtime
+
+
+def _beside(root: pathlib.Path) -> tuple[pathlib.Path, ...]:
+  """Folders of other runs that lie beside the folder of a run."""
+  if not root.parent.exists():
+    return ()
+  return tuple(sorted(x for x in root.parent.iterdir() if x.is_dir()
+                      and x.name != root.name and not x.name.startswith('.')))

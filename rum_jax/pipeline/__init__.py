@@ -5,9 +5,9 @@ from __future__ import annotations
 from rum_jax import _lazy
 
 __all__ = [
-    'builders', 'context', 'fitting', 'forget_set', 'inputs', 'programs',
-    'progress', 'proxies', 'results', 'segments', 'shards', 'subset_models',
-    'trained_models', 'unlearning',
+    'builders', 'context', 'fitting', 'forget_set', 'inputs', 'own_data',
+    'programs', 'progress', 'proxies', 'results', 'runs', 'segments', 'shards',
+    'subset_models', 'trained_models', 'unlearning',
 ]
 
 __getattr__, __dir__ = _lazy.submodules(__name__, __all__)

@@ -8,8 +8,9 @@ of the three that they need.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,8 @@ from rum_jax import datasets
 from rum_jax.pipeline import builders, inputs
 from rum_jax.pipeline.programs import Programs
 from rum_jax.recipes import Recipe
-from rum_jax.storage import artefacts
+from rum_jax.storage import artefacts, hosts
+from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Images, Model
 
 
@@ -58,11 +60,14 @@ class Runtime(NamedTuple):
     workdir: the folder of artefacts and results.
     programs: the compiled programs.
     model: the network.
+    others: folders of other runs, whose models are used again where they are
+      the same.
   """
 
   workdir: pathlib.Path
   programs: Programs
   model: Model
+  others: tuple[pathlib.Path, ...] = ()
 
 
 def load(recipe: Recipe, folder: str, forgets: bool = True) -> Data:
@@ -91,7 +96,8 @@ def load(recipe: Recipe, folder: str, forgets: bool = True) -> Data:
 
 
 def start(recipe: Recipe, data: Data, workdir: pathlib.Path,
-          programs: Programs | None = None) -> Runtime:
+          programs: Programs | None = None,
+          others: tuple[pathlib.Path, ...] = ()) -> Runtime:
   """A runtime for the network of a recipe.
 
   Args:
@@ -100,6 +106,24 @@ def start(recipe: Recipe, data: Data, workdir: pathlib.Path,
     workdir: the folder of artefacts and results.
     programs: compiles and runs programs; `None` for a new one with one device a
       run.
+    others: folders of other runs, whose models may be used again.
   """
   return Runtime(workdir, programs or Programs(),
-                 builders.build_model(recipe, data.source))
+                 builders.build_model(recipe, data.source), others)
+
+
+def stage(runtime: Runtime, folder: pathlib.Path, identity: dict[str, Any],
+          compute: Callable[[], Artefact]) -> Artefact:
+  """`artefacts.stage`, which first looks into the folders of other runs.
+
+  An artefact of the same identity that is whole is put into this run's folder,
+  too, and the other run's folder is named.
+  """
+  if runtime.others and hosts.first():
+    inside = folder.relative_to(runtime.workdir)
+    source = artefacts.adopt(
+        folder, identity, [x / inside for x in runtime.others])
+    if source:
+      print(f'Found {inside.with_name(inside.name.rpartition("-")[0])} of the '
+            f'same recipe and data in {source}.', flush=True)
+  return artefacts.stage(folder, identity, compute)

@@ -20,7 +20,7 @@ from rum_jax import recipes, training, trees
 from rum_jax.memorization import comparison, learning_events, proxies
 from rum_jax.memorization import proxy_observers, score_files
 from rum_jax.memorization.comparison import ProxiesFile, Proxy
-from rum_jax.pipeline import builders, fitting, results, segments
+from rum_jax.pipeline import builders, context, fitting, results, segments
 from rum_jax.pipeline import subset_models, trained_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.recipes import Recipe
@@ -97,7 +97,7 @@ def watched(recipe: Recipe, data: Data, runtime: Runtime, probe: str
           'early': before._asdict(), 'final': run.state.variables._asdict()})
     return Artefact(jax.tree.map(np.asarray, scores), tree, notes)
 
-  artefact = artefacts.stage(folder, identity, compute)
+  artefact = context.stage(runtime, folder, identity, compute)
   fitting.forget_states(folder)
   return artefact
 
@@ -152,7 +152,8 @@ def looked(recipe: Recipe, data: Data, runtime: Runtime, name: str,
         trained_models.keys(recipe, name), variables, train, apart)
     return Artefact({name: np.asarray(scores)}, notes=notes)
 
-  return artefacts.stage(
+  return context.stage(
+      runtime,
       artefacts.path_of(runtime.workdir, f'proxies/{name}', identity), identity,
       compute)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 import dataclasses
 import pathlib
+import types
 from typing import Any, ClassVar
 
 import jax
@@ -25,6 +26,10 @@ class Run:
     command: the command that writes its results there.
     recipe: all fields of its recipe.
     versions: the versions of the libraries that began or extended it.
+    options: flags of the command itself; of those that may differ from run to
+      run in one folder, the latest.
+    by_rule: name of a field of the recipe to the reason of its value, where a
+      rule for other data than those of the demo chose it.
   """
 
   SCHEMA: ClassVar[int] = 1
@@ -32,10 +37,15 @@ class Run:
   command: str
   recipe: Mapping[str, Any]
   versions: Mapping[str, str]
+  options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  by_rule: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def enter(root: pathlib.Path, command: str, recipe: Recipe,
-          growing: Collection[str] = ()) -> None:
+          growing: Collection[str] = (), *,
+          options: Mapping[str, Any] = types.MappingProxyType({}),
+          varying: Mapping[str, Any] = types.MappingProxyType({}),
+          by_rule: Mapping[str, str] = types.MappingProxyType({})) -> None:
   """Makes a workdir that of a run, or goes on with the run that it is of.
 
   Args:
@@ -43,25 +53,32 @@ def enter(root: pathlib.Path, command: str, recipe: Recipe,
     command: the command that writes its results there.
     recipe: the recipe of the run.
     growing: fields of the recipe that may be more than they were before.
+    options: name to value of the command's own flags that decide what it
+      writes.
+    varying: likewise of those that may be others than before.
+    by_rule: name of a field of the recipe to the reason of its value.
 
   Raises:
     OSError: if `recipe.json` cannot be read or written.
     ValueError: if the folder is of another command or another recipe, or its
       `recipe.json` is not a file of this program.
   """
-  path, mine = root / NAME, dataclasses.asdict(recipe)
+  path = root / NAME
+  now = Run(
+      command=command, recipe=dataclasses.asdict(recipe),
+      versions={'rum-jax': rum_jax.__version__, 'jax': jax.__version__},
+      options={**options, **varying}, by_rule=dict(by_rule))
   if path.exists():
     before = records.read(Run, path)
-    fault = _fault(before, command, recipe, growing)
+    fault = _fault(before, command, recipe, growing, options)
     if fault and _used(root):
       raise ValueError(
           f'workdir={root} holds {fault}, and nothing there is written over: '
           'give another workdir, or remove that folder.')
-    if not fault and dict(before.recipe) == mine:
+    if not fault and records.as_json(before) == records.as_json(
+        dataclasses.replace(now, versions=before.versions)):
       return
-  files.write_json(path, records.as_json(Run(
-      command=command, recipe=mine, versions={
-          'rum-jax': rum_jax.__version__, 'jax': jax.__version__})))
+  files.write_json(path, records.as_json(now))
 
 
 def _used(root: pathlib.Path) -> bool:
@@ -70,8 +87,8 @@ def _used(root: pathlib.Path) -> bool:
              for x in root.iterdir())
 
 
-def _fault(before: Run, command: str, recipe: Recipe, growing: Collection[str]
-           ) -> str:
+def _fault(before: Run, command: str, recipe: Recipe, growing: Collection[str],
+           options: Mapping[str, Any]) -> str:
   """Why a run cannot go on in the folder of another; empty if it can."""
   if before.command != command:
     return f'a run of {before.command}, and this is {command}'
@@ -81,4 +98,9 @@ def _fault(before: Run, command: str, recipe: Recipe, growing: Collection[str]
     if new != old and not (field.name in growing and new > old):
       return (f'a run of {command} with {field.name}={old}, and this is one '
               f'with {field.name}={new}')
+  for name, new in options.items():
+    old = before.options.get(name, new)
+    if old != new:
+      return (f'a run of {command} with {name}={old}, and this is one with '
+              f'{name}={new}')
   return ''

@@ -18,7 +18,8 @@ from rum_jax.memorization import score_files
 from rum_jax.memorization.ensemble import condensed, Ensemble, estimates
 from rum_jax.memorization.ensemble import Gathering
 from rum_jax.memorization.published import Published, read, recognises
-from rum_jax.pipeline import builders, fitting, segments, trained_models
+from rum_jax.pipeline import builders, context, fitting, segments
+from rum_jax.pipeline import trained_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.recipes import Recipe
@@ -78,7 +79,7 @@ def ensemble(recipe: Recipe, data: Data, runtime: Runtime, first_model: int = 0
   progress = Progress('memorization', len(todo))
   for first, count in todo:
     place, whole = segment_path(runtime.workdir, identity, first, count)
-    made = artefacts.stage(place, whole, functools.partial(
+    made = context.stage(runtime, place, whole, functools.partial(
         subset_models, recipe, data, runtime, place, whole, first, count))
     gathering.add(made.arrays)
     notes.append((count, made.notes))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import evaluation, resumable, trees
-from rum_jax.pipeline import fitting
+from rum_jax.pipeline import context, fitting
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
@@ -57,7 +57,7 @@ def train(recipe: Recipe, data: Data, runtime: Runtime, name: str, key: Array,
     return described(data, runtime, run.state.variables, run.loss, notes,
                      features=name == 'originals')
 
-  artefact = artefacts.stage(folder, identity, compute)
+  artefact = context.stage(runtime, folder, identity, compute)
   fitting.forget_states(folder)
   lost = np.flatnonzero(~evaluation.finite(artefact.arrays['loss']))
   for seed in recipe.first_seed + lost % recipe.seeds:

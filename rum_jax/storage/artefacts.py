@@ -9,7 +9,7 @@ leaves either a whole artefact or none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 import contextlib
 import errno
 import json
@@ -154,6 +154,45 @@ def stage(folder: pathlib.Path, identity: Any,
   if hosts.agree(artefact is None):
     return save(folder, identity, compute())
   return load(folder, identity) if artefact is None else artefact
+
+
+def adopt(folder: pathlib.Path, identity: Any,
+          candidates: Iterable[pathlib.Path]) -> pathlib.Path | None:
+  """Puts an artefact of another folder into this one, where there is none.
+
+  Files are linked where the file system can do that, or else copied. Only one
+  process may call this.
+
+  Args:
+    folder: where it will lie.
+    identity: of the artefact.
+    candidates: folders that may hold one of this identity; a damaged one is
+      passed over.
+
+  Returns:
+    The folder that it was found in, or `None`.
+
+  Raises:
+    OSError: if `folder` cannot be written.
+  """
+  if folder.exists():
+    return None
+  for candidate in candidates:
+    try:
+      load(candidate, identity)
+    except (FileNotFoundError, DamagedError):
+      continue
+    with files.replacing(folder) as partial:
+      shutil.copytree(candidate, partial, copy_function=_linked)
+    return candidate
+  return None
+
+
+def _linked(source: str, target: str) -> None:
+  try:
+    os.link(source, target)
+  except OSError:
+    shutil.copy2(source, target)
 
 
 def _whole(folder: pathlib.Path, identity: Any) -> Artefact | None:

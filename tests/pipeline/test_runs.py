@@ -42,6 +42,19 @@ def test_another_run_is_refused(used, command, fields, message):
   assert (used / 'recipe.json').read_bytes() == before
 
 
+def test_flags_of_the_command_are_written_down_and_some_must_stay(used):
+  enter = lambda parts, target: runs.enter(
+      used, 'rum', Recipe(epochs=2), options={'parts': parts},
+      varying={'target': target}, by_rule={'epochs': 'few steps'})
+  enter(15, 0.8)  # The folder is of an older version, which kept no flags.
+  enter(15, 0.9)
+  found = json.loads((used / 'recipe.json').read_text())
+  assert found['options'] == {'parts': 15, 'target': 0.9}
+  assert found['by_rule'] == {'epochs': 'few steps'}
+  with pytest.raises(ValueError, match='parts=15, and this is one with parts='):
+    enter(10, 0.9)
+
+
 def test_what_may_grow_grows_and_does_not_shrink(used):
   runs.enter(used, 'rum', Recipe(epochs=2, models=300), ('models',))
   found = json.loads((used / 'recipe.json').read_text())

@@ -7,6 +7,8 @@ import pytest
 
 from rum_jax import recipes, trees
 from rum_jax.pipeline import builders, context, trained_models
+from rum_jax.storage import artefacts
+from rum_jax.storage.artefacts import Artefact
 
 
 @pytest.fixture
@@ -74,3 +76,32 @@ def test_normalisation_is_that_of_the_training_part(prepared):
       variables, trees.take(data.source.dataset, slice(3)),
       train=False)[0].features
   np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
+
+
+def test_what_another_run_trained_is_used_again_if_it_is_whole(
+    prepared, tmp_path, capsys):
+  recipe, data = prepared(np.zeros(50, int))
+  calls = []
+
+  def stage(name, *others):
+    root = tmp_path / name
+    runtime = context.start(
+        recipe, data, root, others=tuple(tmp_path / x for x in others))
+    folder = artefacts.path_of(root, 'models/00000', {'epochs': 3})
+    found = context.stage(
+        runtime, folder, {'epochs': 3}, lambda: calls.append(name) or Artefact(
+            {'x': np.arange(3)}, {'w': np.ones(2)}, {'seconds': 1.0}))
+    np.testing.assert_array_equal(found.arrays['x'], np.arange(3))
+    return folder
+
+  first = stage('one')
+  (first / 'manifest.json').touch()
+  second = stage('two', 'none', 'one')
+  assert calls == ['one'] and 'Found models/00000 of the same recipe' in (
+      capsys.readouterr().out)
+  (second / 'arrays.npz').unlink()
+  (second / 'arrays.npz').write_bytes(b'')
+  stage('three', 'two', 'one')  # Of the two, one is damaged.
+  assert calls == ['one']
+  stage('four', 'two')
+  assert calls == ['one', 'four']
