@@ -16,6 +16,7 @@ from rum_jax.models.resnet import resnet18
 from rum_jax.models.resnet import resnet34
 from rum_jax.models.resnet import resnet50
 from rum_jax.models.resnet9 import ResNet9
+from rum_jax.models.saved import load_saved
 from rum_jax.models.small import MLP
 from rum_jax.models.small import SmallCNN
 from rum_jax.models.vgg import VGG
@@ -32,7 +33,7 @@ from rum_jax.models.torch_weights import write_safetensors
 __all__ = [
     'AirBench', 'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'ViT',
     'build', 'describe', 'described_network', 'from_functions', 'from_linen',
-    'from_nnx', 'from_torch', 'hidden_layers', 'read_safetensors',
+    'from_nnx', 'from_torch', 'hidden_layers', 'load_saved', 'read_safetensors',
     'recognise', 'resnet18', 'resnet34', 'resnet50', 'to_nnx', 'to_torch',
     'vgg16', 'vit_base', 'vit_small', 'write_safetensors',
 ]

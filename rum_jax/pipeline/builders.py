@@ -82,6 +82,14 @@ def build_model(recipe: Recipe, source: datasets.Source) -> Model:
       precision=None if recipe.precision == 'float32' else jnp.bfloat16))
 
 
+def describe(recipe: Recipe, source: datasets.Source) -> dict[str, Any]:
+  """What `models.build` needs to make that network again."""
+  mean, std = _normal(source)
+  return models.describe(
+      *_network(recipe, source), mean=mean, std=std, classes=source.classes,
+      precision=None if recipe.precision == 'float32' else recipe.precision)
+
+
 def hidden_layers(recipe: Recipe, source: datasets.Source
                   ) -> Callable[[Variables, Array], list[Array]]:
   """What the layers of that network say of images."""

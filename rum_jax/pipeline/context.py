@@ -8,8 +8,9 @@ of the three that they need.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import pathlib
+import types
 from typing import Any, NamedTuple
 
 import jax
@@ -62,12 +63,14 @@ class Runtime(NamedTuple):
     model: the network.
     others: folders of other runs, whose models are used again where they are
       the same.
+    description: of the network, which is kept beside saved models.
   """
 
   workdir: pathlib.Path
   programs: Programs
   model: Model
   others: tuple[pathlib.Path, ...] = ()
+  description: Mapping[str, Any] = types.MappingProxyType({})
 
 
 def load(recipe: Recipe, folder: str, forgets: bool = True) -> Data:
@@ -109,7 +112,8 @@ def start(recipe: Recipe, data: Data, workdir: pathlib.Path,
     others: folders of other runs, whose models may be used again.
   """
   return Runtime(workdir, programs or Programs(),
-                 builders.build_model(recipe, data.source), others)
+                 builders.build_model(recipe, data.source), others,
+                 builders.describe(recipe, data.source))
 
 
 def stage(runtime: Runtime, folder: pathlib.Path, identity: dict[str, Any],

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rum_jax import evaluation, resumable, trees
+from rum_jax import evaluation, models, resumable, trees
 from rum_jax.pipeline import context, fitting
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.recipes import Recipe
@@ -89,7 +89,8 @@ def described(data: Data, runtime: Runtime, variables: Variables,
   arrays = {'training_loss': loss, **{
       name: x for name, x in signals.items() if x is not None}}
   return Artefact(jax.tree.map(np.asarray, arrays),
-                  jax.tree.map(np.asarray, variables._asdict()), notes)
+                  jax.tree.map(np.asarray, variables._asdict()),
+                  {**notes, models.saved.NOTE: dict(runtime.description)})
 
 
 @dataclasses.dataclass(frozen=True)

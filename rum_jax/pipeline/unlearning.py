@@ -174,11 +174,11 @@ def unlearn(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
     notes['probes'] = [_means(info.probes) for info in infos]
     artefact = described(
         data, runtime, variables, np.concatenate(losses, 1), notes)
-    notes['diverged'] = [
+    diverged = [
         {'seed': recipe.first_seed + s, 'stage': stage}
         for s, stage in evaluation.diverged(
             losses, evaluation.finite(artefact.arrays['loss']))]
-    return artefact
+    return artefact._replace(notes={**artefact.notes, 'diverged': diverged})
 
   return artefacts.stage(
       artefact_path(recipe, runtime.workdir, job, start),

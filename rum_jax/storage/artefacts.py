@@ -101,8 +101,12 @@ def _save_tree(path: pathlib.Path, tree: PyTree) -> None:
     raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
 
 
-def load(folder: pathlib.Path, identity: Any) -> Artefact:
+def load(folder: pathlib.Path, identity: Any = None) -> Artefact:
   """Reads an artefact and checks every byte of it.
+
+  Args:
+    folder: where it lies.
+    identity: that it must have; `None` for any.
 
   Raises:
     FileNotFoundError: if there is no such folder.
@@ -120,7 +124,7 @@ def load(folder: pathlib.Path, identity: Any) -> Artefact:
   for name in sorted(recorded.keys() | found.keys()):
     if recorded.get(name) != found.get(name):
       raise DamagedError(f'{folder / name} is not what was written.')
-  if digest(owner) != digest(identity):
+  if identity is not None and digest(owner) != digest(identity):
     raise DamagedError(f'{folder} belongs to another recipe.')
   with np.load(folder / 'arrays.npz', allow_pickle=False) as file:
     arrays = dict(file)

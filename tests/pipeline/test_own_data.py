@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
-from rum_jax import datasets
+from rum_jax import datasets, evaluation, models
 from rum_jax.pipeline import context, own_data, trained_models
 from rum_jax.recipes import Recipe
 
@@ -48,6 +49,22 @@ def test_originals_fit_data_that_no_recipe_was_made_for(
       recipe, data, context.start(recipe, data, tmp_path))
   fit = found.arrays['score'][:, :source.num_train].mean(axis=1)
   assert (fit >= 0.9).all(), fit
+  place, = tmp_path.glob('originals-*')
+  assert_loads(place / 'tree', source, found.arrays['loss'])
+
+
+def assert_loads(folder, source, loss):
+  """What was saved is, in one call, the model that was trained."""
+  saved = models.load_saved(folder, seed=1)
+  assert saved.description['image_shape'] == list(
+      source.dataset.image.shape[1:])
+  assert saved.description['classes'] == list(source.classes)
+  got = evaluation.signals(saved.model, saved.variables, source.dataset)
+  np.testing.assert_allclose(got.loss, loss[1], rtol=1e-3, atol=1e-5)
+  both = models.load_saved(folder.parent)
+  assert {x.shape[0] for x in jax.tree.leaves(both.variables)} == {2}
+  with pytest.raises(ValueError, match=r'Expected seed=2 in \[0, 2\)'):
+    models.load_saved(folder, seed=2)
 
 
 def test_what_somebody_gave_stays_and_the_demo_is_as_it_was():
@@ -61,9 +78,9 @@ def test_what_somebody_gave_stays_and_the_demo_is_as_it_was():
 
 
 @pytest.mark.parametrize(('fields', 'shape', 'count', 'want'), [
-    ({}, (8, 8, 1), 1438, (0.2, 109, 144)),
-    ({}, (32, 32, 3), 3000, (0.03, 54, 300)),
-    ({'batch_size': 16}, (32, 32, 3), 3000, (0.007, 54, 300)),
+    ({}, (8, 8, 1), 1438, (0.1, 109, 144)),
+    ({}, (32, 32, 3), 3000, (0.01, 54, 300)),
+    ({'batch_size': 16}, (32, 32, 3), 3000, (0.004, 54, 300)),
     ({'network': 'cnn', 'batch_size': 128}, (32, 32, 3), 50000,
      (0.1, 20, 5001)),
     ({'network': 'vit_small'}, (32, 32, 3), 50, (0.03, 200, 6))])

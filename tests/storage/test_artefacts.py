@@ -260,3 +260,7 @@ def test_a_computation_that_fails_leaves_nothing(tmp_path):
   with pytest.raises(ValueError, match='^no$'):
     stage(tmp_path, 'x', IDENTITY, fail)
   assert not list(tmp_path.iterdir())
+
+
+def test_an_artefact_of_any_identity_is_read(folder):
+  check(artefacts.load(folder))
