@@ -298,7 +298,9 @@ def _harm(unlearned: Measures, change: Comparison, margins: Margins,
 
 
 def _range(check: Check) -> str:
-  return f'{check.low:+.3f} to {check.high:+.3f}'.replace('-', '−')
+  """The interval; with signs where it is one of a difference."""
+  sign = '' if check.expected[0] > 0 else '+'
+  return f'{check.low:{sign}.3f} to {check.high:{sign}.3f}'.replace('-', '−')
 
 
 def _size(value: float, sigma: float = math.nan) -> str:

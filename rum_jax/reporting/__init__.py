@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from rum_jax import _lazy
+from rum_jax.reporting._evidence_page import evidence_page
 from rum_jax.reporting._findings import findings
 from rum_jax.reporting._page import page
 from rum_jax.reporting.text import proxy_table
 from rum_jax.reporting.text import table
 
 __all__ = [
-    'details', 'difficulty_findings', 'figures', 'findings', 'markdown',
-    'markup', 'page', 'proxy_table', 'sentences', 'speed', 'table', 'text',
-    'vocabulary',
+    'details', 'difficulty_findings', 'evidence_page', 'figures', 'findings',
+    'markdown', 'markup', 'page', 'proxy_table', 'sentences', 'speed', 'style',
+    'table', 'text', 'vocabulary',
 ]
 
 __getattr__, __dir__ = _lazy.submodules(__name__, __all__)

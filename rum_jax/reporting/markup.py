@@ -1,4 +1,4 @@
-"""The parts of an HTML page that needs nothing but itself: style and markup.
+"""The parts of an HTML page that needs nothing but itself.
 
 Every function takes plain words and returns markup; words are escaped here and
 nowhere else. Only `figure` takes markup, an SVG picture.
@@ -8,93 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 import html
+import json
 import re
 from typing import NamedTuple
 
-STYLE = """
-:root { color-scheme: light dark; --page: #fdfdfb; --ink: #1c1e21;
-  --soft: #5c6167; --line: #dcdcd6; --tint: #f0f4ee; --accent: #00664c;
-  --sans: system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue',
-    Arial, sans-serif }
-@media screen and (prefers-color-scheme: dark) {
-  :root { --page: #15171a; --ink: #e3e4e6; --soft: #a3a8ae; --line: #35393e;
-    --tint: #1e2723; --accent: #5fc8a5 } }
-* { box-sizing: border-box }
-html { -webkit-text-size-adjust: 100%; text-size-adjust: 100% }
-body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 66rem;
-  background: var(--page); color: var(--ink);
-  font: 1.0625rem/1.6 Charter, 'Bitstream Charter', 'Sitka Text', Cambria,
-    Georgia, serif; overflow-wrap: break-word }
-h1, h2, h3 { line-height: 1.2; text-wrap: balance }
-h1 { margin: 0 0 .5rem; font-size: clamp(1.7rem, 5vw, 2.4rem) }
-h2 { margin: 3.25rem 0 .75rem; padding-top: .6rem; font-size: 1.35rem;
-  border-top: 1px solid var(--line) }
-p, ul, dl, figcaption { max-width: 42rem }
-p { margin: .75rem 0 }
-.lead { font-size: 1.15rem; color: var(--soft) }
-.note, figcaption, caption { font: .875rem/1.5 var(--sans);
-  color: var(--soft) }
-ul { margin: .75rem 0; padding-left: 1.1rem }
-li { margin: .45rem 0 }
-sup { line-height: 0; font-size: .7em }
-dl { display: grid; grid-template-columns: minmax(6.5rem, max-content) 1fr;
-  gap: .4rem 1.1rem; margin: 1rem 0; font: .9375rem/1.5 var(--sans) }
-dt { font-weight: 600 }
-dd { margin: 0; min-width: 0; overflow-wrap: anywhere }
-figure { margin: 1.5rem 0 }
-figure svg { display: block; width: 100%; max-width: 34rem; height: auto;
-  font-family: var(--sans) }
-figcaption { margin-top: .6rem }
-.scroll { margin: 1.25rem 0; overflow-x: auto }
-.scroll:focus-visible, summary:focus-visible { outline: 2px solid
-  var(--accent); outline-offset: 2px }
-table { border-collapse: collapse; font: .8125rem/1.45 var(--sans);
-  font-variant-numeric: tabular-nums lining-nums }
-caption { text-align: left }
-caption p { position: sticky; left: 0; width: max-content; margin: 0 0 .5rem;
-  max-width: min(42rem, 100vw - 2.5rem) }
-th, td { padding: .3rem .35rem; text-align: right; vertical-align: top;
-  white-space: nowrap }
-th:first-child { position: sticky; left: 0; padding-left: 0; text-align: left;
-  background: var(--page); font-weight: 400 }
-thead th, thead th:first-child, th[scope=rowgroup] { font-weight: 600 }
-thead th { border-bottom: 1px solid var(--ink); vertical-align: bottom }
-tbody { border-bottom: 1px solid var(--line) }
-th[scope=rowgroup] + td { padding: 0 }
-.words td, .words th { text-align: left }
-.words td { white-space: normal; min-width: 11rem }
-.ci { color: var(--soft) }
-.best th, .best td { background: var(--tint) }
-.best th, .best th + td { font-weight: 700 }
-.best .ci { font-weight: 400 }
-.best th[scope=row] { padding-left: .4rem }
-.aside th, .aside td { color: var(--soft) }
-.mark { padding: 0 .4em; border-radius: .6em; font-size: .75rem;
-  background: var(--accent); color: var(--page) }
-summary { cursor: pointer; font: 600 .9375rem/1.5 var(--sans) }
-@media (min-width: 48rem), print {
-  details dl { grid-template-columns: max-content 1fr max-content 1fr;
-    max-width: none } }
-@media (max-width: 34rem) {
-  body { padding-top: 1.5rem }
-  dl { grid-template-columns: 1fr; gap: 0 }
-  dd { margin-bottom: .6rem } }
-@media print {
-  @page { margin: 14mm }
-  body { max-width: none; padding: 0; font-size: 10pt; --page: #fff }
-  h2 { margin-top: 1.5rem; break-after: avoid }
-  .note, figcaption, caption, dl, summary { font-size: 8.5pt }
-  .scroll { overflow: visible }
-  .scroll th, .scroll td { position: static; padding: .15rem .35rem;
-    font-size: 7.2pt }
-  .words td { min-width: 0 }
-  figure, .scroll, tbody, tr, li, dt, dd, p { break-inside: avoid }
-  summary, caption, thead { break-after: avoid }
-  figure svg { max-width: 105mm }
-  caption p { max-width: none; width: auto }
-  .best th, .best td, .mark { print-color-adjust: exact }
-  details::details-content { content-visibility: visible; block-size: auto } }
-"""
+from rum_jax.reporting.style import SCRIPT, STYLE
+
+PHONE = 3  # Columns that a phone shows.
+
+
+class Cell(NamedTuple):
+  """A cell of a table.
+
+  Attributes:
+    text: what stands in it.
+    seeds: what it is made of, shown while the pointer is over it.
+  """
+
+  text: str
+  seeds: str = ''
 
 
 class Line(NamedTuple):
@@ -103,10 +35,12 @@ class Line(NamedTuple):
   Attributes:
     cells: the first is the row's heading.
     kind: `best`, `aside` or nothing: how it is set.
+    name: the whole name of the row, for a table without groups.
   """
 
-  cells: Sequence[str]
+  cells: Sequence[str | Cell]
   kind: str = ''
+  name: str = ''
 
 
 def words(plain: object) -> str:
@@ -152,8 +86,10 @@ def table(caption: str, head: Sequence[str],
     kind: `words` if the cells hold words instead of numbers.
   """
   columns = ''.join(f'<th scope="col">{words(x)}</th>' for x in head)
+  whole = '' if len(head) <= PHONE else (
+      '<label class="all"><input type="checkbox"> All columns</label>')
   return (f'<div class="scroll" role="region" tabindex="0" '
-          f'aria-label="{html.escape(caption)}"><table{_class(kind)}>'
+          f'aria-label="{html.escape(caption)}">{whole}<table{_class(kind)}>'
           f'<caption><p>{words(caption)}</p></caption>'
           f'<thead><tr>{columns}</tr></thead>'
           f'{"".join(_body(*body, len(head)) for body in bodies)}'
@@ -163,17 +99,23 @@ def table(caption: str, head: Sequence[str],
 def _body(heading: str, lines: Sequence[Line], columns: int) -> str:
   rows = [f'<tr><th scope="rowgroup">{words(heading)}</th>'
           f'<td colspan="{columns - 1}"></td></tr>'] if heading else []
-  for (first, *rest), kind in lines:
-    mark = ' <span class="mark">best</span>' if kind == 'best' else ''
-    cells = ''.join(f'<td>{_cell(x)}</td>' for x in rest)
-    rows.append(f'<tr{_class(kind)}><th scope="row">{words(first)}{mark}</th>'
-                f'{cells}</tr>')
+  for (first, *rest), kind, name in lines:
+    mark = ' <span class="mark">best ToW</span>' if kind == 'best' else ''
+    whole = html.escape(words(name) + mark)
+    whole = f' data-name="{whole}"' if name else ''
+    rows.append(
+        f'<tr{_class(kind)}{whole}><th scope="row">{words(first)}{mark}</th>'
+        f'{"".join(map(_cell, rest))}</tr>')
   return f'<tbody>{"".join(rows)}</tbody>'
 
 
-def _cell(plain: str) -> str:
-  softened = re.sub('(±.*)', r'<span class="ci">\1</span>', words(plain))
-  return softened.replace('\n', '<br>')
+def _cell(cell: str | Cell) -> str:
+  text, seeds = (cell, '') if isinstance(cell, str) else cell
+  softened = re.sub('(±.*)', r'<span class="ci">\1</span>', words(text))
+  tip = html.escape(seeds)
+  made = f' data-seeds="{tip}" title="{tip}"' if seeds else ''
+  broken = softened.replace('\n', '<br>')
+  return f'<td{made}>{broken}</td>'
 
 
 def _class(kind: str) -> str:
@@ -186,16 +128,71 @@ def folded(summary: str, *parts: str) -> str:
           '</details>')
 
 
-def section(heading: str, *parts: str) -> str:
-  """A heading and what stands under it."""
-  return f'<section><h2>{words(heading)}</h2>{"".join(parts)}</section>'
+def section(heading: str, *parts: str, kind: str = '') -> str:
+  """A heading and what stands under it; kind is `appendix` or nothing."""
+  return (f'<section{_class(kind)}><h2>{words(heading)}</h2>{"".join(parts)}'
+          '</section>')
+
+
+def beside(first: str, *second: str, kind: str = '') -> str:
+  """Two parts beside each other on a desktop, else one below the other."""
+  return (f'<div class="{f"beside {kind}".strip()}"><div>{first}</div>'
+          f'<div>{"".join(second)}</div></div>')
+
+
+def facts(things: Mapping[str, object]) -> str:
+  """Names and short values, two pairs in a line where there is room."""
+  return terms(things).replace('<dl>', '<dl class="facts">', 1)
+
+
+class Number(NamedTuple):
+  """A figure of the first screen.
+
+  Attributes:
+    value: as people read it.
+    interval: its 95 % interval, in words.
+    meaning: what it is.
+    others: what it is compared with.
+  """
+
+  value: str
+  interval: str
+  meaning: str
+  others: Sequence[str] = ()
+
+
+def verdict(question: str, answer: str, kind: str, sentence: str,
+            numbers: Sequence[Number], reason: str, picture: str) -> str:
+  """The first screen: an answer, three numbers, one picture, and the reason.
+
+  Args:
+    question: that is answered.
+    answer: a word or two.
+    kind: `good`, `bad` or `open`.
+    sentence: what the answer means here.
+    numbers: at most three.
+    reason: why.
+    picture: a figure.
+  """
+  made = ''.join(
+      f'<li><b>{words(x.value)}</b><i>{words(x.interval)}</i>'
+      f'{words(x.meaning)}{"".join(f"<i>{words(y)}</i>" for y in x.others)}'
+      '</li>' for x in numbers)
+  left = (f'<h2>{words(question)}</h2><p class="answer">{words(answer)}</p>'
+          f'<p class="says">{words(sentence)}</p>'
+          f'<ul class="numbers">{made}</ul>{paragraph(reason)}')
+  return (f'<section class="verdict {kind}">{beside(left, picture)}'
+          '</section>')
 
 
 def document(title: str, lead: str, *sections: str) -> str:
   """The whole page."""
+  named = json.dumps(title, ensure_ascii=False).replace('<', '\\3c ')
   return (
       '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
       '<meta name="viewport" content="width=device-width, initial-scale=1">'
-      f'<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n'
+      f'<title>{html.escape(title)}</title><style>{STYLE}'
+      f':root {{ --title: {named} }}</style></head>\n'
       f'<body><header><h1>{words(title)}</h1>{paragraph(lead, "lead")}'
-      '</header>\n<main>\n' + '\n'.join(sections) + '\n</main></body></html>\n')
+      '</header>\n<main>\n' + '\n'.join(sections) +
+      f'\n</main><script>{SCRIPT}</script></body></html>\n')

@@ -5,6 +5,7 @@ Figures of the results may be NaN.
 
 from __future__ import annotations
 
+from rum_jax.reporting.figures import evidence
 from rum_jax.reporting.figures.choices import sensitivity_of_entanglement
 from rum_jax.reporting.figures.closeness import cost
 from rum_jax.reporting.figures.closeness import tow_by_group
@@ -16,7 +17,7 @@ from rum_jax.reporting.figures.pairs import influence
 from rum_jax.reporting.figures.pairs import memorized
 
 __all__ = [
-    'cost', 'embedding', 'examples', 'influence',
+    'cost', 'embedding', 'evidence', 'examples', 'influence',
     'memorization_histogram', 'memorized', 'sensitivity_of_entanglement',
     'tow_by_group', 'tow_by_method',
 ]

@@ -1,0 +1,115 @@
+"""The page of evidence: the answer first, the glossary last, no pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from rum_jax import audits, reporting
+from rum_jax.reporting.figures import evidence as figures
+from tests.audits.simulated import REQUEST, World
+from tests.reporting.pages import Page
+
+
+@pytest.fixture(scope='module')
+def found():
+  """Evidence without retrained models, with them, and of a second request."""
+  world = World(forget=60, held_out=400)
+  label = {'forget_label': np.arange(60) % 2, 'classes': ('cat', 'dog'),
+           'held_out_label': np.arange(400) % 2}
+  original = world.observed(1, 3.0)
+  request = dataclasses.replace(REQUEST, earlier=(audits.Earlier(
+      date='2026-01-02', rows=(1, 2), method='salun'),))
+  return {
+      'alone': audits.assemble(REQUEST, original, world.observed(
+          2, relearned=0.0), **label),
+      'oracles': audits.assemble(REQUEST, original, original, world.observed(4),
+                                 **label),
+      'second': audits.assemble(request, original, world.observed(
+          1, -2.0, recalibrated=2.0), new=np.arange(20), **label),
+      'nothing': audits.assemble(REQUEST, world.observed(
+          1, held_out=False), world.observed(1, held_out=False))}
+
+
+def page(evidence):
+  return reporting.evidence_page(evidence, {})
+
+
+@pytest.mark.parametrize('kind, answer', [
+    ('alone', 'No trace found'), ('oracles', 'No'), ('second', 'Traces found'),
+    ('nothing', 'Cannot tell')])
+def test_the_answer_comes_first_and_the_glossary_last(found, kind, answer):
+  text = page(found[kind])
+  parsed = Page(text)
+  heads = re.findall('<h2>(.*?)</h2>', text)
+  assert heads[0] == found[kind].verdict.question
+  assert heads[-1] == 'What the words mean'
+  assert f'<p class="answer">{answer}</p>' in text
+  assert text.index('class="answer"') < text.index('<table')
+  assert 'It is no certificate' in text.split('<table')[0]
+  assert parsed.count('h1') == 1 and not parsed.links
+  assert not re.search(r'url\(|@import|<script [^>]*src|<link', text)
+  assert 'nan' not in re.sub('<style>.*?</style>|<script>.*?</script>', '',
+                             text, flags=re.DOTALL).lower()
+
+
+def test_three_numbers_with_intervals_stand_on_the_first_screen(found):
+  first = page(found['alone']).split('</section>')[0]
+  assert first.count('<li><b>') == 3 and first.count(' to ') >= 3
+  assert 'before 100.0' in first
+  assert page(found['nothing']).split('</section>')[0].count('<li><b>') == 2
+
+
+def test_the_page_says_what_was_done_with_which_files_and_how(found):
+  text = page(found['alone'])
+  for said in ('rows.txt', 'model.safetensors', 'SHA-256 ef', 'rum-jax unlearn',
+               '2026-11-28T19:00:00Z', 'Time: unlearning', '2 s', 'epochs 2',
+               'cat 30, dog 30', '0.7'):
+    assert said in text
+
+
+def test_a_second_request_shows_new_rows_and_the_union(found):
+  text = page(found['second'])
+  assert 'shows of 20 forgotten rows' in text
+  assert 'All 60 forgotten rows' in text
+  assert '2026-01-02: 2 rows by SalUn' in text
+  assert 'An AUC below 0.5 means' in text
+
+
+def test_what_was_not_measured_is_said(found):
+  text = page(found['nothing'])
+  for said in ('no held-out examples', 'no batch-norm', 'was not run',
+               'one unlearned model'):
+    assert said in text
+
+
+@pytest.mark.parametrize('kind', ['alone', 'oracles', 'second', 'nothing'])
+def test_pictures_are_drawn_of_what_there_is(found, kind):
+  drawn = figures.all_of(found[kind].parts)
+  for svg in filter(None, drawn.values()):
+    ElementTree.fromstring(svg)
+  assert bool(drawn['checks']) == bool(found[kind].verdict.checks)
+  panels = 3 if kind == 'oracles' else 2
+  titles = ('before', 'after', 'retrained without')
+  assert sum(x in drawn['confidences'] for x in titles) == panels
+  text = reporting.evidence_page(found[kind], drawn)
+  assert Page(text).count('figure') == sum(map(bool, drawn.values()))
+
+
+def test_forgotten_rows_are_shown_only_where_they_are_given(found):
+  assert 'shown because' not in page(found['alone'])
+  svg = figures.forgotten(np.zeros((3, 4, 4, 1), np.uint8), np.arange(3) % 2,
+                          np.array([3, 5, 8]), ('cat', 'dog'))
+  assert svg.count('<image') == 3 and 'row 8' in svg
+  text = reporting.evidence_page(found['alone'], {'forgotten': svg})
+  assert 'shown because it was asked for' in text
+
+
+def test_what_a_request_says_is_escaped(found):
+  request = dataclasses.replace(REQUEST, command='<b>&', data='</style><b>')
+  evidence = dataclasses.replace(found['alone'], request=request)
+  assert '<b>&' not in page(evidence) and '</style><b>' not in page(evidence)
