@@ -9,6 +9,7 @@ from rum_jax.algorithms import *  # noqa: F403
 from rum_jax.parallel import data_parallel
 from rum_jax.rum import sequential
 from rum_jax.seeds import over_seeds
+from rum_jax.sharding import sharded
 from rum_jax.optimizers import sgd
 from rum_jax.types import Images
 from rum_jax.types import Info
@@ -22,7 +23,7 @@ __version__ = '0.1.0'
 
 __all__ = [
     'Images', 'Info', 'Model', 'Outputs', 'Split', 'Task', 'Variables',
-    'data_parallel', 'over_seeds', 'sequential', 'sgd',
+    'data_parallel', 'over_seeds', 'sequential', 'sgd', 'sharded',
 ]
 __all__ += algorithms.__all__
 
@@ -33,7 +34,8 @@ _LAZY = (
     'search', 'storage', 'tasks',
     'batch_norm', 'edits', 'gradients', 'labels', 'losses', 'objectives',
     'optimizers', 'parallel', 'plans', 'records', 'refinement', 'resumable',
-    'rum', 'seeds', 'subspaces', 'testing', 'training', 'trees', 'types',
+    'rum', 'seeds', 'sharding', 'subspaces', 'testing', 'training', 'trees',
+    'types',
 )
 
 __getattr__, __dir__ = _lazy.submodules(__name__, _LAZY)
