@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import jax
+from jax import lax
+import jax.numpy as jnp
+import optax
 
 from rum_jax import _checks, losses
 from rum_jax.types import (
@@ -76,3 +79,71 @@ def supervised(
     return losses.weighted_mean(loss, batch.weight), stats
 
   return objective
+
+
+def of_rows(objective: Objective, rows: slice) -> Objective:
+  """The objective of some rows of a batch, as `plans.pair` joins two of them.
+
+  Args:
+    objective: of a batch.
+    rows: such as `slice(64)` for the first 64.
+
+  Returns:
+    An objective.
+  """
+
+  def part(params: PyTree, stats: PyTree, batch: Batch, key: Key
+           ) -> tuple[Array, PyTree]:
+    return objective(params, stats, jax.tree.map(
+        lambda x: x[rows] if x.ndim else x, batch), key)
+
+  return part
+
+
+def projected(objective: Objective, kept: Objective) -> Objective:
+  """Minimises `objective` along directions that do not increase `kept`.
+
+  Let `g` be the gradient of `objective` and `h` that of `kept`. The gradient is
+  `g − (g·h / |h|²) h` where the two conflict, `g·h < 0`, and otherwise `g`.
+  Such a step does not increase `kept` to first order. It takes one forward and
+  one backward pass of each. Gradient ascent on the forget set that spares the
+  retain set:
+
+      ascent = objectives.projected(
+          objectives.of_rows(lambda *x: (-mean_loss(*x)[0], x[1]), forget),
+          objectives.of_rows(mean_loss, retain))
+      unlearn = training.descent(ascent, tx, plans.pair(
+          plans.over_retain(64), plans.over_forget(64)), epochs=1)
+
+  Args:
+    objective: what to minimise.
+    kept: what must not increase; it is computed first, and updates the state of
+      the network first.
+
+  Returns:
+    An objective with the value of `objective`. Its gradient is right for one
+    differentiation, as by optimisers; it has no second derivative.
+
+  References:
+    Chaudhry et al., Efficient lifelong learning with A-GEM, 2019; for
+    unlearning, Wang et al., GRU: mitigating the trade-off between unlearning
+    and retention for LLMs, 2025.
+  """
+
+  def both(params: PyTree, stats: PyTree, batch: Batch, key: Key
+           ) -> tuple[Array, PyTree]:
+    keys = (None, None) if key is None else jax.random.split(key)
+    at = lax.stop_gradient(params)
+    (_, stats), h = jax.value_and_grad(kept, has_aux=True)(
+        at, stats, batch, keys[0])
+    (value, stats), g = jax.value_and_grad(objective, has_aux=True)(
+        at, stats, batch, keys[1])
+    square = optax.tree.vdot(h, h)
+    share = optax.tree.vdot(g, h) / jnp.where(square > 0, square, 1)
+    gradient = jax.tree.map(
+        lambda a, b: a - jnp.minimum(share, 0) * b, g, h)
+    # A linear function: 0 at these parameters, and of this gradient.
+    change = jax.tree.map(jnp.subtract, params, at)
+    return value + optax.tree.vdot(gradient, change), stats
+
+  return both

@@ -112,15 +112,14 @@ def tug(model: Model, width: int, alpha: float, cap: float | None,
         augment: Edit | None = None) -> Objective:
   """The objective, for batches whose first `width` rows are to be retained."""
   mean_loss = objectives.supervised(model, augment)
+  retained, forgotten = (objectives.of_rows(mean_loss, rows) for rows in (
+      slice(width), slice(width, None)))
 
   def objective(params: PyTree, stats: PyTree, batch: Batch, key: Key
                 ) -> tuple[Array, PyTree]:
     key_keep, key_forget = jax.random.split(key)
-    left, right = (jax.tree.map(lambda x, rows=rows: x[rows] if x.ndim else x,
-                                batch)
-                   for rows in (slice(width), slice(width, None)))
-    keep, stats = mean_loss(params, stats, left, key_keep)
-    forget, stats = mean_loss(params, stats, right, key_forget)
+    keep, stats = retained(params, stats, batch, key_keep)
+    forget, stats = forgotten(params, stats, batch, key_forget)
     if cap is not None:
       forget = jnp.minimum(forget, cap)
     return alpha * keep - (1 - alpha) * forget, stats
