@@ -138,8 +138,8 @@ def projected(objective: Objective, kept: Objective) -> Objective:
         at, stats, batch, keys[0])
     (value, stats), g = jax.value_and_grad(objective, has_aux=True)(
         at, stats, batch, keys[1])
-    square = optax.tree.vdot(h, h)
-    share = optax.tree.vdot(g, h) / jnp.where(square > 0, square, 1)
+    along, square = (jnp.asarray(optax.tree.vdot(x, h)) for x in (g, h))
+    share = along / jnp.where(square > 0, square, 1)
     gradient = jax.tree.map(
         lambda a, b: a - jnp.minimum(share, 0) * b, g, h)
     # A linear function: 0 at these parameters, and of this gradient.
