@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable, Sequence
 import dataclasses
 import errno
@@ -17,7 +16,6 @@ import warnings
 from absl import app
 from absl import flags
 from absl import logging
-import filelock
 import jax
 
 from rum_jax import recipes
@@ -176,11 +174,16 @@ def set_up() -> None:
   one thread each (but for large products, whose bits do not depend on it),
   results do not depend on the number of cores.
   """
+  use_cores(FLAGS.compilation_cache)
+
+
+def use_cores(compilation_cache: str) -> None:
+  """One CPU device a core, single-threaded each; the compilation cache on."""
   extra = '--xla_cpu_multi_thread_eigen=false'
   os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {extra}'
   jax.config.update('jax_num_cpu_devices', _cores())
-  if FLAGS.compilation_cache:
-    jax.config.update('jax_compilation_cache_dir', FLAGS.compilation_cache)
+  if compilation_cache:
+    jax.config.update('jax_compilation_cache_dir', compilation_cache)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
@@ -232,19 +235,6 @@ def chunk() -> int | None:
     raise ValueError(f'Expected chunk={FLAGS.chunk} to be auto or a whole '
                      'number of at least 1.')
   return int(FLAGS.chunk)
-
-
-def _claim(root: pathlib.Path) -> None:
-  try:
-    root.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(root / '.lock')
-    lock.acquire(blocking=False)
-  except filelock.Timeout:
-    raise OSError(f'Another run is using workdir={root}.') from None
-  except OSError as error:
-    raise OSError(
-        f'Cannot write to workdir={root}: {error.strerror}.') from error
-  atexit.register(lock.release)  # It would be released with its last reference.
 
 
 def settings(recipe: recipes.Recipe) -> recipes.TunedSettings:
@@ -307,7 +297,7 @@ def start_run(command: str | None, prefix: str | None = None,
   runtime = context.start(chosen, data, root, programs,
                           () if FLAGS.workdir else _beside(root))
   if hosts.first():
-    _claim(root)
+    runs.claim(root)
     if command:
       runs.enter(root, command, chosen, growing,
                  options={x.name: x.value for x in options},

@@ -27,6 +27,8 @@ from rum_jax.datasets.sources import from_arrays
 from rum_jax.datasets.sources import from_npz
 from rum_jax.datasets.sources import from_parts
 from rum_jax.datasets.sources import joined
+from rum_jax.datasets.sources import with_channels
+from rum_jax.datasets.sources import with_classes
 from rum_jax.datasets.splits import corrupted
 from rum_jax.datasets.splits import hold_out
 from rum_jax.datasets.splits import leave_out
@@ -40,5 +42,6 @@ __all__ = [
     'describe_rows', 'digits', 'exact_copies', 'from_arrays', 'from_cifar',
     'from_folder', 'from_npz', 'from_parts', 'from_tfds', 'hold_out', 'joined',
     'leave_out', 'load', 'part_copies', 'pixel_ids', 'positions',
-    'read_groups', 'read_rows', 'sampled', 'tiny_imagenet', 'with_copies',
+    'read_groups', 'read_rows', 'sampled', 'tiny_imagenet', 'with_channels',
+    'with_classes', 'with_copies',
 ]

@@ -43,8 +43,8 @@ def from_folder(folder: str | os.PathLike[str], *,
     size: `(H, W)`, or one number for both. Images of other sizes are scaled
       until they cover this size, and cut at the centre. By default all images
       must be of one size.
-    test_share: the share of each class that is held out, in `(0, 1)`, where
-      there is no `train` inside.
+    test_share: the share of each class that is held out, in `[0, 1)`, where
+      there is no `train` inside; 0 holds none out.
     seed: the seed of the draw.
     cache: the folder in which decoded images are kept, outside of `folder`; by
       default the parent of `folder`.
@@ -72,7 +72,7 @@ def from_folder(folder: str | os.PathLike[str], *,
   source = decoded.remembered(
       root, lambda: _decode(root, height_width), place=place,
       variant=f' size={height_width}')
-  if len(source.test):
+  if len(source.test) or test_share == 0:
     return source
   return hold_out(source, test_share, seed, part='test')
 

@@ -25,7 +25,8 @@ KINDS = ('an npz file, a folder with a folder of images for each class, the '
 def load(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] = '.',
          *, size: int | tuple[int, int] | None = None,
          test_share: float | None = None,
-         cache: str | os.PathLike[str] | None = None) -> Source:
+         cache: str | os.PathLike[str] | None = None,
+         needs_test: bool = True) -> Source:
   """Reads a data set by its name or its path, and checks that it is usable.
 
   A name is looked for as `<data_dir>/<name>.npz`, then as a path, then inside
@@ -38,6 +39,9 @@ def load(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] = '.',
     size: only for a folder of images, as `from_folder` takes it.
     test_share: only for a folder of images, as `from_folder` takes it.
     cache: only for a folder of images, as `from_folder` takes it.
+    needs_test: whether there must be a held-out part. If not, it is left empty
+      where a folder of images has no `test` and `test_share` is not given, or
+      an npz file has no `x_test`.
 
   Returns:
     The source. Its `notes` describe the changes that were made, and should be
@@ -53,8 +57,10 @@ def load(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] = '.',
   name, path = os.fspath(data), _found(data, data_dir)
   own = {'size': size, 'test_share': test_share, 'cache': cache}
   own = {k: v for k, v in own.items() if v is not None}
-  reader = _reader(name, path, data_dir)
+  reader = _reader(name, path, data_dir, needs_test)
   if isinstance(reader, pathlib.Path):
+    if test_share is None and not needs_test:
+      test_share = 0.0
     read = from_folder if test_share is None else functools.partial(
         from_folder, test_share=test_share)
     source = read(reader, size=size, cache=cache)
@@ -106,14 +112,14 @@ def _found(data: str | os.PathLike[str], data_dir: str | os.PathLike[str]
 
 
 def _reader(name: str, path: pathlib.Path | None,
-            data_dir: str | os.PathLike[str]
+            data_dir: str | os.PathLike[str], needs_test: bool
             ) -> Callable[[], Source] | pathlib.Path:
   """A function that reads the data set, or the path of a folder of images."""
   if name == 'digits':
     return digits
   if path is not None and path.is_file():
     if path.suffix == '.npz':
-      return lambda: from_npz(str(path), path.stem)
+      return lambda: from_npz(str(path), path.stem, needs_test=needs_test)
     if is_cifar(path):
       return lambda: from_cifar(path)
     raise DataError(f'Expected data={name} to be {KINDS}; found the file '

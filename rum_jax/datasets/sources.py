@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import os
 from typing import Any, NamedTuple
 import zipfile
@@ -142,6 +143,58 @@ def from_parts(x_train: Any, y_train: Any, x_test: Any, y_test: Any, name: str,
   return joined(*sources)._replace(notes=tuple(notes))
 
 
+def without_test(source: Source) -> Source:
+  """The training examples alone; nothing is held out."""
+  train = slice(0, source.num_train)
+  return source._replace(
+      dataset=Images(*(x[train] for x in source.dataset)),
+      row=source.row[train])
+
+
+def with_classes(source: Source, names: Sequence[str]) -> Source:
+  """The same examples, their labels numbered in another order of the classes.
+
+  Args:
+    source: the data set.
+    names: of all classes of a network, in the order of its outputs. There may
+      be classes among them of which there are no examples.
+
+  Raises:
+    DataError: if a name is there twice, or a class of the data is not named.
+  """
+  names = tuple(map(str, names))
+  for name in names:
+    if names.count(name) > 1:
+      raise DataError(f'Expected every class once, found {name} twice.',
+                      'classes', name)
+  for name in source.classes:
+    if name not in names:
+      raise DataError(f'Expected classes={",".join(names)} to name all classes '
+                      f'of {source.name}, found no {name}.', 'classes', name)
+  number = np.array([names.index(x) for x in source.classes], np.int32)
+  dataset = source.dataset._replace(label=number[source.dataset.label])
+  return source._replace(dataset=dataset, classes=names)
+
+
+def with_channels(source: Source, channels: int) -> Source:
+  """Grey images as colour images of three equal channels, and a note of it.
+
+  Args:
+    source: the data set.
+    channels: that a network takes.
+
+  Returns:
+    The source itself, where its images are not grey or three are not wanted.
+  """
+  image = source.dataset.image
+  if image.shape[-1] != 1 or channels != 3:
+    return source
+  return source._replace(
+      dataset=source.dataset._replace(image=np.repeat(image, 3, -1)),
+      notes=(*source.notes, 'The images are grey and the network takes colour: '
+             'the one channel was given three times.'))
+
+
 def joined(train: Source, test: Source) -> Source:
   """A source that trains on one source and holds out the other.
 
@@ -161,8 +214,15 @@ def joined(train: Source, test: Source) -> Source:
   return train._replace(dataset=dataset, row=row, notes=notes)
 
 
-def from_npz(path: str | os.PathLike[str], name: str) -> Source:
+def from_npz(path: str | os.PathLike[str], name: str, *,
+             needs_test: bool = True) -> Source:
   """Reads `x_train`, `y_train`, `x_test`, `y_test`, and `class_names` if given.
+
+  Args:
+    path: of the file.
+    name: of the data set.
+    needs_test: whether a file without a test part is refused. If not, both
+      `x_test` and `y_test` may be missing, and nothing is held out.
 
   Raises:
     FileNotFoundError: if there is no such file.
@@ -183,13 +243,17 @@ def from_npz(path: str | os.PathLike[str], name: str) -> Source:
     raise DataError(
         f'Expected {path} to be an npz file of arrays{at}: {error}.',
         key or 'path', str(path)) from error
+  whole = not needs_test and not {'x_test', 'y_test'} & {*arrays}
+  if whole and {'x_train', 'y_train'} <= {*arrays}:
+    arrays |= {'x_test': arrays['x_train'], 'y_test': arrays['y_train']}
   missing = [key for key in wanted if key not in arrays]
   if missing:
     raise DataError(f'Expected {path} to hold {missing[0]}.', missing[0])
   try:
     x_train, y_train, x_test, y_test = (arrays[x] for x in wanted)
-    return from_parts(x_train, y_train, x_test, y_test, name,
-                      arrays.get('class_names', ()))
+    source = from_parts(x_train, y_train, x_test, y_test, name,
+                        arrays.get('class_names', ()))
+    return without_test(source) if whole else source
   except DataError as error:
     raise error.within(str(path)) from error
   except ValueError as error:

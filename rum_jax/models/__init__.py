@@ -11,6 +11,9 @@ from rum_jax.models.descriptions import described_network
 from rum_jax.models.functions import from_functions
 from rum_jax.models.nnx_modules import from_nnx
 from rum_jax.models.nnx_modules import to_nnx
+from rum_jax.models.own_networks import from_factory
+from rum_jax.models.plain_weights import from_plain
+from rum_jax.models.plain_weights import to_plain
 from rum_jax.models.resnet import ResNet
 from rum_jax.models.resnet import resnet18
 from rum_jax.models.resnet import resnet34
@@ -24,6 +27,7 @@ from rum_jax.models.vgg import vgg16
 from rum_jax.models.vit import ViT
 from rum_jax.models.vit import vit_base
 from rum_jax.models.vit import vit_small
+from rum_jax.models.recognition import image_channels
 from rum_jax.models.recognition import recognise
 from rum_jax.models.torch_weights import from_torch
 from rum_jax.models.torch_weights import read_safetensors
@@ -32,8 +36,9 @@ from rum_jax.models.torch_weights import write_safetensors
 
 __all__ = [
     'AirBench', 'MLP', 'ResNet', 'ResNet9', 'SmallCNN', 'VGG', 'ViT',
-    'build', 'describe', 'described_network', 'from_functions', 'from_linen',
-    'from_nnx', 'from_torch', 'hidden_layers', 'load_saved', 'read_safetensors',
-    'recognise', 'resnet18', 'resnet34', 'resnet50', 'to_nnx', 'to_torch',
-    'vgg16', 'vit_base', 'vit_small', 'write_safetensors',
+    'build', 'describe', 'described_network', 'from_factory',
+    'from_functions', 'from_linen', 'from_nnx', 'from_plain', 'from_torch',
+    'hidden_layers', 'image_channels', 'load_saved', 'read_safetensors',
+    'recognise', 'resnet18', 'resnet34', 'resnet50', 'to_nnx', 'to_plain',
+    'to_torch', 'vgg16', 'vit_base', 'vit_small', 'write_safetensors',
 ]

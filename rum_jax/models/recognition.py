@@ -97,6 +97,20 @@ def recognise(state: Mapping[str, np.ndarray], *, heads: int | None = None
   return module
 
 
+def image_channels(state: Mapping[str, np.ndarray]) -> int:
+  """How many channels the images of a network of PyTorch have.
+
+  Args:
+    state: as for `recognise`.
+
+  Raises:
+    ValueError: as `recognise`, if the network is none of the known ones.
+  """
+  bare = {short: np.asarray(state[name])
+          for short, name in torch_weights.bare_names(state).items()}
+  return bare[_family_of(bare).first].shape[1]
+
+
 def _family_of(state: Mapping[str, np.ndarray]) -> _Family:
   """The first kind of network all of whose marks are there."""
   lacking = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from rum_jax import _lazy
 
 __all__ = [
-    'builders', 'context', 'fitting', 'forget_set', 'inputs', 'own_data',
-    'programs', 'progress', 'proxies', 'results', 'runs', 'segments', 'shards',
-    'subset_models', 'trained_models', 'unlearning',
+    'builders', 'cards', 'context', 'fitting', 'forget_set', 'forgetting',
+    'given_networks', 'inputs', 'own_data', 'programs', 'progress', 'proxies',
+    'requests', 'results', 'runs', 'segments', 'shards', 'subset_models',
+    'trained_models', 'unlearn_request', 'unlearning', 'waiting',
 ]
 
 __getattr__, __dir__ = _lazy.submodules(__name__, __all__)

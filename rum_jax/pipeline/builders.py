@@ -8,7 +8,7 @@ import importlib
 import inspect
 import pathlib
 import sys
-from typing import Any
+from typing import Any, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +27,22 @@ PARTITIONS = ('distance', 'class', 'neighbours', 'random')
 _EDITS = {'none': None, 'crop_and_flip': edits.crop_and_flip(),
           'flip_and_translate': edits.alternating_flip_and_translate()}
 _FROM_SCRATCH = ('retrain', 'eu_k')  # Fresh layers have no moments to freeze.
+
+
+class Loop(Protocol):
+  """What every algorithm shares: a `Recipe` has it, and a `Request`."""
+
+  @property
+  def batch_size(self) -> int: ...
+
+  @property
+  def momentum(self) -> float: ...
+
+  @property
+  def weight_decay(self) -> float: ...
+
+  @property
+  def batch_norm(self) -> str: ...
 
 
 def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
@@ -197,7 +213,7 @@ def takes(method: str, parameter: str) -> bool:
   return parameter in inspect.signature(factory(method)).parameters
 
 
-def build(recipe: Recipe, model: Model, method: str,
+def build(recipe: Loop, model: Model, method: str,
           setting: Mapping[str, Any], steps: int | None = None) -> Unlearner:
   """An unlearner from its name and its tuned values.
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Collection, Mapping
 import dataclasses
+import json
 import pathlib
 import types
 from typing import Any, ClassVar
 
+import filelock
 import jax
 
 import rum_jax
 from rum_jax import records
-from rum_jax.recipes import Recipe
 from rum_jax.storage import files
 
 NAME = 'recipe.json'
@@ -41,7 +43,29 @@ class Run:
   by_rule: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def enter(root: pathlib.Path, command: str, recipe: Recipe,
+def claim(root: pathlib.Path) -> filelock.BaseFileLock:
+  """Makes a workdir, and keeps other runs out.
+
+  Returns:
+    The lock; it is released when the process ends, or by `release()`.
+
+  Raises:
+    OSError: if it cannot be written, or another run is in it.
+  """
+  try:
+    root.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(root / '.lock')
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    raise OSError(f'Another run is using workdir={root}.') from None
+  except OSError as error:
+    raise OSError(
+        f'Cannot write to workdir={root}: {error.strerror}.') from error
+  atexit.register(lock.release)  # It would be released with its last reference.
+  return lock
+
+
+def enter(root: pathlib.Path, command: str, recipe: Any,
           growing: Collection[str] = (), *,
           options: Mapping[str, Any] = types.MappingProxyType({}),
           varying: Mapping[str, Any] = types.MappingProxyType({}),
@@ -51,7 +75,8 @@ def enter(root: pathlib.Path, command: str, recipe: Recipe,
   Args:
     root: an existing folder.
     command: the command that writes its results there.
-    recipe: the recipe of the run.
+    recipe: the recipe of the run: a `Recipe` or another dataclass that JSON can
+      hold.
     growing: fields of the recipe that may be more than they were before.
     options: name to value of the command's own flags that decide what it
       writes.
@@ -65,7 +90,7 @@ def enter(root: pathlib.Path, command: str, recipe: Recipe,
   """
   path = root / NAME
   now = Run(
-      command=command, recipe=dataclasses.asdict(recipe),
+      command=command, recipe=_plain(recipe),
       versions={'rum-jax': rum_jax.__version__, 'jax': jax.__version__},
       options={**options, **varying}, by_rule=dict(by_rule))
   if path.exists():
@@ -81,20 +106,26 @@ def enter(root: pathlib.Path, command: str, recipe: Recipe,
   files.write_json(path, records.as_json(now))
 
 
+def _plain(recipe: Any) -> dict[str, Any]:
+  """The fields of a recipe as JSON gives them back."""
+  return json.loads(json.dumps(dataclasses.asdict(recipe)))
+
+
 def _used(root: pathlib.Path) -> bool:
   """Whether a run left more there than what it was to do."""
   return any(x.name != NAME and not x.name.startswith('.')
              for x in root.iterdir())
 
 
-def _fault(before: Run, command: str, recipe: Recipe, growing: Collection[str],
+def _fault(before: Run, command: str, recipe: Any, growing: Collection[str],
            options: Mapping[str, Any]) -> str:
   """Why a run cannot go on in the folder of another; empty if it can."""
   if before.command != command:
     return f'a run of {before.command}, and this is {command}'
+  mine = _plain(recipe)
   for field in dataclasses.fields(recipe):
     old = before.recipe.get(field.name, field.default)
-    new = getattr(recipe, field.name)
+    new = mine[field.name]
     if new != old and not (field.name in growing and new > old):
       return (f'a run of {command} with {field.name}={old}, and this is one '
               f'with {field.name}={new}')

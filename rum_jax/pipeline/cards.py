@@ -1,0 +1,161 @@
+"""Model cards: what lies beside weights that were made to forget.
+
+A card holds numbers, names and hashes, and no images. The next request reads
+the card of the weights that it starts from, so that the rows of all requests
+are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import hashlib
+import pathlib
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rum_jax import datasets, records
+from rum_jax.storage import files
+from rum_jax.types import AnyArray
+
+SUFFIX = '.card.json'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forgotten:
+  """One request that was carried out.
+
+  Attributes:
+    date: when, in UTC: `2026-11-28T19:00:00+00:00`.
+    rows: published rows that were forgotten.
+    images: a hash of the pixels of each, by which it is found again in data
+      whose rows have moved.
+    rows_hash: SHA-256 of the rows.
+    data: name of the data set.
+    data_hash: SHA-256 of its training part.
+    weights_hash: SHA-256 of the weights that came in.
+    method: name of the algorithm, or `package.module:factory`.
+    setting: its hyper-parameters, and those of the loop.
+    seeds: the numbers of the keys with which copies were unlearned; the first
+      of them made the weights.
+    seconds: name of a part of the work to the seconds that it took.
+    versions: of Python and the libraries.
+    command: that did it; empty if it was called from Python.
+    measured: what was measured on all copies.
+  """
+
+  date: str
+  rows: tuple[int, ...]
+  images: tuple[str, ...]
+  rows_hash: str
+  data: str
+  data_hash: str
+  weights_hash: str
+  method: str
+  setting: Mapping[str, Any]
+  seeds: tuple[int, ...]
+  seconds: Mapping[str, float]
+  versions: Mapping[str, str]
+  command: str
+  measured: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Card:
+  """What a card says of one file of weights.
+
+  Attributes:
+    weights: name of the file.
+    weights_hash: SHA-256 of it.
+    network: what was said of the network: its name, `mean`, `std`, `classes`
+      and the like.
+    requests: all that was forgotten, the first request first.
+  """
+
+  SCHEMA: ClassVar[int] = 1
+
+  weights: str
+  weights_hash: str
+  network: Mapping[str, Any]
+  requests: tuple[Forgotten, ...]
+
+
+def path_of(weights: pathlib.Path) -> pathlib.Path:
+  """Where the card of a file of weights lies."""
+  return weights.with_name(weights.name + SUFFIX)
+
+
+def read(weights: pathlib.Path, weights_hash: str) -> Card | None:
+  """The card beside a file of weights, if there is one.
+
+  Args:
+    weights: the file.
+    weights_hash: SHA-256 of it.
+
+  Raises:
+    OSError: if the card cannot be read.
+    ValueError: if it is no card, or that of other weights.
+  """
+  path = path_of(weights)
+  if not path.exists():
+    return None
+  card = records.read(Card, path)
+  if card.weights_hash != weights_hash:
+    raise ValueError(
+        f'Expected {path} to be the card of weights={weights}, found that of '
+        'other weights: move it away if these weights were never made to '
+        'forget, or give the weights that it is of.')
+  return card
+
+
+def write(weights: pathlib.Path, card: Card) -> None:
+  """Writes the card of a file of weights beside it.
+
+  Raises:
+    OSError: if it cannot be written.
+  """
+  files.write_json(path_of(weights), records.as_json(card))
+
+
+def image_hashes(image: AnyArray) -> tuple[str, ...]:
+  """A hash of the pixels of each image: 32 hexadecimal digits of BLAKE2b.
+
+  Args:
+    image: `[F, H, W, C]` uint8.
+  """
+  return tuple(hashlib.blake2b(x.tobytes(), digest_size=16).hexdigest()
+               for x in np.asarray(image))
+
+
+def earlier_positions(card: Card | None, source: datasets.Source,
+                      data_hash: str) -> tuple[np.ndarray, int]:
+  """Where the examples stand that earlier requests made a network forget.
+
+  In the same data they are found by their rows, in others by their pixels.
+
+  Args:
+    card: of the weights, if they have one.
+    source: the data set, as it was read.
+    data_hash: of its training part.
+
+  Returns:
+    `[E]` positions, sorted; and how many rows are no longer there.
+  """
+  found: set[int] = set()
+  missing = 0
+  if card is None:
+    return np.zeros(0, np.int32), 0
+  by_row = {int(row): i for i, row in enumerate(source.row[:source.num_train])}
+  by_pixels: dict[str, list[int]] = {}
+  if any(x.data_hash != data_hash for x in card.requests):
+    image = source.dataset.image[:source.num_train]
+    for i, name in enumerate(image_hashes(image)):
+      by_pixels.setdefault(name, []).append(i)
+  for request in card.requests:
+    for row, name in zip(request.rows, request.images):
+      places = ([by_row[row]] if request.data_hash == data_hash
+                else by_pixels.get(name, []))
+      found.update(places)
+      missing += not places
+  return np.array(sorted(found), np.int32), missing

@@ -1,0 +1,373 @@
+"""Copies of given weights are made to forget, judged, and handed back."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import pathlib
+import platform
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import rum_jax
+from rum_jax import evaluation, trees
+from rum_jax.pipeline import builders, cards, given_networks
+from rum_jax.pipeline.programs import Programs
+from rum_jax.pipeline.requests import Prepared
+from rum_jax.pipeline.trained_models import Predict
+from rum_jax.pipeline.waiting import waiting
+from rum_jax.recipes import paper_settings
+from rum_jax.storage import artefacts
+from rum_jax.storage.artefacts import Artefact
+from rum_jax.types import (
+    AnyArray, Examples, Info, Key, Model, Signals, Split, Variables)
+
+_FORWARD = 3.0  # A step costs so many times what a forward pass costs.
+_NORMALISATIONS = {  # What networks are often fed with: mean and std.
+    'of ImageNet': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    'of CIFAR-10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    'from -1 to 1': ((0.5,), (0.5,)), 'from 0 to 1': ((0.0,), (1.0,))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Forget:
+  """`(key, variables, examples, split) -> (variables, info)` of a method.
+
+  Attributes:
+    loop: batch size, momentum, weight decay, and what batch-norm does.
+    model: the network.
+    method: name of an algorithm, or `package.module:factory`.
+    setting: its hyper-parameters.
+  """
+
+  loop: tuple[tuple[str, Any], ...]
+  model: Model
+  method: str
+  setting: tuple[tuple[str, Any], ...]
+
+  def __call__(self, key: Key, variables: Variables, examples: Examples,
+               split: Split) -> tuple[Variables, Info]:
+    unlearn = builders.build(Loop(**dict(self.loop)), self.model, self.method,
+                             dict(self.setting))
+    return unlearn(key, variables, examples, split)
+
+
+class Loop(NamedTuple):
+  """What all algorithms share."""
+
+  batch_size: int
+  momentum: float
+  weight_decay: float
+  batch_norm: str
+
+
+class Before(NamedTuple):
+  """What the given weights do.
+
+  Attributes:
+    signals: `[1, N]` loss and score of all examples.
+    train: accuracy on the training examples that were not forgotten before.
+    test: accuracy on held-out examples; NaN where there are none.
+    seconds: that a forward pass of all examples took.
+  """
+
+  signals: Signals
+  train: float
+  test: float
+  seconds: float
+
+
+class Plan(NamedTuple):
+  """What a request will cost.
+
+  Attributes:
+    seconds: for all copies, about; NaN where it cannot be told.
+    memory: bytes that the program of one copy needs, with the data.
+    units: the cost in units of one training of the network.
+    steps: of one copy.
+  """
+
+  seconds: float
+  memory: int
+  units: float
+  steps: int
+
+
+class Done(NamedTuple):
+  """What came out.
+
+  Attributes:
+    weights: path of the new weights.
+    card: what lies beside them.
+    variables: of the copy that was written.
+    before: what the given weights did.
+    after: `[S, N]` signals of all copies.
+  """
+
+  weights: pathlib.Path
+  card: cards.Card
+  variables: Variables
+  before: Before
+  after: Signals
+
+
+def look(prepared: Prepared, programs: Programs) -> Before:
+  """What the given weights do on the given data."""
+  variables = trees.take(
+      jax.tree.map(jnp.asarray, prepared.network.variables), None)
+  with waiting('reading'):
+    found, taken = programs.run(
+        Predict(prepared.network.model), (0, None), variables,
+        prepared.examples)
+  signals = jax.tree.map(np.asarray, found)
+  kept = np.setdiff1d(prepared.source.train, prepared.earlier)
+  return Before(signals, _accuracy(signals, kept)[0],
+                _accuracy(signals, prepared.test)[0], taken['seconds'])
+
+
+def check_trained(prepared: Prepared, before: Before, programs: Programs
+                  ) -> None:
+  """Refuses a network that knows no more of the data than the class sizes.
+
+  Raises:
+    ValueError: if its accuracy on the training examples is that of chance; it
+      says which other normalisation of the images gives a better one.
+  """
+  label = prepared.source.dataset.label[:prepared.source.num_train]
+  share = np.bincount(label).max() / len(label)
+  chance = share + 3 * np.sqrt(share * (1 - share) / len(label))
+  if before.train > chance:
+    return
+  better = _better_feeding(prepared, programs, chance)
+  raise ValueError(
+      f'Expected weights={prepared.weights.path} to know the data, found an '
+      f'accuracy of {before.train:.1%} on the training examples, where the '
+      f'largest class alone gives {share:.1%}: mean, std, size or the order of '
+      'the classes may be others than in training.' + better + ' With force '
+      'it is used as it is.')
+
+
+def _better_feeding(prepared: Prepared, programs: Programs, chance: float
+                    ) -> str:
+  """A sentence about a usual normalisation that works; empty if none does."""
+  request, rows = prepared.request, prepared.source.train
+  rows = rows[np.linspace(0, len(rows) - 1, min(500, len(rows))).astype(int)]
+  few = trees.take(prepared.examples, rows)
+  for name, (mean, std) in _NORMALISATIONS.items():
+    if len(mean) not in (1, prepared.network.image_shape[-1]):
+      continue
+    other = given_networks.network_of(
+        prepared.weights, request.network, prepared.source, mean=mean, std=std,
+        heads=request.heads)
+    variables = trees.take(jax.tree.map(jnp.asarray, other.variables), None)
+    found, _ = programs.run(Predict(other.model), (0, None), variables, few)
+    accuracy = float(np.mean(found.score))
+    if accuracy > chance:
+      values = [','.join(map(str, x)) for x in (mean, std)]
+      return (f' With the normalisation {name}, mean={values[0]} and '
+              f'std={values[1]}, it is {accuracy:.1%}.')
+  return ''
+
+
+def program_of(prepared: Prepared) -> Forget:
+  """The function that one copy runs through."""
+  request = prepared.request
+  loop = tuple((name, getattr(request, name)) for name in Loop._fields)
+  setting = tuple(sorted((k, tuple(v) if isinstance(v, list) else v)
+                         for k, v in prepared.setting.items()))
+  return Forget(loop, prepared.network.model, request.method, setting)
+
+
+def plan(prepared: Prepared, before: Before, programs: Programs,
+         train_epochs: int, compiled: bool = False) -> Plan:
+  """What the copies will cost, without making them.
+
+  Args:
+    prepared: the request.
+    before: tells how long a forward pass takes.
+    programs: to compile with.
+    train_epochs: epochs of one training of the network, the unit of prices.
+    compiled: whether to compile the program, which tells the memory.
+  """
+  request, split = prepared.request, prepared.split
+  program, arguments = program_of(prepared), _arguments(prepared)
+  info = jax.eval_shape(
+      program, jax.random.key(0), *arguments[1:])[1]
+  steps = int(info.loss.shape[0])
+  paired = request.method in ('neggrad_plus', 'bad_teacher')
+  shown = max(steps * request.batch_size * (1 + paired),
+              len(split.forget) + len(split.retain))
+  count = len(prepared.source.dataset.label)
+  devices = max(1, min(jax.device_count() // programs.devices_per_run,
+                       request.seeds))
+  rounds = -(-request.seeds // devices)
+  seconds = _FORWARD * shown * before.seconds / count * rounds
+  memory = 0
+  if compiled:
+    with waiting('compiling'):
+      found = programs.ahead(program, _AXES, *arguments).result()
+    needs = found.call.memory_analysis()
+    memory = needs and (needs.temp_size_in_bytes + needs.argument_size_in_bytes
+                        + needs.output_size_in_bytes)
+  unit = train_epochs * prepared.source.num_train
+  return Plan(seconds, memory or 0, request.seeds * shown / unit, steps)
+
+
+_AXES = (0, None, None, None)
+
+
+def _arguments(prepared: Prepared) -> tuple[Any, ...]:
+  request = prepared.request
+  first = request.first_seed
+  keys = jax.vmap(jax.random.key)(jnp.arange(first, first + request.seeds))
+  return (keys, jax.tree.map(jnp.asarray, prepared.network.variables),
+          prepared.examples, jax.tree.map(jnp.asarray, prepared.split))
+
+
+def identity_of(prepared: Prepared) -> dict[str, Any]:
+  """What decides the copies."""
+  request = prepared.request
+  return {
+      'rum_jax': rum_jax.__version__, 'weights': prepared.weights.digest,
+      'network': network_notes(prepared), 'data': prepared.data_hash,
+      'held out': artefacts.array_digest(
+          *(x[prepared.test] for x in prepared.source.dataset)),
+      'split': artefacts.array_digest(*prepared.split),
+      'method': request.method, 'setting': prepared.setting,
+      'source': builders.source_hash(request.method),
+      'seeds': request.seeds, 'first_seed': request.first_seed,
+      **{name: getattr(request, name) for name in Loop._fields}}
+
+
+def network_notes(prepared: Prepared) -> dict[str, Any]:
+  """What a card says of the network, so that it need not be said again."""
+  request, network = prepared.request, prepared.network
+  return {'network': request.network, 'name': network.name,
+          'parameters': network.size, 'image_shape': list(network.image_shape),
+          'mean': request.mean and list(request.mean),
+          'std': request.std and list(request.std),
+          'size': request.size and list(request.size),
+          'classes': list(prepared.source.classes) if request.classes else None,
+          'heads': request.heads}
+
+
+def unlearned(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
+              expected: float | None = None) -> Artefact:
+  """The copies, made or read from the workdir.
+
+  Args:
+    prepared: the request.
+    workdir: where they are kept.
+    programs: to run with.
+    expected: seconds that it should take.
+
+  Returns:
+    `tree`: variables `[S, ...]`; `arrays`: loss and score `[S, N]`, and the
+    loss of every step `[S, T]`; `notes`: seconds, and the numbers of the
+    copies that diverged.
+
+  Raises:
+    ValueError: if all copies diverged.
+  """
+  identity = identity_of(prepared)
+  name = prepared.request.method.replace(':', '_')
+
+  def compute() -> Artefact:
+    with waiting('unlearning', expected):
+      (variables, info), taken = programs.run(
+          program_of(prepared), _AXES, *_arguments(prepared))
+    with waiting('judging'):
+      signals, _ = programs.run(
+          Predict(prepared.network.model), (0, None), variables,
+          prepared.examples)
+    arrays = {'training_loss': info.loss, 'loss': signals.loss,
+              'score': signals.score}
+    return Artefact(jax.tree.map(np.asarray, arrays),
+                    jax.tree.map(np.asarray, variables._asdict()), taken)
+
+  artefact = artefacts.stage(
+      artefacts.path_of(workdir, f'unlearned/{name}', identity), identity,
+      compute)
+  if not evaluation.finite(artefact.arrays['loss']).any():
+    raise ValueError(
+        f'All {prepared.request.seeds} copies diverged with '
+        f'method={prepared.request.method}, so there are no weights to write: '
+        'a lower learning rate may do.')
+  return artefact
+
+
+def hand_back(prepared: Prepared, artefact: Artefact, before: Before,
+              out: pathlib.Path, command: str, measured: dict[str, Any]
+              ) -> Done:
+  """Writes the first copy that did not diverge, and its card beside it.
+
+  Args:
+    prepared: the request.
+    artefact: of the copies.
+    before: what the given weights did.
+    out: where the weights go.
+    command: for the card.
+    measured: for the card.
+
+  Raises:
+    OSError: if a file cannot be written; then neither of the two is there.
+  """
+  request = prepared.request
+  alive = np.flatnonzero(evaluation.finite(artefact.arrays['loss']))
+  first = int(alive[0])
+  tree = trees.take(artefact.tree, first)
+  variables = Variables(tree['params'], tree.get('stats', {}))
+  given_networks.write(out, prepared.network, variables)
+  seeds = [request.first_seed + int(s) for s in (
+      first, *(x for x in range(request.seeds) if x != first))]
+  entry = cards.Forgotten(
+      date=datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+      rows=tuple(prepared.rows.tolist()),
+      images=cards.image_hashes(
+          prepared.source.dataset.image[prepared.split.forget]),
+      rows_hash=artefacts.array_digest(prepared.rows),
+      data=prepared.source.name, data_hash=prepared.data_hash,
+      weights_hash=prepared.weights.digest, method=request.method,
+      setting={**paper_settings.spelled_out(request.method, prepared.setting),
+               **{name: getattr(request, name) for name in Loop._fields}},
+      seeds=tuple(seeds), seconds={
+          k: float(v) for k, v in artefact.notes.items()},
+      versions=versions(), command=command, measured=measured)
+  card = cards.Card(
+      weights=out.name, weights_hash=artefacts.file_digest(out),
+      network=network_notes(prepared),
+      requests=(*(prepared.card.requests if prepared.card else ()), entry))
+  try:
+    cards.write(out, card)
+  except OSError:
+    out.unlink()
+    raise
+  after = Signals(artefact.arrays['loss'], artefact.arrays['score'])
+  return Done(out, card, variables, before, after)
+
+
+def versions() -> dict[str, str]:
+  """Of Python and the libraries that decide numbers."""
+  import importlib.metadata
+  names = ('jax', 'jaxlib', 'flax', 'optax', 'numpy')
+  return {'python': platform.python_version(),
+          'rum-jax': rum_jax.__version__,
+          **{name: importlib.metadata.version(name) for name in names}}
+
+
+def accuracies(prepared: Prepared, signals: Signals) -> dict[str, list[float]]:
+  """Accuracy `[S]` on forget, retain, held-out and earlier rows."""
+  parts = {'forget': prepared.split.forget, 'retain': prepared.split.retain,
+           'test': prepared.test, 'earlier': prepared.earlier}
+  return {name: _accuracy(signals, rows) for name, rows in parts.items()
+          if len(rows)}
+
+
+def _accuracy(signals: Signals, rows: AnyArray) -> list[float]:
+  if not len(rows):
+    return [float('nan')] * len(signals.score)
+  return np.asarray(evaluation.accuracy(
+      signals, np.asarray(rows, np.int32)), float).tolist()

@@ -1,0 +1,274 @@
+"""Trained networks that somebody gives, and the way back to their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import importlib
+import os
+import pathlib
+from typing import Any, NamedTuple
+import zipfile
+
+import jax
+import numpy as np
+
+import rum_jax
+from rum_jax import _checks, datasets, models, recipes
+from rum_jax.storage import artefacts
+from rum_jax.types import Model, Variables
+
+_PICKLES = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.pickle')
+_NAMES = {**recipes.NETWORKS, 'resnet34': models.resnet34,
+          'vit_small': models.vit_small, 'vit_base': models.vit_base}
+# What two networks of one name must share; widths and stems may differ.
+_DEPTHS = ('depths', 'depth', 'bottleneck')
+_CLASSES = 'classes'  # What the networks of this package call their number.
+CONVERT = (
+    "python -c \"import torch, safetensors.torch as s; d = torch.load('{}', "
+    "map_location='cpu', weights_only=True); d = d.get('state_dict', d); "
+    "s.save_file({{k: v.contiguous() for k, v in d.items()}}, "
+    "'{}.safetensors')\"")
+
+
+class Weights(NamedTuple):
+  """A file of weights, read.
+
+  Attributes:
+    path: of the file or folder.
+    digest: SHA-256 of the file, or of all arrays of a folder.
+    state: name to array, as in the file; of a folder, by `models.to_plain`.
+    description: of the network, where a folder has one.
+    stacked: how many models a folder holds, of which the first was read; 0
+      where there is no axis of models.
+  """
+
+  path: pathlib.Path
+  digest: str
+  state: Mapping[str, np.ndarray]
+  description: Mapping[str, Any] | None = None
+  stacked: int = 0
+
+
+class Network(NamedTuple):
+  """A network that was given, and its weights.
+
+  Attributes:
+    model: the network.
+    variables: its weights.
+    name: what to call it, for people.
+    classes: how many classes it tells apart.
+    image_shape: `(H, W, C)` of the images that it takes.
+    named: `variables -> name to array`, as in the file that they came from.
+  """
+
+  model: Model
+  variables: Variables
+  name: str
+  classes: int
+  image_shape: tuple[int, ...]
+  named: Callable[[Variables], dict[str, np.ndarray]]
+
+  @property
+  def size(self) -> int:
+    """How many parameters it has."""
+    return sum(x.size for x in jax.tree.leaves(self.variables.params))
+
+
+def read(path: str | os.PathLike[str], name: str = 'weights') -> Weights:
+  """Reads weights, and refuses what are none.
+
+  Args:
+    path: of a `.safetensors` file.
+    name: of the argument, for messages.
+
+  Raises:
+    OSError: if it cannot be read.
+    ValueError: naming the file, if it is a pickle, not all of a file, or of
+      another kind.
+  """
+  path = pathlib.Path(path)
+  if not path.exists():
+    raise FileNotFoundError(f'There is no {name}={path}.')
+  if path.is_dir():
+    raise ValueError(f'Expected {name}={path} to be a .safetensors file, found '
+                     'a folder.')
+  if path.suffix.lower() in _PICKLES or _looks_pickled(path):
+    raise ValueError(
+        f'{name}={path} is a pickle, which can run any code when it is read, '
+        'so it is not read here. Whoever trusts it converts it where PyTorch '
+        f'is installed: {CONVERT.format(path, path.with_suffix(""))}')
+  try:
+    state = models.read_safetensors(path)
+  except (OSError, ValueError) as error:
+    raise type(error)(f'{name}={path}: {error}') from error
+  return Weights(path, artefacts.file_digest(path), state)
+
+
+def network_of(
+    weights: Weights,
+    network: str,
+    source: datasets.Source,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    heads: int | None = None,
+) -> Network:
+  """The network that weights belong to.
+
+  Args:
+    weights: as they were read.
+    network: `package.module:factory` for `models.from_factory`, the name of a
+      network that the tensors must be of, or nothing to recognise it.
+    source: the data set, whose images and classes must fit.
+    mean: of every channel, in units of the full range; by default what the
+      weights say themselves (in a layer `normalize`, or in a description),
+      else 0.
+    std: likewise; else 1.
+    heads: of a ViT's attention, as `models.recognise` takes them.
+
+  Raises:
+    ValueError: naming what does not fit: a tensor, the images, the classes, or
+      the name of the network.
+  """
+  shape = source.dataset.image.shape[1:]
+  how = _feeding(weights, mean, std)
+  if ':' in network:
+    made = _of_factory(weights, network, source, how)
+  elif weights.description is not None:
+    made = _described(weights, how)
+  else:
+    made = _recognised(weights, network, shape, how, heads)
+  if tuple(made.image_shape) != tuple(shape):
+    raise ValueError(
+        f'Expected images of {_size(made.image_shape)}, as the network in '
+        f'weights={weights.path} takes them, found {_size(shape)} in '
+        f'{source.name}.')
+  return made._replace(model=rum_jax.data_parallel(made.model))
+
+
+def channels_of(weights: Weights, network: str) -> int | None:
+  """How many channels the network wants, where its tensors tell."""
+  if ':' in network:
+    return None
+  if weights.description is not None:
+    return int(weights.description['image_shape'][-1])
+  try:
+    return models.image_channels(weights.state)
+  except ValueError as error:
+    raise ValueError(f'weights={weights.path}: {error} A network of your own '
+                     'goes by network=package.module:factory.') from error
+
+
+def write(path: pathlib.Path, network: Network, variables: Variables) -> None:
+  """Writes weights as a `.safetensors` file with the names that they came with.
+
+  Raises:
+    OSError: naming the file, if it cannot be written.
+    ValueError: if a value does not fit into the type that it came in.
+  """
+  models.write_safetensors(path, network.named(variables))
+
+
+def _feeding(weights: Weights, mean: Sequence[float] | None,
+             std: Sequence[float] | None) -> dict[str, Sequence[float]]:
+  """`mean` and `std`, given or as the weights say."""
+  found: dict[str, Any] = {'mean': mean, 'std': std}
+  described = weights.description or {}
+  bare = {name.removeprefix('module.'): x for name, x in weights.state.items()}
+  for name, default in (('mean', 0.0), ('std', 1.0)):
+    own = bare.get(f'normalize.{name}')
+    if found[name] is None:
+      found[name] = (own.ravel().tolist() if own is not None else
+                     described.get(name, (default,)))
+  return found
+
+
+def _recognised(weights: Weights, network: str, shape: Sequence[int],
+                how: Mapping[str, Any], heads: int | None) -> Network:
+  state = weights.state
+  try:
+    module = models.recognise(state, heads=heads)
+    if network:
+      _check_name(network, module)
+    model = models.from_linen(module, shape, **how)
+    names = module.torch_names()
+    variables = models.from_torch(state, model, names)
+  except ValueError as error:
+    raise ValueError(f'weights={weights.path}: {error}') from error
+  return Network(
+      model, variables, type(module).__name__, module.classes, tuple(shape),
+      lambda new: models.to_torch(new, model, names, like=state))
+
+
+def _check_name(network: str, module: Any) -> None:
+  """Refuses tensors of another network than the one that was named."""
+  if network not in _NAMES:
+    known = ', '.join(_NAMES)
+    raise ValueError(f'Expected network={network} to be one of {known}, or '
+                     f'package.module:factory.')
+  wanted = _NAMES[network](module.classes)
+  differ = [x for x in _DEPTHS if getattr(wanted, x, None) != (
+      getattr(module, x, None))]
+  if type(wanted) is not type(module) or differ:
+    found = type(module).__name__ + ''.join(
+        f', {x}={getattr(module, x)}' for x in _DEPTHS if hasattr(module, x))
+    raise ValueError(f'Expected the tensors of network={network}, found those '
+                     f'of {found}.')
+
+
+def _described(weights: Weights, how: Mapping[str, Any]) -> Network:
+  description: dict[str, Any] = {
+      **(weights.description or {}), **{k: list(v) for k, v in how.items()}}
+  try:
+    model = models.build(description)
+    variables = models.from_plain(weights.state, _blank(model))
+  except (TypeError, ValueError) as error:
+    raise ValueError(f'weights={weights.path}: {error}') from error
+  module = models.described_network(description)
+  return Network(
+      model, variables, type(module).__name__, getattr(module, _CLASSES),
+      tuple(description['image_shape']), models.to_plain)
+
+
+def _of_factory(weights: Weights, network: str, source: datasets.Source,
+                how: Mapping[str, Any]) -> Network:
+  shape, classes = source.dataset.image.shape[1:], len(source.classes)
+  module, name = network.split(':', 1)
+  try:
+    factory = getattr(importlib.import_module(module), name)
+    _checks.check_callable('network', factory)
+    model, made = models.from_factory(factory, shape, classes, **how)
+  except (ImportError, AttributeError, TypeError, ValueError) as error:
+    raise ValueError(f'Cannot use network={network}: {error}') from error
+  state, names = weights.state, getattr(made, 'torch_names', None)
+  try:
+    if names is not None and weights.description is None:
+      variables = models.from_torch(state, model, names())
+      named = lambda new: models.to_torch(new, model, names(), like=state)
+    else:
+      variables = models.from_plain(state, _blank(model))
+      named = lambda new: models.to_plain(new, state)
+  except ValueError as error:
+    raise ValueError(f'weights={weights.path}: {error}') from error
+  outputs = jax.eval_shape(
+      lambda v, x: model.apply(v, x, train=False)[0].prediction, variables,
+      jax.tree.map(lambda x: x[:1], source.dataset))
+  return Network(model, variables, network, outputs.shape[-1], tuple(shape),
+                 named)
+
+
+def _blank(model: Model) -> Variables:
+  return jax.eval_shape(model.init, jax.random.key(0))
+
+
+def _size(shape: Sequence[int]) -> str:
+  height, width, channels = shape
+  return (f'{height}×{width} pixels with {channels} '
+          f'channel{"s" * (channels != 1)}')
+
+
+def _looks_pickled(path: pathlib.Path) -> bool:
+  """Whether a file is what `torch.save` writes, whatever it is called."""
+  with path.open('rb') as file:
+    start = file.read(2)
+  return start[:1] == b'\x80' or start == b'PK' and zipfile.is_zipfile(path)

@@ -1,0 +1,275 @@
+"""What a person asks to be forgotten: their network, their data, their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import errno
+import os
+import pathlib
+import shutil
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rum_jax import _checks, datasets
+from rum_jax.pipeline import builders, cards, given_networks, inputs
+from rum_jax.recipes import BATCH_NORM, one_of, paper_settings
+from rum_jax.storage import artefacts
+from rum_jax.types import Images, Split
+
+METHOD = 'neggrad_plus'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+  """All that decides which weights come out.
+
+  Attributes:
+    weights: path of the weights that come in.
+    data: name or path of a data set, as `datasets.load` takes it.
+    rows: what to forget, as `datasets.read_rows` takes it.
+    network: as `given_networks.network_of` takes it.
+    mean: of every channel, in units of the full range; `None` for what the
+      weights or their card say.
+    std: likewise.
+    size: `(H, W)` to which the images of a folder are scaled.
+    classes: names of all classes in the order of the network's outputs; empty
+      for the order of the data set.
+    heads: of a ViT's attention.
+    data_dir: where data sets lie that are given by a name.
+    test_share: of a folder of images without a test part, which is held out.
+      Give it only if the network was not trained on these images.
+    cache: where decoded images of a folder are kept.
+    with_copies: whether exact copies of the rows are forgotten, too.
+    method: name of an algorithm, or `package.module:factory`.
+    setting: hyper-parameters of the method; others are as its paper has them.
+    budget: the most epochs that may be spent on a copy.
+    seeds: how many copies of the weights are made to forget, each with a key of
+      its own. The first is what comes out.
+    first_seed: the number of the first key.
+    batch_size: examples in a step.
+    momentum: of SGD.
+    weight_decay: of SGD.
+    batch_norm: what happens to running moments: `update`, `freeze`, or
+      `recalibrate`.
+  """
+
+  weights: str
+  data: str
+  rows: str
+  network: str = ''
+  mean: tuple[float, ...] | None = None
+  std: tuple[float, ...] | None = None
+  size: tuple[int, int] | None = None
+  classes: tuple[str, ...] = ()
+  heads: int | None = None
+  data_dir: str = 'data'
+  test_share: float | None = None
+  cache: str | None = None
+  with_copies: bool = False
+  method: str = METHOD
+  setting: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  budget: float | None = None
+  seeds: int = 3
+  first_seed: int = 0
+  batch_size: int = 64
+  momentum: float = 0.9
+  weight_decay: float = 5e-4
+  batch_norm: str = 'update'
+
+  def __post_init__(self) -> None:
+    for name in ('weights', 'data', 'rows'):
+      if not getattr(self, name):
+        raise ValueError(f'Expected {name} to be given, found nothing.')
+    _checks.check_count('seeds', self.seeds, 1)
+    _checks.check_count('first_seed', self.first_seed)
+    _checks.check_count('batch_size', self.batch_size, 1)
+    _checks.check_range('momentum', self.momentum, 0, 1)
+    _checks.check_range('weight_decay', self.weight_decay, 0)
+    one_of('batch_norm', self.batch_norm, BATCH_NORM)
+
+
+class Prepared(NamedTuple):
+  """A request, read and found to be possible.
+
+  Attributes:
+    request: as it was made.
+    weights: that come in.
+    network: that they belong to.
+    card: of the weights, if they were made to forget before.
+    source: the data set, with the classes and channels of the network.
+    examples: its images and labels, on the device.
+    data_hash: SHA-256 of the training part, as it was read.
+    rows: published rows to forget.
+    split: positions to forget, and those to retain, without the rows of earlier
+      requests.
+    earlier: positions of the rows of earlier requests that are in the data.
+    missing: how many rows of earlier requests are no longer in the data.
+    setting: hyper-parameters of the method.
+    notes: what was changed or is worth knowing, as whole sentences.
+  """
+
+  request: Request
+  weights: given_networks.Weights
+  network: given_networks.Network
+  card: cards.Card | None
+  source: datasets.Source
+  examples: Images
+  data_hash: str
+  rows: np.ndarray
+  split: Split
+  earlier: np.ndarray
+  missing: int
+  setting: dict[str, Any]
+  notes: tuple[str, ...]
+
+  @property
+  def test(self) -> np.ndarray:
+    """Positions of the examples that are held out."""
+    return self.source.test
+
+
+def prepare(request: Request) -> Prepared:
+  """Reads all that a request names, and refuses what cannot be done.
+
+  Raises:
+    OSError: if a file cannot be read.
+    TypeError: if a factory returns something else than it should.
+    ValueError: naming the value that does not fit.
+  """
+  setting = setting_of(request)
+  weights = given_networks.read(request.weights)
+  card = cards.read(weights.path, weights.digest)
+  request = _as_before(request, card)
+  source = datasets.load(
+      request.data, request.data_dir, size=request.size,
+      test_share=request.test_share, cache=request.cache, needs_test=False)
+  train = slice(0, source.num_train)
+  data_hash = artefacts.array_digest(*(x[train] for x in source.dataset))
+  if request.classes:
+    source = datasets.with_classes(source, request.classes)
+  channels = given_networks.channels_of(weights, request.network)
+  if channels is not None:
+    source = datasets.with_channels(source, channels)
+    found = source.dataset.image.shape[-1]
+    if found != channels:
+      raise ValueError(
+          f'Expected images of {channels} channels, as the network in '
+          f'weights={weights.path} takes them, found {found} in '
+          f'{source.name}.')
+  network = given_networks.network_of(
+      weights, request.network, source, mean=request.mean, std=request.std,
+      heads=request.heads)
+  _check_classes(source, network)
+  rows = datasets.read_rows(request.rows, source)
+  notes = [*source.notes, *_copies(rows, source, request.with_copies)]
+  if request.with_copies:
+    rows = datasets.with_copies(rows, source)
+  forget = datasets.positions(rows, source)
+  earlier, missing = cards.earlier_positions(card, source, data_hash)
+  split = _split(request, source, rows, forget, earlier)
+  builders.build(request, network.model, request.method, setting)
+  return Prepared(
+      request, weights, network, card, source,
+      jax.tree.map(jnp.asarray, source.dataset), data_hash, rows, split,
+      earlier, missing, setting, tuple(notes))
+
+
+def setting_of(request: Request) -> dict[str, Any]:
+  """The hyper-parameters of a request's method.
+
+  Raises:
+    ValueError: if there is no such method, or the budget allows nothing.
+  """
+  builders.factory(request.method)  # Refuses what is none.
+  if ':' in request.method:
+    return dict(request.setting)
+  own = paper_settings.setting_of(request.method, request.budget)
+  return {**own, **request.setting}
+
+
+def check_place(out: pathlib.Path, overwrite: bool, size: int = 0) -> None:
+  """Refuses a place that cannot be written to, before anything is computed.
+
+  Args:
+    out: where the weights are to be written.
+    overwrite: whether an old file may be replaced.
+    size: bytes that are needed there.
+
+  Raises:
+    OSError: if it is no place to write to, or there is no space.
+    ValueError: if it is no `.safetensors` file, or is there already.
+  """
+  if out.suffix != '.safetensors':
+    raise ValueError(f'Expected out={out} to end in .safetensors.')
+  if out.is_dir():
+    raise ValueError(f'Expected out={out} to be a file, found a folder.')
+  found = [x for x in (out, cards.path_of(out)) if x.exists()]
+  if found and not overwrite:
+    raise ValueError(f'Expected out={out} to be new, found {found[0]}: give '
+                     'another place, or overwrite.')
+  folder = out.absolute().parent
+  if not folder.is_dir():
+    raise OSError(f'Cannot write out={out}: there is no folder {folder}.')
+  if not os.access(folder, os.W_OK):
+    raise OSError(f'Cannot write out={out}: permission denied in {folder}.')
+  if shutil.disk_usage(folder).free < size:
+    raise OSError(errno.ENOSPC, f'Cannot write out={out}: no space is left on '
+                  f'the device, {size:,} bytes are needed.')
+
+
+def _as_before(request: Request, card: cards.Card | None) -> Request:
+  """The request, completed by what the card says of the network."""
+  if card is None:
+    return request
+  said = dict(card.network)
+  new: dict[str, Any] = {
+      name: tuple(said[name]) for name in (
+          'mean', 'std', 'size', 'classes')
+      if said.get(name) and not getattr(request, name)}
+  new |= {name: said[name] for name in ('network', 'heads')
+          if said.get(name) and not getattr(request, name)}
+  return dataclasses.replace(request, **new)
+
+
+def _check_classes(source: datasets.Source, network: given_networks.Network
+                   ) -> None:
+  """Refuses labels that may not be those that the network was trained on."""
+  count, outputs = len(source.classes), network.classes
+  if count > outputs:
+    raise ValueError(
+        f'Expected at most the {outputs} classes that the network tells apart, '
+        f'found {count} in {source.name}.')
+  if count < outputs and not all(x.isdecimal() for x in source.classes):
+    raise ValueError(
+        f'Expected classes to name all {outputs} outputs of the network in '
+        f'their order, as {source.name} has {count} classes only: '
+        f'{", ".join(source.classes)}.')
+
+
+def _copies(rows: np.ndarray, source: datasets.Source, forgotten: bool
+            ) -> list[str]:
+  """Sentences about exact copies of the rows."""
+  found = [datasets.describe_copies(x)
+           for x in datasets.exact_copies(rows, source)
+           if x.part != 'retain' or not forgotten]
+  return [x for x in found if x]
+
+
+def _split(request: Request, source: datasets.Source, rows: np.ndarray,
+           forget: np.ndarray, earlier: np.ndarray) -> Split:
+  again = np.intersect1d(forget, earlier)
+  if len(again):
+    raise ValueError(
+        f'Expected rows={request.rows} to be new, found row '
+        f'{source.row[again[0]]}, which the card of weights={request.weights} '
+        'says was forgotten before.')
+  gone = np.concatenate([forget, earlier])
+  retain = np.setdiff1d(source.train, gone).astype(np.int32)
+  if len(retain) < request.batch_size:
+    inputs.check_retain(source.num_train, request.batch_size, len(gone),
+                        f'{len(gone)} rows to forget')
+  return Split(forget, retain)

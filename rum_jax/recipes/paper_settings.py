@@ -1,0 +1,72 @@
+"""What an algorithm is given where nobody has tuned it.
+
+Learning rates and lengths are those of the papers, as far as they say them.
+Nothing here was chosen on a data set of a person's own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from rum_jax import algorithms
+
+# The learning rate and epochs that the RUM paper or its code gives, else those
+# of the algorithm's own paper. Those without a rate take no steps.
+_PAPERS: dict[str, dict[str, Any]] = {
+    'bad_teacher': {'learning_rate': 1e-2, 'epochs': 1},
+    'cf_k': {'learning_rate': 1e-2, 'epochs': 10},
+    'eu_k': {'learning_rate': 0.1, 'epochs': 30},
+    'finetune': {'learning_rate': 1e-2, 'epochs': 10},
+    'identity': {},
+    'influence': {},
+    'l1_sparse': {'learning_rate': 1e-2, 'epochs': 10},
+    'neggrad': {'learning_rate': 1e-4, 'epochs': 5},
+    'neggrad_plus': {'learning_rate': 1e-2, 'epochs': 5},
+    'random_label': {'learning_rate': 0.1, 'epochs': 10},
+    'retrain': {'learning_rate': 0.1, 'epochs': 30},
+    'salun': {'learning_rate': 0.1, 'epochs': 10},
+    'scrub': {'learning_rate': 5e-3, 'epochs': 5},
+    'ssd': {},
+}
+
+
+def setting_of(method: str, budget: float | None = None) -> dict[str, Any]:
+  """The hyper-parameters of an algorithm, as its paper has them.
+
+  Args:
+    method: name of an algorithm.
+    budget: the most epochs, passes over the data, that may be spent; `None` for
+      as many as the paper has.
+
+  Returns:
+    Name to value. The values that the paper and the factory agree in are not
+    among them.
+
+  Raises:
+    ValueError: if `budget` allows no epoch, or there is no such algorithm.
+
+  >>> setting_of('finetune', budget=3)
+  {'learning_rate': 0.01, 'epochs': 3}
+  """
+  if method not in _PAPERS:
+    raise ValueError(f'Expected method={method} to be one of '
+                     f'{", ".join(_PAPERS)}.')
+  setting = dict(_PAPERS[method])
+  if budget is not None and 'epochs' in setting:
+    if budget < 1:
+      raise ValueError(f'Expected budget={budget} to be at least one epoch.')
+    setting['epochs'] = min(setting['epochs'], int(budget))
+  return setting
+
+
+def spelled_out(method: str, setting: dict[str, Any]) -> dict[str, Any]:
+  """A setting with the values that the factory of the method adds itself."""
+  factory = getattr(algorithms, method, None)
+  if factory is None:
+    return dict(setting)
+  own = {name: x.default for name, x in inspect.signature(factory
+                                                          ).parameters.items()
+         if x.default is not x.empty and isinstance(
+             x.default, (bool, int, float, str)) and name != 'batch_size'}
+  return {**setting, **{k: v for k, v in own.items() if k not in setting}}

@@ -1,0 +1,243 @@
+"""`rum-jax unlearn`: what comes in, what comes out, and what is refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from rum_jax import models
+from rum_jax.pipeline import requests
+from tests.commands import networks
+from tests.commands.conftest import FEEDING, GIVEN, ROWS, SIDE, card
+
+OUT = '--out=new.safetensors'
+QUICK = ('--method=finetune', '--setting=epochs=1,learning_rate=0.01',
+         '--batch_size=16', '--seeds=2')
+
+
+def refused(rum, *arguments: str, code: int = 1) -> str:
+  """The one line of a command that must fail and leave no weights."""
+  found, _, err = rum('unlearn', *arguments)
+  assert (found, err.count('\n')) == (code, 1), err
+  assert not pathlib.Path('new.safetensors').exists()
+  assert not pathlib.Path('new.safetensors.card.json').exists()
+  return err
+
+
+def test_weights_come_out_as_they_came_in_and_a_second_request_goes_on(
+    rum, place, trained):
+  code, out, err = rum('unlearn', *GIVEN, *QUICK, OUT)
+  assert code == 0, err
+  accuracy = 'Accuracy of the given weights: 100.0% on the training'
+  assert accuracy in out and out.index(accuracy) < out.index('Method finetune')
+  assert 'the copy with seed 0' in out
+  _, before, _, _ = trained
+  after = models.read_safetensors(place / 'new.safetensors')
+  assert list(after) == list(before)
+  assert {k: (x.shape, x.dtype) for k, x in after.items()} == {
+      k: (x.shape, x.dtype) for k, x in before.items()}
+  assert any((after[k] != before[k]).any() for k in before)
+  (first,) = card(place / 'new.safetensors')['requests']
+  assert first['rows'] == list(ROWS) and first['seeds'] == [0, 1]
+  # The same command again finds the place taken.
+  assert 'out=new.safetensors' in rum('unlearn', *GIVEN, *QUICK, OUT)[2]
+  # How the network was fed is in the card and need not be said again; one of
+  # the rows has moved, as the first was dropped from the data.
+  with np.load('mine.npz') as file:
+    data = dict(file)
+  np.savez('mine.npz', **{k: x[4:] if 'train' in k else x
+                          for k, x in data.items()})
+  (place / 'rows.txt').write_text('30\n31\n')
+  again = ('--weights=new.safetensors', '--data=mine.npz', '--rows=rows.txt')
+  code, out, err = rum('unlearn', *again, *QUICK, '--out=newer.safetensors')
+  assert code == 0, err
+  assert '1 earlier request' in out and '5 examples that are neither' in out
+  assert '1 are no longer in the data' in out
+  second = card(place / 'newer.safetensors')['requests']
+  assert second[0] == first and second[1]['rows'] == [30, 31]
+  prepared = requests.prepare(requests.Request(
+      weights='new.safetensors', data='mine.npz', rows='rows.txt',
+      batch_size=16))
+  assert prepared.earlier.tolist() == [x - 4 for x in ROWS[1:]]
+  gone = {30, 31, *prepared.earlier.tolist()}
+  assert set(prepared.split.retain.tolist()) == set(range(44)) - gone
+  # What was forgotten before cannot be forgotten again.
+  (place / 'rows.txt').write_text('1\n')
+  assert 'row 1, which the card' in rum(
+      'unlearn', *again, *QUICK, '--out=third.safetensors')[2]
+
+
+def test_a_dry_run_says_what_it_would_cost_and_leaves_nothing(rum, place):
+  before = sorted(place.rglob('*'))
+  code, out, err = rum('unlearn', *GIVEN, *QUICK, '--dry_run')
+  assert code == 0, err
+  assert 'GiB of memory' in out and 'of training once' in out
+  assert sorted(place.rglob('*')) == before
+
+
+@pytest.mark.parametrize('factory', ['linen', 'with_dropout', 'functions'])
+def test_networks_of_whatever_kind(rum, place, factory):
+  make = getattr(networks, factory)
+  how = {'mean': (0.5,), 'std': (0.3,)}
+  model, _ = models.from_factory(make, (SIDE, SIDE, 3), 3, **how)
+  variables = model.init(jax.random.key(0))
+  models.write_safetensors('own.safetensors', models.to_plain(variables))
+  code, _, err = rum(
+      'unlearn', '--weights=own.safetensors', '--data=mine.npz',
+      '--rows=class=2', f'--network=tests.commands.networks:{factory}', OUT,
+      *FEEDING, *QUICK, '--force')
+  assert code == 0, err
+  after = models.read_safetensors('new.safetensors')
+  assert {k: x.shape for k, x in after.items()} == {
+      k: x.shape for k, x in models.to_plain(variables).items()}
+
+
+@pytest.mark.parametrize(('factory', 'words'), [
+    ('nothing', 'nothing to return a Linen module'),
+    ('greedy', 'greedy to need none but classes, image_shape'),
+    ('absent', "has no attribute 'absent'")])
+def test_a_factory_that_makes_no_network_is_named(rum, place, factory, words):
+  assert words in refused(
+      rum, *GIVEN, OUT, f'--network=tests.commands.networks:{factory}')
+
+
+def test_a_network_at_chance_is_refused_and_told_what_may_help(
+    rum, place, trained):
+  _, state, _, _ = trained
+  models.write_safetensors('model.safetensors', {
+      **state, 'head.weight': 0 * state['head.weight']})
+  said = refused(rum, *GIVEN, *QUICK, OUT)
+  assert 'accuracy of 33.3%' in said and 'With force' in said
+
+
+def test_the_usual_normalisations_are_tried(rum, place, trained):
+  said = refused(rum, *GIVEN[:1], *GIVEN[3:], *QUICK, OUT, '--mean=9')
+  assert 'mean=0.5 and std=0.5, it is' in said or (
+      'mean=0.485,0.456,0.406' in said)
+
+
+def damaged(place: pathlib.Path, what: str) -> tuple[str, ...]:
+  """Makes something wrong; returns flags that take the place of others."""
+  model = place / 'model.safetensors'
+  if what == 'truncated':
+    model.write_bytes(model.read_bytes()[:-100])
+  elif what == 'pickle':
+    shutil.copy(model, 'model.pth')
+    return ('--weights=model.pth',)
+  elif what == 'renamed pickle':
+    model.write_bytes(b'\x80\x04' + bytes(20))
+  elif what == 'another network':
+    state = models.read_safetensors(model)
+    state.pop('blocks.0.norm1.weight')
+    models.write_safetensors(model, state)
+  elif what == 'unknown network':
+    models.write_safetensors(model, {'a': np.zeros(3, np.float32)})
+  elif what == 'another name':
+    return ('--network=resnet18',)
+  elif what == 'no such name':
+    return ('--network=resnet19',)
+  elif what == 'beyond':
+    (place / 'rows.txt').write_text('3\n48\n')
+  elif what == 'empty':
+    (place / 'rows.txt').write_text('# none\n')
+  elif what == 'everything':
+    (place / 'rows.txt').write_text('\n'.join(map(str, range(48))))
+  elif what == 'too much':
+    (place / 'rows.txt').write_text('\n'.join(map(str, range(40))))
+  elif what == 'no folder':
+    return ('--out=nowhere/new.safetensors',)
+  elif what == 'another kind':
+    return ('--out=new.bin',)
+  elif what == 'classes':
+    return ('--classes=0,1,1',)
+  elif what == 'two channels':
+    with np.load('mine.npz') as file:
+      data = {k: x[..., :2] if k[0] == 'x' else x for k, x in file.items()}
+    np.savez('mine.npz', **data)
+  elif what == 'method':
+    return ('--method=finetun',)
+  elif what == 'setting':
+    return ('--setting=learning_rte=0.1',)
+  elif what == 'card':
+    shutil.copy(place / 'rows.txt', 'model.safetensors.card.json')
+  return ()
+
+
+@pytest.mark.parametrize(('what', 'words'), [
+    ('truncated', 'weights=model.safetensors'),
+    ('pickle', 'weights=model.pth is a pickle'),
+    ('renamed pickle', 'weights=model.safetensors is a pickle'),
+    ('another network', 'Expected blocks.0.norm1.weight of shape (64,)'),
+    ('unknown network', 'network=package.module:factory'),
+    ('another name', 'network=resnet18, found those of ViT'),
+    ('no such name', 'network=resnet19'),
+    ('beyond', 'rows=rows.txt: Row 48 is not there'),
+    ('empty', 'rows=rows.txt: The list of rows to forget is empty'),
+    ('everything', 'are all 48 training examples'),
+    ('too much', '40 rows to forget to leave a retain set'),
+    ('no folder', 'out=nowhere/new.safetensors: there is no folder'),
+    ('another kind', 'out=new.bin to end in .safetensors'),
+    ('classes', 'found 1 twice'),
+    ('two channels', 'images of 3 channels'),
+    ('method', 'finetune'), ('setting', 'learning_rte'),
+    ('card', 'card.json is not a file of this program')])
+def test_bad_input_is_one_line_that_names_it(rum, place, what, words):
+  flags = [*GIVEN, *QUICK, '--batch_size=16', OUT]
+  flags += damaged(place, what)
+  assert words in refused(rum, *flags)
+
+
+def test_images_of_two_sizes(rum, place):
+  from PIL import Image
+  for i in range(4):
+    folder = place / 'photos' / 'ab'[i % 2]
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.new('RGB', (8, 8 + i // 3)).save(folder / f'{i}.png')
+  said = refused(rum, *GIVEN[:3], '--data=photos', '--rows=class=a', OUT)
+  assert 'to be of one size, found' in said and 'a/0.png' in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
+def test_a_place_without_permission(rum, place):
+  (place / 'shut').mkdir(mode=0o500)
+  assert 'permission denied' in refused(
+      rum, *GIVEN, '--out=shut/new.safetensors')
+
+
+def test_a_full_disk_leaves_nothing_half_written(rum, place, monkeypatch):
+  whole = pathlib.Path.write_bytes
+
+  def full(path: pathlib.Path, data: bytes) -> int:
+    if path.name.startswith('.new'):
+      whole(path, data[:10])
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return whole(path, data)
+
+  monkeypatch.setattr(pathlib.Path, 'write_bytes', full)
+  said = refused(rum, *GIVEN, *QUICK, OUT)
+  assert 'new.safetensors' in said and 'No space left' in said
+  assert not list(place.glob('.new*'))
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (('unlern',), 'did you mean unlearn?'),
+    (('unlearn', '--wieghts=a'), 'did you mean --weights?'),
+    (('unlearn', '--seeds=0'), 'seeds'),
+    (('unlearn', 'model.safetensors'), "found 'model.safetensors'")])
+def test_a_command_line_that_is_not_understood(rum, arguments, words):
+  code, _, err = rum(*arguments)
+  assert code == 2 and err.count('\n') == 1 and words in err
+
+
+def test_help_lists_the_flags_of_one_command_alone(rum):
+  code, out, _ = rum('--help')
+  assert code == 0 and 'rum-jax unlearn' in out
+  code, out, _ = rum('unlearn', '--help')
+  assert code == 0 and '--weights=' in out and '--logtostderr' not in out
+  assert max(map(len, out.splitlines())) <= 80
