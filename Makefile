@@ -15,7 +15,7 @@ QUICK := $(addprefix tests/,test_architecture.py test_checks.py test_losses.py t
   pipeline/test_recipes.py pipeline/test_results.py \
   reporting/test_markdown.py search storage)
 
-.PHONY: rum test quick docs lint types lock clean
+.PHONY: gpu rum test quick docs lint types lock clean
 
 rum: .venv/installed
 	$(BIN)/python -m experiments.rum
@@ -59,6 +59,19 @@ lock:
 	$(COMPILE) pyproject.toml --extra docs --constraint requirements.lock \
 	  -o requirements-docs.lock
 	echo uv | $(COMPILE) - -o requirements-uv.lock
+
+# On a machine with a GPU, Python 3.12, jax with CUDA and NumPy; no network, no
+# .venv. What is missing there lies in $(GPU): data sets, or their parts from
+# experiments.gpu_data, and packages from experiments.gpu_wheels, which come
+# behind the machine's own. PARTS=speed needs no data.
+GPU ?= .gpu
+OUT ?= gpu_out
+PARTS ?= speed,models,table
+GPU_FLAGS ?=
+gpu:
+	$(PYTHON) -c "import runpy, sys; sys.path.append('$(GPU)/wheels'); runpy.run_module('experiments.gpu', run_name='__main__', alter_sys=True)" \
+	  --out=$(OUT) --parts=$(PARTS) --data_dir=$(GPU) --workdir=$(GPU)/work \
+	  --compilation_cache=$(GPU)/cache $(GPU_FLAGS)
 
 clean:
 	rm -rf .venv

@@ -5,7 +5,7 @@ Channels-last everywhere; on a GPU also compiled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -33,13 +33,43 @@ class _Block(nn.Module):
     return torch.relu(self.inner(x) + self.around(x))
 
 
+class _AirBench(nn.Module):
+  """Whitened patches, three groups and a scaled head, as in `AirBench`."""
+
+  def __init__(self, channels: int, widths: Sequence[int], classes: int):
+    super().__init__()
+    self.whiten = nn.Conv2d(channels, 8 * channels, 2)
+    self.whiten.weight.requires_grad = False
+    ends = [8 * channels, *widths]
+    self.groups = nn.Sequential(*(
+        layer for before, after in zip(ends, widths)
+        for layer in (
+            nn.Conv2d(before, after, 3, padding=1, bias=False),
+            nn.MaxPool2d(2), _shift(after), nn.GELU(),
+            nn.Conv2d(after, after, 3, padding=1, bias=False), _shift(after),
+            nn.GELU())))
+    self.head = nn.Linear(widths[-1], classes, bias=False)
+
+  def forward(self, x: torch.Tensor) -> torch.Tensor:
+    x = self.groups(nn.functional.gelu(self.whiten(x)))
+    return self.head(x.amax((2, 3))) / 9
+
+
+def _shift(channels: int) -> nn.Module:
+  """Batch-norm whose scale does not learn."""
+  norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
+  norm.weight.requires_grad = False
+  return norm
+
+
 def _unit(before: int, after: int, size: int = 3, stride: int = 1,
           padding: int = 1) -> list[nn.Module]:
   return [nn.Conv2d(before, after, size, stride, padding, bias=False),
           nn.BatchNorm2d(after), nn.ReLU()]
 
 
-def _network(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
+def _network(name: str, shape: tuple[int, ...], classes: int,
+             widths: Sequence[int] = ()) -> nn.Module:
   pool, flat, c = nn.MaxPool2d(2), nn.Flatten(), shape[-1]
   return nn.Sequential(*{
       'mlp': lambda: [
@@ -61,20 +91,24 @@ def _network(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
               for block in (_Block(before, after, 1 + (before < after)),
                             _Block(after, after, 1))],
           nn.AdaptiveAvgPool2d(1), flat, nn.Linear(512, classes)],
+      'airbench': lambda: [
+          _AirBench(c, widths or (64, 128, 128), classes)],
   }[name]()).to(memory_format=torch.channels_last)
 
 
-NETWORKS = ('mlp', 'cnn', 'resnet9', 'resnet18')
+NETWORKS = ('mlp', 'cnn', 'resnet9', 'resnet18', 'airbench')
 
 
 def passes(name: str, image: np.ndarray, label: np.ndarray, classes: int,
            batch_size: int, epochs: int, gpu: bool = False,
-           half: bool = False) -> tuple[Callable[..., None], float]:
+           half: bool = False, widths: Sequence[int] = ()
+           ) -> tuple[Callable[..., None], float]:
   """`(forward, gradient or step, threads)` over all images; a step's FLOPs."""
   device = 'cuda' if gpu else 'cpu'
-  net = _network(name, image.shape[1:], classes).to(device)
+  net = _network(name, image.shape[1:], classes, widths).to(device)
   model = torch.compile(net) if gpu else net
-  tx = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
+  learning = [p for p in net.parameters() if p.requires_grad]
+  tx = torch.optim.SGD(learning, 0.1, momentum=0.9, weight_decay=1e-4)
   images = torch.tensor(image, device=device).permute(0, 3, 1, 2)
   labels = torch.tensor(label, device=device).long()
 

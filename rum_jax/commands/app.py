@@ -85,6 +85,32 @@ def _given() -> set[str]:
           or FLAGS[field.name].value != field.default}
 
 
+def recipe_of(path: str) -> recipes.Recipe:
+  """The recipe of a file of flags, or of the name of one of the package.
+
+  Raises:
+    OSError: if there is no such file.
+    ValueError: if it gives a flag that no recipe has.
+  """
+  file = pathlib.Path(path)
+  if not file.exists() and not file.suffix:
+    file = recipes.TUNED / f'{path}.flags'
+  if not file.exists():
+    raise FileNotFoundError(f'No file of flags {path}.')
+  values = flags.FlagValues()
+  default = recipes.Recipe(corrupt=0.0)
+  for field in dataclasses.fields(default):
+    _DEFINE[str(field.type)](field.name, getattr(default, field.name), '',
+                             flag_values=values)
+  try:
+    values(['recipe', f'--flagfile={file}'])
+  except flags.Error as error:
+    raise ValueError(f'{file}: {error}') from error
+  given: dict[str, typing.Any] = {
+      f.name: values[f.name].value for f in dataclasses.fields(default)}
+  return recipes.Recipe(**given)
+
+
 def run(main: Callable[[], None]) -> typing.NoReturn:
   """Parses the flags and runs `main`; an error is one line and exit code 1."""
   app.run(lambda argv: guarded(main), flags_parser=parse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rum_jax.datasets import parts
 from rum_jax.datasets._digits import digits
 from rum_jax.datasets._tiny_imagenet import tiny_imagenet
 from rum_jax.datasets.cifar import from_cifar
@@ -41,7 +42,7 @@ __all__ = [
     'check_informative', 'corrupted', 'decoded_path', 'describe_copies',
     'describe_rows', 'digits', 'exact_copies', 'from_arrays', 'from_cifar',
     'from_folder', 'from_npz', 'from_parts', 'from_tfds', 'hold_out', 'joined',
-    'leave_out', 'load', 'part_copies', 'pixel_ids', 'positions',
+    'leave_out', 'load', 'part_copies', 'parts', 'pixel_ids', 'positions',
     'read_groups', 'read_rows', 'sampled', 'tiny_imagenet', 'with_channels',
     'with_classes', 'with_copies',
 ]

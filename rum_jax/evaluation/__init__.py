@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rum_jax.evaluation import difficulty, measurements, membership, metrics
+from rum_jax.evaluation import difficulty, joining, measurements
+from rum_jax.evaluation import membership, metrics
 from rum_jax.evaluation import reference_checks, results, statistics
 from rum_jax.evaluation._signals import signals
 from rum_jax.evaluation.measurements import Behaviour
@@ -44,8 +45,8 @@ __all__ = [
     'Oracle', 'Results', 'Row', 'Subsets', 'Summary', 'accuracy', 'assemble',
     'balanced', 'behaviour', 'best', 'compare', 'confidence_interval',
     'difference', 'differences', 'difficulty', 'diverged', 'finite',
-    'grouped_tug_of_war', 'measurements', 'membership', 'metrics', 'of_oracle',
-    'rank_correlation', 'reference_checks', 'references', 'results', 'row',
-    'signals', 'statistics', 'summary', 'svc_attack', 'threshold_attack',
-    'tug_of_war', 'verdict', 'winner',
+    'grouped_tug_of_war', 'joining', 'measurements', 'membership', 'metrics',
+    'of_oracle', 'rank_correlation', 'reference_checks', 'references',
+    'results', 'row', 'signals', 'statistics', 'summary', 'svc_attack',
+    'threshold_attack', 'tug_of_war', 'verdict', 'winner',
 ]

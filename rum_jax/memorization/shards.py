@@ -173,7 +173,8 @@ def merged(paths: Iterable[pathlib.Path],
     expected: the identity that all must have; by default that of the first.
 
   Returns:
-    The models; `notes['parts']` holds the notes of every file.
+    The models; `notes['parts']` holds the notes of every file that was written
+    when its models were trained.
 
   Raises:
     ValueError: if there is no file, if one is damaged or has another identity,
@@ -202,7 +203,8 @@ def merged(paths: Iterable[pathlib.Path],
                        f'models {low} to {high - 1} {fault}.')
   arrays = {name: np.concatenate([getattr(shard, name) for shard, _ in shards])
             for name in (*_BITS, 'level')}
-  parts = [{'models': shard.models, **shard.notes} for shard, _ in shards]
+  parts = [part for shard, _ in shards for part in shard.notes.get(
+      'parts', [{'models': shard.models, **shard.notes}])]
   return Shard(identity=expected, first=shards[0][0].first, **arrays,
                notes={'parts': parts})
 

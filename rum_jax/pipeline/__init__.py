@@ -6,9 +6,10 @@ from rum_jax import _lazy
 
 __all__ = [
     'builders', 'cards', 'context', 'fitting', 'forget_set', 'forgetting',
-    'given_networks', 'inputs', 'own_data', 'programs', 'progress', 'proxies',
-    'requests', 'results', 'runs', 'segments', 'shards', 'subset_models',
-    'trained_models', 'unlearn_request', 'unlearning', 'waiting',
+    'given_networks', 'inputs', 'own_data', 'packaging', 'programs',
+    'progress', 'proxies', 'requests', 'results', 'runs', 'segments', 'shards',
+    'subset_models', 'trained_models', 'unlearn_request', 'unlearning',
+    'waiting',
 ]
 
 __getattr__, __dir__ = _lazy.submodules(__name__, __all__)

@@ -14,7 +14,7 @@ from rum_jax import memorization, recipes, records, refinement
 from rum_jax.commands import app
 from rum_jax.memorization import score_files, shards
 from rum_jax.memorization.reliability import ScoresCard
-from rum_jax.pipeline import context, results, subset_models
+from rum_jax.pipeline import context, packaging, results, subset_models
 from rum_jax.reporting import markdown
 from rum_jax.storage import digests
 from rum_jax.types import Images
@@ -64,8 +64,7 @@ def shard(folder):
 @pytest.fixture(scope='module')
 def file(shard, tmp_path_factory):
   path = tmp_path_factory.mktemp('scores') / 'own_mlp.npz'
-  with flagsaver.flagsaver(size=5):
-    return path, scores.made(shard, path)
+  return path, packaging.package(shard, path, 5)
 
 
 def test_the_card_says_what_the_scores_are(file, shard, tmp_path):
@@ -126,7 +125,7 @@ def test_scores_of_other_data_or_labels_are_refused(file, folder):
 
 def test_shards_that_are_there_become_scores(tmp_path, capsys):
   command = flagsaver.flagsaver(
-      shards=str(MADE), name='cifar10', folder=str(tmp_path), at_least=2,
+      models_in=str(MADE), name='cifar10', folder=str(tmp_path), at_least=2,
       card=str(tmp_path / 'card.json'))
   with command:
     scores.main()
