@@ -1,4 +1,4 @@
-"""Stages of a job, its programs, and training that can be resumed."""
+"""The stages of a run: training, unlearning, evaluation, and their results."""
 
 from __future__ import annotations
 

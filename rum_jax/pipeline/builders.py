@@ -1,4 +1,4 @@
-"""From the names in a recipe to data, network, training and unlearners."""
+"""Builds data, network, training and unlearners from the names in a recipe."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from rum_jax.memorization import shards
 from rum_jax.recipes import FACTORIES, NETWORKS, one_of, Recipe, SPACES
 from rum_jax.types import AnyArray, Array, Images, Model, Unlearner, Variables
 
-_TRIANGLE = 0.2, 0.23, 0.07  # First share of the rate; where its peak is; last.
+# The first share of the learning rate, the time of its peak, the last share.
+_TRIANGLE = 0.2, 0.23, 0.07
 PARTITIONS = ('distance', 'class', 'neighbours', 'random')
 _EDITS = {'none': None, 'crop_and_flip': edits.crop_and_flip(),
           'flip_and_translate': edits.alternating_flip_and_translate()}
@@ -46,10 +47,11 @@ class Loop(Protocol):
 
 
 def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
-  """The data of a recipe, with its true labels.
+  """The data of a recipe, with their true labels.
 
-  `validation` sets a share of each class's training examples apart, whoever
-  judges; where it is 0, a fifth judges in place of the test set.
+  `validation` is the share of each class's training examples that is set apart,
+  whether or not the models are judged on them. If it is 0 and the models are
+  judged on validation examples, a fifth is set apart.
   """
   source = _whole(recipe.dataset, data_dir)
   if recipe.held_out == 'validation':
@@ -68,7 +70,7 @@ def load_validation(recipe: Recipe, data_dir: str) -> Images:
   """The examples that `load_source` sets apart for validation.
 
   Raises:
-    ValueError: if it sets none apart.
+    ValueError: if the recipe sets no examples apart.
   """
   share = recipe.validation or 0.2 * (recipe.held_out == 'validation')
   if not share:
@@ -86,12 +88,12 @@ def published_hash(recipe: Recipe, data_dir: str) -> str:
 
 
 def _whole(name: str, data_dir: str) -> datasets.Source:
-  """All of a data set: bundled, prepared, or somebody's own."""
+  """The whole data set of this name or path."""
   return datasets.load(name, data_dir)
 
 
 def build_model(recipe: Recipe, source: datasets.Source) -> Model:
-  """The network of a recipe, with the data set's own normalisation."""
+  """The network of a recipe, normalised by the moments of its data set."""
   mean, std = _normal(source)
   return rum_jax.data_parallel(models.from_linen(
       *_network(recipe, source), mean=mean, std=std,
@@ -99,7 +101,7 @@ def build_model(recipe: Recipe, source: datasets.Source) -> Model:
 
 
 def describe(recipe: Recipe, source: datasets.Source) -> dict[str, Any]:
-  """What `models.build` needs to make that network again."""
+  """The description from which `models.build` makes the network again."""
   mean, std = _normal(source)
   return models.describe(
       *_network(recipe, source), mean=mean, std=std, classes=source.classes,
@@ -108,7 +110,7 @@ def describe(recipe: Recipe, source: datasets.Source) -> dict[str, Any]:
 
 def hidden_layers(recipe: Recipe, source: datasets.Source
                   ) -> Callable[[Variables, Array], list[Array]]:
-  """What the layers of that network say of images."""
+  """The function that returns the outputs of the network's layers."""
   mean, std = _normal(source)
   return models.hidden_layers(*_network(recipe, source), mean=mean, std=std)
 
@@ -122,9 +124,10 @@ def _network(recipe: Recipe, source: datasets.Source) -> tuple[Any, ...]:
 
 
 def _normal(source: datasets.Source) -> tuple[np.ndarray, np.ndarray]:
-  """Mean and deviation of each channel of the training images."""
+  """Mean and standard deviation of each channel of the training images."""
   image, level = source.dataset.image[source.train], np.arange(256)
-  # By counts of each level: float64 copies of large sets would fill memory.
+  # Counts of each level are used, because float64 copies of large data sets
+  # would fill the memory.
   counts = np.stack([np.bincount(image[..., c].ravel(), minlength=256)
                      for c in range(image.shape[-1])]) / image[..., 0].size
   mean = counts @ level
@@ -134,7 +137,7 @@ def _normal(source: datasets.Source) -> tuple[np.ndarray, np.ndarray]:
 
 def partition(kind: str, count: int, features: Array, labels: AnyArray,
               seed: int) -> np.ndarray:
-  """`[G, n]` rows of one of the `PARTITIONS`, by the embedding of one model."""
+  """`[G, n]` rows of one of the `PARTITIONS`, from one model's features."""
   if kind == 'random':
     return partitions.at_random(len(features), count, seed=seed)
   if kind == 'neighbours':
@@ -147,7 +150,7 @@ def partition(kind: str, count: int, features: Array, labels: AnyArray,
 
 
 def fit_of(recipe: Recipe, model: Model, num_examples: int) -> resumable.Fit:
-  """The training recipe, for so many examples."""
+  """Training from scratch on `num_examples` examples, as a recipe says."""
   length = plans.num_steps(num_examples, recipe.batch_size)
   tx = rum_jax.sgd(schedule(recipe, length), momentum=recipe.momentum,
                    weight_decay=recipe.weight_decay, nesterov=recipe.nesterov)
@@ -160,7 +163,7 @@ def fit_of(recipe: Recipe, model: Model, num_examples: int) -> resumable.Fit:
 
 
 def schedule(recipe: Recipe, length: int) -> optax.Schedule:
-  """The learning rate of every step, `length` of them an epoch."""
+  """The learning rate of every step; an epoch has `length` steps."""
   if recipe.schedule == 'triangle':
     total = recipe.epochs * length
     start, peak, end = _TRIANGLE
@@ -175,7 +178,7 @@ def schedule(recipe: Recipe, length: int) -> optax.Schedule:
 
 
 def factory(method: str) -> Callable[..., Unlearner]:
-  """The factory of a name, or of somebody's own `package.module:factory`."""
+  """The factory of a method, by its name or as `package.module:factory`."""
   if method in algorithms.__all__:
     return getattr(algorithms, method)
   if ':' not in method:
@@ -192,7 +195,10 @@ def factory(method: str) -> Callable[..., Unlearner]:
 
 
 def source_hash(method: str) -> str:
-  """SHA-256 of all that somebody's own method imported of its own package."""
+  """SHA-256 of the modules that a method imports from its own package.
+
+  It is empty for the methods of this library.
+  """
   if ':' not in method:
     return ''
   factory(method)  # Imports it.
@@ -204,28 +210,29 @@ def source_hash(method: str) -> str:
 
 
 def searched(method: str) -> frozenset[str]:
-  """Hyper-parameters that a program may take as arguments, not as constants."""
+  """The hyper-parameters that a program may take as arguments."""
   return frozenset(SPACES[method][1] if method in SPACES else ())
 
 
 def takes(method: str, parameter: str) -> bool:
-  """Whether the factory of a method has such a parameter."""
+  """Whether the factory of a method has this parameter."""
   return parameter in inspect.signature(factory(method)).parameters
 
 
 def build(recipe: Loop, model: Model, method: str,
           setting: Mapping[str, Any], steps: int | None = None) -> Unlearner:
-  """An unlearner from its name and its tuned values.
+  """An unlearner from the name of a method and its hyper-parameters.
 
   Args:
-    recipe: gives batch size, momentum, weight decay, and what batch-norm does.
+    recipe: gives batch size, momentum, weight decay and the mode of batch-norm.
     model: the network.
     method: a name, or `package.module:factory`.
     setting: `learning_rate`, and keyword arguments of the factory.
     steps: if given, the length of the run in steps.
 
   Raises:
-    ValueError: if the factory does not take a value, or refuses it.
+    ValueError: if the factory does not take a hyper-parameter, or refuses its
+      value.
   """
   values = {k: v for k, v in setting.items() if k != 'learning_rate'}
   for name in setting:

@@ -1,9 +1,8 @@
-"""What a job works with, in three parts: recipe, data and runtime.
+"""The three inputs of every stage: recipe, data and runtime.
 
-The recipe says what is to be done and decides every result. `Data` is what the
-recipe's data set holds. `Runtime` is where and with what it is done: the
-workdir, the network as built, and the compiled programs. Functions take those
-of the three that they need.
+The recipe determines every result. `Data` holds the examples of its data set.
+`Runtime` holds the workdir, the network and the compiled programs. Functions
+take those of the three that they need.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from rum_jax.types import Images, Model
 
 
 class Data(NamedTuple):
-  """Examples, and where they come from.
+  """The examples of a run, and their source.
 
   Attributes:
-    source: images and labels as they are trained on, on the host; names of the
-      classes, and the published row of each example.
+    source: images and labels as they are trained on, in the memory of the host,
+      with the names of the classes and the published row of each example.
     examples: the same images and labels, on the device.
     corrupted: positions of the training examples whose labels were made wrong.
-    true_label: `[N]` labels before that.
+    true_label: `[N]` labels before they were made wrong.
     hash: the hash of the training part, with its wrong labels.
     held_out_hash: the hash of the held-out part.
     folder: the folder that holds the data sets.
@@ -50,12 +49,12 @@ class Data(NamedTuple):
 
   @property
   def num_train(self) -> int:
-    """How many examples are trained on."""
+    """The number of training examples."""
     return self.source.num_train
 
 
 class Runtime(NamedTuple):
-  """Where a job works, and with what.
+  """The workdir, the programs and the network of a run.
 
   Attributes:
     workdir: the folder of artefacts and results.
@@ -77,13 +76,13 @@ def load(recipe: Recipe, folder: str, forgets: bool = True) -> Data:
   """Loads the data of a recipe and puts them on the device.
 
   Args:
-    recipe: names the data set, and what is done to it.
+    recipe: names the data set, and the changes to it.
     folder: the folder that holds the data sets.
-    forgets: whether the recipe's forget set is used, and must fit the data.
+    forgets: whether the recipe's forget set is used; it is then checked.
 
   Raises:
     OSError: if a file cannot be read.
-    ValueError: if the data, or a forget set in them, are not usable.
+    ValueError: if the data or the forget set are not valid.
   """
   clean = builders.load_source(recipe, folder)
   source, corrupted = datasets.corrupted(clean, recipe.corrupt, seed=2)
@@ -105,7 +104,7 @@ def start(recipe: Recipe, data: Data, workdir: pathlib.Path,
 
   Args:
     recipe: names the network.
-    data: give its shapes and its normalisation.
+    data: the data, which give the network its shapes and its normalisation.
     workdir: the folder of artefacts and results.
     programs: compiles and runs programs; `None` for a new one with one device a
       run.

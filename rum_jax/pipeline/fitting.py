@@ -1,7 +1,7 @@
-"""Training in segments: progress on the terminal, and little lost to a kill.
+"""Trains in segments, so that progress is shown and little work can be lost.
 
-How many epochs a segment takes is chosen by the clock: that of the first
-process, where several do one job.
+The number of epochs of a segment depends on the measured time. If several
+processes share a job, the first one measures.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from rum_jax.types import (
     Array, Examples, Key, Model, Split, Variables)
 
 _CALL = 5.0  # Seconds that a segment should take.
-_SAVE = 20.0  # Seconds of work between two saves, and at least
-_WORTH = 10  # so many times what a save takes.
+_SAVE = 20.0  # Seconds between two saves,
+_WORTH = 10  # or this many times the duration of a save, if that is longer.
 
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-  """Training from scratch, as a recipe has it.
+  """Training from scratch, as a recipe says.
 
   Attributes:
-    recipe: how to train.
+    recipe: gives the optimiser, the schedule and the number of epochs.
     model: the network.
-    images: how many examples an epoch has.
-    observer: looks at each run after each epoch.
+    images: the number of examples in an epoch.
+    observer: updates a record of each run after each epoch.
   """
 
   recipe: Recipe
@@ -56,7 +56,7 @@ class Course:
 
 @dataclasses.dataclass(frozen=True)
 class InitialRun:
-  """`(key, dataset, split) -> run` before the first epoch of a course."""
+  """The function `(key, dataset, split) -> run` before the first epoch."""
 
   course: Course
 
@@ -69,7 +69,10 @@ class InitialRun:
 
 @dataclasses.dataclass(frozen=True)
 class Advance:
-  """`(key, run, count, dataset, split) -> run`, `count` epochs further on."""
+  """The function `(key, run, count, dataset, split) -> run`.
+
+  It trains for `count` more epochs.
+  """
 
   course: Course
 
@@ -91,22 +94,23 @@ def train(
     watch: Callable[[Variables], str],
     split_axis: int | None = None,
 ) -> tuple[resumable.Run, dict[str, float]]:
-  """Trains a model for each key, from scratch or from what a kill left.
+  """Trains a model for each key, from scratch or from a saved state.
 
   Args:
-    name: shown on the terminal.
+    name: the name of the work on the terminal.
     folder: the folder of the finished artefact; states are kept beside it.
     identity: the identity of that artefact.
     course: the training to do.
-    programs: compiled so far.
+    programs: compiles and runs programs.
     key: `[S]`.
     dataset: all examples.
     split: the models are trained on its retain set.
-    watch: tells from the first run's variables what to show beside its loss.
-    split_axis: 0 where every run has a split of its own.
+    watch: the function from the variables of the first run to a text that is
+      shown beside its loss.
+    split_axis: 0 if every run has its own split; `None` if all share one.
 
   Returns:
-    `(run, notes)`: all runs stacked, and the seconds that it took.
+    `(run, notes)`: all runs stacked, and the seconds.
   """
   initial_run, fit = InitialRun(course), course.fit
   advance = Advance(course), (0, 0, None, None, split_axis)
@@ -148,13 +152,13 @@ def _place(folder: pathlib.Path, done: int) -> pathlib.Path:
 
 
 def _places(folder: pathlib.Path) -> Sequence[pathlib.Path]:
-  """States of an unfinished run, the furthest first."""
+  """Paths of the saved states of a run, the latest first."""
   return sorted(folder.parent.glob(f'.{folder.name}.epoch?????'), reverse=True)
 
 
 def _save(folder: pathlib.Path, identity: dict[str, Any], run: resumable.Run,
           done: int, notes: dict[str, float]) -> None:
-  """Saves a run, and only then drops what was saved of it before."""
+  """Saves a run, and then deletes its older states."""
   leaves = {f'{i:05d}': np.asarray(x)
             for i, x in enumerate(jax.tree.leaves(run))}
   older = _places(folder)
@@ -167,7 +171,7 @@ def _save(folder: pathlib.Path, identity: dict[str, Any], run: resumable.Run,
 def _resumed(folder: pathlib.Path, identity: dict[str, Any],
              fresh: resumable.Run
              ) -> tuple[resumable.Run, int, dict[str, float]]:
-  """The furthest state that is whole, or `fresh`."""
+  """The latest state that is not damaged, or `fresh`; its epoch; and notes."""
   found = _furthest(folder, identity) if hosts.first() else None
   done = int(hosts.agree(found[1] if found else 0))
   if not done:
@@ -191,14 +195,14 @@ def _furthest(folder: pathlib.Path, identity: dict[str, Any]
 
 
 def forget_states(folder: pathlib.Path) -> None:
-  """Drops the states of a run whose artefact is on disk."""
+  """Deletes the states of a run whose artefact is on disk."""
   for place in _places(folder) if hosts.first() else ():
     shutil.rmtree(place)
 
 
 def watcher(model: Model, dataset: Examples, rows: np.ndarray, name: str
             ) -> Callable[[Variables], str]:
-  """Shows the accuracy of one model on the first of the given rows."""
+  """The function that describes the accuracy of a model on the first rows."""
   index = jnp.asarray(rows[:1000])
 
   @functools.cache

@@ -1,4 +1,4 @@
-"""Which examples are to be forgotten: their scores, and their groups."""
+"""Scores of the training examples, and the groups to forget."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rum_jax.recipes import Recipe
 
 
 class Difficulty(NamedTuple):
-  """What low, medium and high are of.
+  """The scores by which low, medium and high groups are chosen.
 
   Attributes:
-    score: `[N]` of the training examples.
+    score: `[N]`, the scores of the training examples.
     estimate: the estimate of memorization, or `None` where the scores are of a
       proxy.
   """
@@ -26,7 +26,7 @@ class Difficulty(NamedTuple):
 
 
 def difficulty(recipe: Recipe, data: Data, runtime: Runtime) -> Difficulty:
-  """What the recipe refines by: memorization, or a proxy of it."""
+  """The scores that the recipe names: memorization or a proxy of it."""
   if recipe.refine_by == recipes.MEMORIZATION:
     estimate = subset_models.estimate(recipe, data, runtime)
     return Difficulty(estimate.score, estimate)
@@ -35,9 +35,10 @@ def difficulty(recipe: Recipe, data: Data, runtime: Runtime) -> Difficulty:
 
 def choose(recipe: Recipe, data: Data, score: np.ndarray
            ) -> tuple[refinement.Groups, np.ndarray]:
-  """Low, medium and high groups, and all that is retained.
+  """The low, medium and high groups, and the rows of the retain set.
 
-  Medium is near 0.5 of memorization itself, and near the median of a proxy.
+  The medium group is nearest to 0.5 in memorization, and nearest to the median
+  in a proxy.
   """
   if recipe.groups:
     groups = inputs.read_groups(recipe.groups, data.source)

@@ -1,4 +1,4 @@
-"""Whether the examples that a recipe is to forget can be forgotten."""
+"""Checks the forget set of a recipe."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from rum_jax.refinement import Groups
 
 def check_retain(num_train: int, batch_size: int, forget: int, what: str
                  ) -> None:
-  """Refuses a forget set that leaves less than one batch to retain.
+  """Refuses a forget set that leaves fewer examples than one batch.
 
   Args:
-    num_train: examples in all.
+    num_train: the number of training examples.
     batch_size: the batch size of training.
-    forget: examples to forget.
-    what: the forget set, for the message.
+    forget: the number of examples to forget.
+    what: the name of the forget set, for the message.
 
   Raises:
-    ValueError: if it does.
+    ValueError: if fewer examples than one batch would be left.
   """
   if forget + batch_size > num_train:
     raise ValueError(
@@ -30,13 +30,13 @@ def check_forget_set(recipe: Recipe, source: datasets.Source) -> None:
   """Refuses a recipe whose forget set does not fit the data.
 
   Args:
-    recipe: names a file of groups, or how many examples are to be forgotten.
+    recipe: names a file of groups, or gives the number of examples to forget.
     source: the data set, as it will be trained on.
 
   Raises:
     OSError: if the file cannot be read.
-    ValueError: if it is not such a file, a row is not trained on, or too little
-      is left to retain.
+    ValueError: if it is not such a file, if a row is not trained on, or if too
+      few examples are left to retain.
   """
   count, what = recipe.forget, f'forget={recipe.forget}'
   if recipe.groups:

@@ -1,4 +1,4 @@
-"""Compiled programs: once for each function and shape, of a size that fits."""
+"""Compiles each function once for each shape, for as many runs as fit."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from rum_jax import parallel, seeds
 from rum_jax.storage import hosts
 from rum_jax.types import PyTree
 
-_SHARE = 0.9  # Of a device's memory that a program may plan to use.
+_SHARE = 0.9  # The share of a device's memory that a program may use.
 
 
 class _Program(NamedTuple):
-  """A compiled map over runs, its runs at a time, the seconds it took."""
+  """A compiled map over runs.
+
+  Attributes:
+    call: the compiled program.
+    chunk: the number of runs at a time.
+    seconds: the time to compile it.
+  """
 
   call: jax.stages.Compiled
   chunk: int
@@ -29,15 +35,16 @@ class _Program(NamedTuple):
 class Programs:
   """Maps functions over runs, `chunk` at a time on a GPU or TPU.
 
-  A program is known by its function and by the shapes of its arguments.
-  Functions are compared with `==`: a frozen dataclass that can be called, whose
-  fields are all that decides what it computes, finds the program of an equal
-  one.
+  A program is identified by its function and by the shapes of its arguments.
+  Functions are compared with `==`. So a function may be a frozen dataclass with
+  a `__call__`, if its fields determine the result: two equal ones share a
+  program.
 
   Attributes:
-    chunk: runs at a time; `None` takes as many as the compiled program's own
-      memory analysis says will fit, and half of that whenever it was wrong.
-    devices_per_run: how many share the batches of a run.
+    chunk: the number of runs at a time. If it is `None`, as many runs are taken
+      as fit by the memory analysis of the compiled program, and half as many
+      each time that the memory is exhausted nevertheless.
+    devices_per_run: the number of devices that share the batches of a run.
   """
 
   def __init__(self, chunk: int | None = None, devices_per_run: int = 1):
@@ -45,12 +52,12 @@ class Programs:
     if devices_per_run > count:
       raise ValueError(f'Expected devices_per_run={devices_per_run} to be at '
                        f'most the number of devices, {count}.')
-    if jax.process_count() > 1:  # No device may be left over.
+    if jax.process_count() > 1:  # All devices must be used.
       parallel.mesh(jax.devices(), devices_per_run)
     self.chunk = chunk
     self.devices_per_run = devices_per_run
     self._limit = memory_limit()
-    # Several processes must meet in the same order.
+    # With several processes, all must compile in the same order.
     self._pool = futures.ThreadPoolExecutor(
         1 if jax.process_count() > 1 else os.cpu_count())
     self._built: dict[Any, futures.Future[_Program]] = {}
@@ -58,7 +65,7 @@ class Programs:
 
   def ahead(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
             *args: PyTree) -> futures.Future[_Program]:
-    """Starts to compile what `run` will be called with; one core a program."""
+    """Starts to compile the program of a later call of `run`."""
     identity = _identity(fn, in_axes, args)
     if identity not in self._built:
       self._built[identity] = self._pool.submit(
@@ -66,22 +73,22 @@ class Programs:
     return self._built[identity]
 
   def cancel(self) -> None:
-    """Gives up what has not been begun to compile."""
+    """Cancels the programs whose compilation has not started."""
     for program in self._built.values():
       program.cancel()
 
   def run(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
           *args: PyTree) -> tuple[PyTree, dict[str, float]]:
-    """Maps `fn` over runs; the same function and shapes compile once.
+    """Maps `fn` over runs; equal functions and shapes are compiled once.
 
     Args:
-      fn: one run, a pure function of arrays that can be hashed.
+      fn: a pure function of arrays that computes one run; it must be hashable.
       in_axes: for each argument, 0 (one entry a run) or `None` (shared).
-      *args: what `fn` is called with, stacked where `in_axes` is 0.
+      *args: the arguments of `fn`, stacked where `in_axes` is 0.
 
     Returns:
-      The results, and the seconds of compilation (0 for a program that has been
-      used before) and of work.
+      The results, and the seconds to compile and to run. Compilation counts as
+      0 seconds if the program has been used before.
     """
     self.ahead(fn, in_axes, *args)
     identity = _identity(fn, in_axes, args)
@@ -107,17 +114,18 @@ class Programs:
     return result, taken
 
   def _most(self, in_axes: Sequence[int | None], args: Sequence[PyTree]) -> int:
-    """Runs at a time to try first."""
+    """The number of runs at a time to try first."""
     if self.chunk is not None:
       return self.chunk
     return -(-_num_runs(in_axes, args) // self._groups(in_axes, args))
 
   def _groups(self, in_axes: Sequence[int | None], args: Sequence[PyTree]
               ) -> int:
-    """Groups of devices, each of which takes runs.
+    """The number of groups of devices, each of which computes some runs.
 
-    No more than there are runs: others would repeat them, and slow them down.
-    But under several processes all of them, as each must have a part.
+    There are at most as many groups as runs, because further groups would only
+    repeat runs. With several processes, all groups are used, because each
+    process must take part.
     """
     groups = jax.device_count() // self.devices_per_run
     return (groups if jax.process_count() > 1 else
@@ -125,7 +133,7 @@ class Programs:
 
   def _build(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
              args: Sequence[PyTree], most: int) -> _Program:
-    """Compiles for `most` runs at a time, or for as many as fit."""
+    """Compiles a program for `most` runs at a time, or for as many as fit."""
     begin, chunk = time.perf_counter(), most
     count = self._groups(in_axes, args) * self.devices_per_run
     while True:
@@ -145,32 +153,33 @@ def _num_runs(in_axes: Sequence[int | None], args: Sequence[PyTree]) -> int:
 
 def _identity(fn: Callable[..., PyTree], in_axes: Sequence[int | None],
               args: Sequence[PyTree]) -> Any:
-  """What tells programs apart."""
+  """The identity of a program."""
   leaves, structure = jax.tree.flatten(args)
   shapes = tuple((x.shape, str(x.dtype)) for x in leaves)
   return fn, tuple(in_axes), structure, shapes
 
 
 def _name(fn: Callable[..., PyTree]) -> str:
-  """What a message calls a function, or an object that is called."""
+  """The name of a function or of a callable object, for messages."""
   return getattr(fn, '__name__', type(fn).__name__.lower())
 
 
 def memory_limit() -> float:
-  """Bytes of the smallest device, infinite where it reports nothing.
+  """The memory of a device in bytes; infinite if the device reports none.
 
-  Every process has to come to the same programs.
+  It is the smallest value of all processes, so that all compile the same
+  programs.
   """
   stats = jax.local_devices()[0].memory_stats() or {}
   return hosts.least(stats.get('bytes_limit', float('inf')))
 
 
 def fits(program: Any, limit: float) -> bool:
-  """Whether a compiled program's memory analysis stays within the device's.
+  """Whether a compiled program fits in a device's memory.
 
   Args:
-    program: compiled by `jax.jit(...).lower(...).compile()`.
-    limit: bytes.
+    program: the result of `jax.jit(...).lower(...).compile()`.
+    limit: the memory of the device in bytes.
   """
   needs = program.memory_analysis()
   if needs is None:

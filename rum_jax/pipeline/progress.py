@@ -1,4 +1,4 @@
-"""A line on the terminal that says how far the work is."""
+"""Shows the progress of a stage on the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rum_jax.storage import hosts
 
 
 class Progress:
-  """A line: stage, bar, done of total, time left; no bar in a file."""
+  """A line with stage, bar, number done and time left; files get no bar."""
 
   def __init__(self, name: str, total: int, done: int = 0,
                stream: TextIO | None = None):
@@ -21,7 +21,7 @@ class Progress:
     self._show('')
 
   def step(self, figure: str = '', count: int = 1) -> None:
-    """`count` more are done; `figure` is what a person wants to know."""
+    """Adds `count` to the number done, and shows the text `figure`."""
     self._done += count
     self._show(figure)
 

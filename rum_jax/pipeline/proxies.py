@@ -1,7 +1,9 @@
-"""Proxies of memorization: what a probe sees of S runs, and a closer look.
+"""Computes proxies of memorization from S training runs.
 
-The runs train on everything, as the originals do, with random numbers of their
-own; a proxy is the mean over them.
+Some proxies are recorded during training, and others are computed from the
+variables of an early epoch or of the last one. The runs train on all training
+examples, as the originals do, but with other random numbers. A proxy is the
+mean over the runs.
 """
 
 from __future__ import annotations
@@ -32,14 +34,14 @@ _WHEN = {'el2n': 'early', 'grand': 'early', 'held_out_retraining': 'final'}
 
 
 class Scored(NamedTuple):
-  """One proxy: scores `[S, N]` of all runs, and the seconds of one run."""
+  """The scores `[S, N]` of a proxy in all runs, and the seconds of one run."""
 
   runs: np.ndarray
   seconds: float
 
 
 def names_of(recipe: Recipe, names: Sequence[str]) -> Sequence[str]:
-  """The proxies of a flag; all are those that the recipe has the data for."""
+  """The proxies that a flag names; `all` means those that the data allow."""
   for name in set(names) - {'all'}:
     recipes.one_of('proxy', name, ('all', *recipes.PROXIES))
   if 'all' not in names:
@@ -53,7 +55,7 @@ def names_of(recipe: Recipe, names: Sequence[str]) -> Sequence[str]:
 
 def scored(recipe: Recipe, data: Data, runtime: Runtime, names: Sequence[str]
            ) -> dict[str, Scored]:
-  """Computes proxies, or finds them in the workdir."""
+  """Computes proxies, or reads them from the workdir."""
   found = {}
   for name in names:
     runs = watched(recipe, data, runtime,
@@ -68,13 +70,13 @@ def scored(recipe: Recipe, data: Data, runtime: Runtime, names: Sequence[str]
 
 
 def _early(recipe: Recipe) -> int:
-  """The epoch after which training is early: a tenth of it."""
+  """The number of epochs that count as early, a tenth of all epochs."""
   return max(1, recipe.epochs // 10)
 
 
 def watched(recipe: Recipe, data: Data, runtime: Runtime, probe: str
             ) -> Artefact:
-  """Scores of S runs under a probe: `learning` or `curvature`."""
+  """The scores of S runs that are observed: `learning` or `curvature`."""
   rows, n, early = data.source.train, data.num_train, _early(recipe)
   observer = (proxy_observers.curvature(runtime.model, n)
               if probe == 'curvature' else
@@ -104,15 +106,15 @@ def watched(recipe: Recipe, data: Data, runtime: Runtime, probe: str
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-  """`(key, variables, data, apart) -> [N]`, one proxy of one run.
+  """The function `(key, variables, data, apart) -> [N]`, a proxy of one run.
 
-  Held-out retraining goes on at the rate of the recipe. The follow-up has 0.1,
-  which is also its rate of training; a network that is trained at less may not
-  survive it.
+  Held-out retraining uses the learning rate of the recipe. The follow-up paper
+  uses 0.1, which is also its learning rate of training. A network that is
+  trained with a lower rate may diverge at 0.1.
 
   Attributes:
     name: the name of the proxy.
-    recipe: the recipe, whose training goes on.
+    recipe: gives the optimiser of held-out retraining.
     model: the network.
   """
 
@@ -137,7 +139,7 @@ class Look:
 
 def looked(recipe: Recipe, data: Data, runtime: Runtime, name: str,
            runs: Artefact) -> Artefact:
-  """Scores of S runs from their early or their final variables."""
+  """The scores of S runs from their early or their final variables."""
   identity = {'runs': runs.digest, 'look': name, **recipe.part('learning_rate')}
 
   def compute() -> Artefact:
@@ -165,16 +167,16 @@ def _mean(recipe: Recipe, name: str, found: Scored) -> np.ndarray:
 
 def score(recipe: Recipe, data: Data, runtime: Runtime, name: str
           ) -> np.ndarray:
-  """`[N]`, one proxy of the training examples: the mean over the runs."""
+  """`[N]` scores of the training examples: the mean of a proxy over runs."""
   return _mean(recipe, name, scored(recipe, data, runtime, [name])[name])
 
 
 class Compared(NamedTuple):
-  """Proxies beside memorization.
+  """Proxies, compared with memorization.
 
   Attributes:
-    means: name to `[N]` scores.
-    record: how each agrees with memorization and what it costs.
+    means: name of a proxy to its `[N]` scores.
+    record: the agreement of each proxy with memorization, and its cost.
   """
 
   means: dict[str, np.ndarray]
@@ -183,7 +185,7 @@ class Compared(NamedTuple):
 
 def compared(recipe: Recipe, data: Data, runtime: Runtime, names: Sequence[str]
              ) -> Compared:
-  """Proxies, compared with the scores that are there, if there are any."""
+  """Proxies, compared with memorization if its scores are known."""
   truth, known = None, runtime.workdir / 'memorization.npz'
   if recipe.scores:
     truth = subset_models.estimate(recipe, data, runtime).score
@@ -203,7 +205,7 @@ def compared(recipe: Recipe, data: Data, runtime: Runtime, names: Sequence[str]
 
 def estimate_seconds(recipe: Recipe, data: Data, runtime: Runtime
                      ) -> float:
-  """What the models of the estimate took; NaN if the workdir lacks any."""
+  """Seconds to train the models of the estimate; NaN if some are missing."""
   identity, seconds = subset_models.ensemble_identity(recipe, data), 0.0
   for part in segments.segments(0, recipe.models, subset_models.SEGMENT):
     place, whole = subset_models.segment_path(

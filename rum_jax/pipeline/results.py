@@ -1,4 +1,4 @@
-"""From signals to `Results`: rows, groups, environment."""
+"""Makes `Results` from the signals of models, and writes them."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def judged(
     scores: np.ndarray | None = None,
     beforehand_seconds: float = math.nan,
 ) -> Results:
-  """All of `results.json`.
+  """The content of `results.json`.
 
   Args:
     recipe: the recipe of the run.
     data: the data of the run.
     runtime: the runtime of the run.
-    groups: name to rows; together the forget set.
-    retain: rows.
-    models: originals, and two sets of oracles.
+    groups: name to rows; the groups together are the forget set.
+    retain: rows of the retain set.
+    models: the originals and two sets of oracles.
     done: the jobs that were run, with their artefacts.
     scores: the scores of the training examples, by which the groups were
       chosen.
@@ -101,7 +101,7 @@ def judged(
 
 
 def _noted(artefact: Artefact) -> dict[str, Any]:
-  """What the notes of an artefact say of a row."""
+  """The fields of a row that the notes of an artefact hold."""
   notes = dict(artefact.notes)
   diverged = [Divergence(**case) for case in notes.pop('diverged', ())]
   names = ('seconds', 'compile_seconds', 'steps', 'probes')
@@ -112,7 +112,7 @@ def _noted(artefact: Artefact) -> dict[str, Any]:
 def describe_groups(recipe: Recipe, data: Data, groups: Named,
                     retain: AnyArray, original: Artefact,
                     scores: np.ndarray | None) -> dict[str, Group]:
-  """Size, mean score, ES against the retain set, and rows of each."""
+  """Size, rows, mean score and entanglement score of each group."""
   score = jax.jit(jax.vmap(
       entanglement.entanglement_score, in_axes=(0, None)))
   features, refined_by = original.arrays['features'], recipe.refine_by
@@ -133,14 +133,14 @@ def describe_groups(recipe: Recipe, data: Data, groups: Named,
 
 def origin(recipe: Recipe, data: Data, runtime: Runtime,
            forget: int | None = None) -> Origin:
-  """Where figures come from: recipe, environment, data.
+  """The recipe, the environment and the data that figures come from.
 
   Args:
     recipe: the recipe of the run.
     data: the data of the run.
     runtime: the runtime of the run.
-    forget: how many examples were forgotten, where rows were given, so that it
-      is not the number in the recipe.
+    forget: the number of examples that were forgotten, if it is not the number
+      in the recipe because rows were given.
   """
   fields = dataclasses.asdict(recipe)
   if forget is not None:
@@ -152,7 +152,7 @@ def origin(recipe: Recipe, data: Data, runtime: Runtime,
 
 
 def environment(devices_per_run: int | None = None) -> Environment:
-  """Versions and device."""
+  """The versions of libraries, and the device."""
   names = ('jaxlib', 'flax', 'optax', 'numpy', 'scikit-learn')
   version = importlib.metadata.version
   return Environment(
@@ -175,7 +175,7 @@ def commit() -> str | None:
 
 
 def write(path: pathlib.Path, record: Any) -> None:
-  """Writes a record, as `records.read` reads it.
+  """Writes a record, which `records.read` can read.
 
   Raises:
     OSError: if it cannot be written.
@@ -184,7 +184,7 @@ def write(path: pathlib.Path, record: Any) -> None:
 
 
 def stands(root: pathlib.Path, results: Results) -> bool:
-  """Whether `root` has these results and what was drawn of them, unharmed."""
+  """Whether `root` holds these results and an unchanged report of them."""
   try:
     same = (root / 'results.json').read_bytes() == files.to_json(
         records.as_json(results)).encode()
@@ -194,7 +194,7 @@ def stands(root: pathlib.Path, results: Results) -> bool:
 
 
 def mark(root: pathlib.Path) -> None:
-  """Notes that the report was drawn from the results and figures there."""
+  """Records that the report in `root` belongs to the results there."""
   files.write_json(root / _DRAWN, _hashes(root))
 
 

@@ -1,4 +1,4 @@
-"""What a workdir was made for, so that nothing there is written over."""
+"""Records the run that a workdir belongs to, so that nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ NAME = 'recipe.json'
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-  """What `recipe.json` of a workdir holds, from the start of a run.
+  """The content of `recipe.json`, which a run writes at its start.
 
   Attributes:
     command: the command that writes its results there.
     recipe: all fields of its recipe.
-    versions: the versions of the libraries that began or extended it.
-    options: flags of the command itself; of those that may differ from run to
-      run in one folder, the latest.
-    by_rule: name of a field of the recipe to the reason of its value, where a
-      rule for other data than those of the demo chose it.
+    versions: the versions of the libraries that started or last extended it.
+    options: the values of the command's own flags. If a flag may differ between
+      runs in one folder, this is its latest value.
+    by_rule: name of a field of the recipe to the reason of its value, if a rule
+      chose it for data other than those of the demo.
   """
 
   SCHEMA: ClassVar[int] = 1
@@ -70,22 +70,22 @@ def enter(root: pathlib.Path, command: str, recipe: Any,
           options: Mapping[str, Any] = types.MappingProxyType({}),
           varying: Mapping[str, Any] = types.MappingProxyType({}),
           by_rule: Mapping[str, str] = types.MappingProxyType({})) -> None:
-  """Makes a workdir that of a run, or goes on with the run that it is of.
+  """Claims a workdir for a run, or continues the run that it belongs to.
 
   Args:
     root: an existing folder.
     command: the command that writes its results there.
     recipe: the recipe of the run: a `Recipe` or another dataclass that JSON can
       hold.
-    growing: fields of the recipe that may be more than they were before.
-    options: name to value of the command's own flags that decide what it
-      writes.
-    varying: likewise of those that may be others than before.
+    growing: fields of the recipe whose values may be larger than before.
+    options: name to value of the command's own flags that determine its
+      results.
+    varying: name to value of its flags that may differ from earlier runs.
     by_rule: name of a field of the recipe to the reason of its value.
 
   Raises:
     OSError: if `recipe.json` cannot be read or written.
-    ValueError: if the folder is of another command or another recipe, or its
+    ValueError: if the folder belongs to another command or recipe, or if its
       `recipe.json` is not a file of this program.
   """
   path = root / NAME
@@ -107,19 +107,19 @@ def enter(root: pathlib.Path, command: str, recipe: Any,
 
 
 def _plain(recipe: Any) -> dict[str, Any]:
-  """The fields of a recipe as JSON gives them back."""
+  """The fields of a recipe after a round trip through JSON."""
   return json.loads(json.dumps(dataclasses.asdict(recipe)))
 
 
 def _used(root: pathlib.Path) -> bool:
-  """Whether a run left more there than what it was to do."""
+  """Whether a run left any file besides `recipe.json`."""
   return any(x.name != NAME and not x.name.startswith('.')
              for x in root.iterdir())
 
 
 def _fault(before: Run, command: str, recipe: Any, growing: Collection[str],
            options: Mapping[str, Any]) -> str:
-  """Why a run cannot go on in the folder of another; empty if it can."""
+  """The reason why a run cannot use the folder of another; empty if it can."""
   if before.command != command:
     return f'a run of {before.command}, and this is {command}'
   mine = _plain(recipe)

@@ -1,4 +1,4 @@
-"""Long runs over models in segments, and runs of several machines as one."""
+"""Segments of models, and the union of runs of several machines."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 def segments(first: int, count: int, size: int) -> list[tuple[int, int]]:
   """Cuts models `first` to `first + count − 1` into segments.
 
-  Segments begin at multiples of `size`, so that runs share them whoever made
-  them and whenever.
+  Segments begin at multiples of `size`. So different runs have the same
+  segments and can share them.
 
   Args:
-    first: the first model, a multiple of `size`.
-    count: how many models.
-    size: models in a segment; the last may be shorter.
+    first: the number of the first model, a multiple of `size`.
+    count: the number of models.
+    size: the number of models in a segment; the last segment may be shorter.
 
   Returns:
     `(first model, models)` of each segment.
@@ -37,7 +37,7 @@ def union(runs: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
     runs: name to `(first model, models)`.
 
   Raises:
-    ValueError: naming two runs that overlap, or that leave a gap.
+    ValueError: that names two runs which overlap or leave a gap.
   """
   ordered = sorted((*span, name) for name, span in runs.items())
   for (a, m, one), (b, n, other) in zip(ordered, ordered[1:]):
@@ -51,13 +51,13 @@ def union(runs: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
 
 def check_same(one: Mapping[str, Any], where: str, other: Mapping[str, Any],
                there: str) -> None:
-  """Refuses runs that differ in what decides their results.
+  """Refuses two runs whose results are determined by different values.
 
   Args:
     one: name to value, such as the fields of a recipe and hashes of the data.
-    where: the place of the first run.
+    where: the folder of the first run.
     other: the same for the second run.
-    there: its place.
+    there: the folder of the second run.
 
   Raises:
     ValueError: with the first name that differs, both values and both places.

@@ -1,4 +1,4 @@
-"""Shards of memorization models: what decides them, and how to train them."""
+"""Trains the memorization models of a shard; gives the identity of shards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from rum_jax.storage import artefacts, hosts
 
 _PUBLISHED = {'validation': 0.0, 'examples': 0, 'corrupt': 0.0,
               'held_out': 'test', 'augment': 'none', 'milestones': ''}
-# The names and values in an identity never change: shards are made over months.
+# The names and values in an identity must never change, because shards are made
+# over months.
 _TRAINING = {'precision': 'precision', 'epochs': 'epochs',
              'batch_size': 'batch_size', 'learning_rate': 'peak_learning_rate',
              'momentum': 'momentum', 'bias_rate': 'norm_bias_rate',
@@ -75,7 +76,7 @@ def trained(recipe: recipes.Recipe, data: Data, runtime: Runtime,
 
 def forget_state(runtime: Runtime, identity: dict[str, Any], first: int,
                  count: int) -> None:
-  """Drops what a run that was stopped would have gone on from."""
+  """Deletes the saved states of a shard's training."""
   fitting.forget_states(_place(runtime, identity, first, count)[1])
 
 
@@ -88,7 +89,7 @@ def _place(runtime: Runtime, identity: dict[str, Any], first: int, count: int
 
 def missing(there: Collection[int], first: int, end: int, each: int
             ) -> list[tuple[int, int]]:
-  """`(first, count)` of the files to make, `each` models in one at most."""
+  """`(first, count)` of the missing files, with at most `each` models."""
   parts: list[tuple[int, int]] = []
   for number in range(first, end):
     if number in there:

@@ -1,4 +1,4 @@
-"""Memorization, from models on random subsets: made, kept and put together."""
+"""Estimates memorization from models that are trained on random subsets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from rum_jax.storage import artefacts, hosts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Array, Examples, Model, Split, Variables
 
-SEGMENT = 64  # Models between two saves: seconds on a CPU with small networks.
+SEGMENT = 64  # Models in a segment; small networks take seconds on a CPU.
 
 
 class Estimate(NamedTuple):
@@ -37,7 +37,7 @@ class Estimate(NamedTuple):
     correctness: scores from whether the models are right.
     probability: scores from the probability of the label, where there are
       models.
-    models: the models that the scores come from; `None` where they were read
+    models: the models that the scores come from; `None` if the scores were read
       from a file.
   """
 
@@ -52,7 +52,7 @@ class Estimate(NamedTuple):
 
 
 def ensemble_identity(recipe: Recipe, data: Data) -> dict[str, Any]:
-  """What decides what a memorization model of a given number predicts."""
+  """All that determines the predictions of the model with a given number."""
   return {
       'data': data.hash, 'holds': 'correctness and confidence',
       'held out': data.held_out_hash,
@@ -61,7 +61,7 @@ def ensemble_identity(recipe: Recipe, data: Data) -> dict[str, Any]:
 
 def segment_path(workdir: pathlib.Path, identity: dict[str, Any], first: int,
                  count: int) -> tuple[pathlib.Path, dict[str, Any]]:
-  """Where a segment of models lies, and its identity."""
+  """The folder of a segment of models, and its identity."""
   whole = {**identity, 'first': first, 'count': count}
   return artefacts.path_of(workdir, f'models/{first:05d}', whole), whole
 
@@ -71,7 +71,8 @@ def ensemble(recipe: Recipe, data: Data, runtime: Runtime, first_model: int = 0
   """Trains `recipe.models` models, the first being number `first_model`.
 
   Returns:
-    `(models, notes)`, the latter of each segment, with how many it has.
+    `(models, notes)`; `notes` holds for each segment the number of its models
+    and the notes of its artefact.
   """
   identity, notes = ensemble_identity(recipe, data), []
   gathering = Gathering()
@@ -91,7 +92,7 @@ def ensemble(recipe: Recipe, data: Data, runtime: Runtime, first_model: int = 0
 def subset_models(recipe: Recipe, data: Data, runtime: Runtime,
                   place: pathlib.Path, identity: dict[str, Any], first: int,
                   count: int) -> Artefact:
-  """What `count` models predict, each trained on a random subset of its own."""
+  """The predictions of `count` models, each trained on a random subset."""
   seen, notes = trained(
       recipe, data, runtime, place, identity, first, count)
   where = f'{jax.device_count()} × {hosts.device_name()}'
@@ -100,11 +101,11 @@ def subset_models(recipe: Recipe, data: Data, runtime: Runtime,
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-  """`(variables, subset, dataset) -> seen`: what a model predicts.
+  """The function `(variables, subset, dataset) -> seen` of one model.
 
   Attributes:
     model: the network.
-    num_train: training examples.
+    num_train: the number of training examples.
   """
 
   model: Model
@@ -122,7 +123,7 @@ def trained(recipe: Recipe, data: Data, runtime: Runtime, place: pathlib.Path,
   """Trains `count` models.
 
   Returns:
-    What they predict, stacked, and the seconds.
+    Their predictions, stacked, and the seconds.
   """
   n = data.num_train
 
@@ -149,7 +150,7 @@ def trained(recipe: Recipe, data: Data, runtime: Runtime, place: pathlib.Path,
 
 
 def check_enough(recipe: Recipe, n: int) -> None:
-  """Refuses so few models that some of `n` examples are in all or in none."""
+  """Refuses so few models that all or none of them train on some example."""
   lost = n * (recipe.subset**recipe.models + (1 - recipe.subset)**recipe.models)
   if lost > 0.5:
     raise ValueError(
@@ -159,7 +160,7 @@ def check_enough(recipe: Recipe, n: int) -> None:
 
 
 def published(data: Data, path: str) -> Published:
-  """Scores of others for the training examples; says how sure the order is."""
+  """Published scores of the training examples; prints how they were checked."""
   n = data.num_train
   scores = read(path, data.true_label[:n], row=data.source.row[:n])
   print(f'{path}: {scores.kind}; order {scores.order}.')
@@ -205,7 +206,7 @@ def estimate(recipe: Recipe, data: Data, runtime: Runtime) -> Estimate:
 def estimated(models: Ensemble, num_train: int) -> Estimate:
   """Memorization of the training examples, from these models.
 
-  Says at once how many examples have no score.
+  A warning gives the number of examples without a score.
   """
   estimate = Estimate(**estimates(models, num_train), models=models)
   lost = int((~np.isfinite(estimate.score)).sum())

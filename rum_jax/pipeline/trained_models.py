@@ -1,4 +1,4 @@
-"""The stages of the work: each reads artefacts and writes one."""
+"""Trains original and retrained models, and keeps them as artefacts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TRAINING = (*_DATA, 'network', 'widths', 'precision', 'epochs', 'batch_size',
 
 
 def keys(recipe: Recipe, purpose: str) -> Array:
-  """`[S]` keys, one a seed, different for each purpose."""
+  """`[S]` keys, one for each seed; they differ between purposes."""
   first, count = recipe.first_seed, recipe.seeds
   salt = zlib.crc32(purpose.encode())
   return jax.vmap(lambda s: jax.random.fold_in(jax.random.key(s), salt))(
@@ -37,7 +37,7 @@ def keys(recipe: Recipe, purpose: str) -> Array:
 
 def training_identity(recipe: Recipe, data: Data, rows: AnyArray
                       ) -> dict[str, Any]:
-  """What decides the models that S seeds train on the given rows."""
+  """All that determines the models of S seeds, trained on the given rows."""
   return {'holds': 'signals', 'data': data.hash,
           'held out': data.held_out_hash,
           'rows': artefacts.array_digest(rows),
@@ -46,7 +46,7 @@ def training_identity(recipe: Recipe, data: Data, rows: AnyArray
 
 def train(recipe: Recipe, data: Data, runtime: Runtime, name: str, key: Array,
           rows: AnyArray) -> Artefact:
-  """Trains a model for each key on the given rows: originals, or oracles."""
+  """Trains a model for each key on the given rows, such as the originals."""
   identity = training_identity(recipe, data, rows)
   folder = artefacts.path_of(runtime.workdir, name, identity)
 
@@ -95,7 +95,7 @@ def described(data: Data, runtime: Runtime, variables: Variables,
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-  """`(variables, examples) -> signals` of one model.
+  """The function `(variables, examples) -> signals` of one model.
 
   Attributes:
     model: the network.
@@ -125,7 +125,7 @@ def originals(recipe: Recipe, data: Data, runtime: Runtime) -> Artefact:
 
 
 def embedding(recipe: Recipe, data: Data, runtime: Runtime) -> Array:
-  """`[S, N, D]` of the training examples under the originals."""
+  """`[S, N, D]` features of the training examples in the originals."""
   features = originals(recipe, data, runtime).arrays['features']
   return jnp.asarray(features)[:, :data.num_train]
 

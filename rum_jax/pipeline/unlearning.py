@@ -1,4 +1,4 @@
-"""Jobs: the rows of the table that do work, run for all seeds at once."""
+"""Runs unlearning methods for all seeds at once, and measures their models."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Stage = tuple[str, Mapping[str, Any]]  # A method, and its hyper-parameters.
 
 
 class Job(NamedTuple):
-  """One row of the table.
+  """An unlearning run: one row of the table.
 
   Attributes:
     method: name of the algorithm, or `rum`.
     variant: vanilla, matched, shuffle, rum_f or rum.
-    setting: a `(method, values)` for each stage.
-    splits: one for each stage, with a leading axis of seeds.
-    steps: length of every stage in steps, or `None`.
+    setting: the method and the hyper-parameters of each stage.
+    splits: the split of each stage, with a leading axis of seeds.
+    steps: the number of steps of every stage; `None` for that of the setting.
   """
 
   method: str
@@ -46,13 +46,15 @@ class Job(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Unlearn:
-  """`(key, variables, dataset, splits, values) -> (variables, infos)`.
+  """The program of a job.
+
+  It is `(key, variables, dataset, splits, values) -> (variables, infos)`.
 
   Attributes:
-    recipe: gives batch size, momentum, weight decay, and what batch-norm does.
+    recipe: gives batch size, momentum, weight decay and the mode of batch-norm.
     model: the network.
     setting: for each stage, a method and the values that the program holds.
-    steps: length of every stage in steps, or `None`.
+    steps: the number of steps of every stage; `None` for that of the setting.
   """
 
   recipe: Recipe
@@ -61,7 +63,7 @@ class Unlearn:
   steps: int | None = None
 
   def unlearner(self, values: Sequence[dict[str, Any]]) -> Sequential:
-    """The unlearner of all stages, with the other values of each."""
+    """The unlearner of all stages, with the values that are arguments."""
     return rum.sequential(*(
         builders.build(self.recipe, self.model, method,
                        {**dict(held), **given}, self.steps)
@@ -75,10 +77,10 @@ class Unlearn:
 
 def program_of(recipe: Recipe, model: Model, job: Job
                ) -> tuple[Unlearn, list[dict[str, float]]]:
-  """The function of a job, and the values that it takes as arguments.
+  """The program of a job, and the values that it takes as arguments.
 
-  Real-valued hyper-parameters enter the program as arguments, so that jobs that
-  differ in nothing else share it.
+  Real-valued hyper-parameters are arguments of the program. So jobs that differ
+  only in these share one program.
 
   Raises:
     ValueError: if a method refuses a value, before anything is traced.
@@ -122,9 +124,9 @@ def run_job(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
 
 def compile_ahead(recipe: Recipe, data: Data, runtime: Runtime,
                   jobs: Sequence[Job], start: Artefact) -> None:
-  """Compiles, on all cores, what `unlearn` will want of these jobs.
+  """Compiles the programs of these jobs on all cores, before the first runs.
 
-  All of it before the first job runs, whose seconds are then its own.
+  So the seconds of a job do not include compilation.
   """
   variables = Variables(**jax.tree.map(jnp.asarray, start.tree))
   todo = [job for job in jobs if not artefact_path(
@@ -134,7 +136,7 @@ def compile_ahead(recipe: Recipe, data: Data, runtime: Runtime,
         *call_of(recipe, data, runtime, job, variables)) for job in todo}
     progress = Progress('compiling', len(wanted)) if wanted else None
     for program in futures.as_completed(wanted):
-      program.result()  # Raises what went wrong.
+      program.result()  # Raises the error of the compilation, if any.
       if progress:
         progress.step()
   finally:
@@ -142,7 +144,7 @@ def compile_ahead(recipe: Recipe, data: Data, runtime: Runtime,
 
 
 def identity_of(recipe: Recipe, job: Job, start: Artefact) -> dict[str, Any]:
-  """What decides the result of a job."""
+  """All that determines the result of a job."""
   return {
       'holds': 'signals', 'setting': job.setting, 'steps': job.steps,
       'originals': start.digest,
@@ -187,10 +189,10 @@ def unlearn(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
 
 def check_some_lived(recipe: Recipe, done: Sequence[tuple[Job, Artefact]]
                      ) -> None:
-  """Refuses to offer models of jobs all of whose runs diverged.
+  """Raises an error if all runs of all jobs diverged.
 
   Raises:
-    ValueError: if no run of any job is left.
+    ValueError: if they did.
   """
   for _, artefact in done:
     lost = {case['seed'] for case in artefact.notes['diverged']}
@@ -203,7 +205,7 @@ def check_some_lived(recipe: Recipe, done: Sequence[tuple[Job, Artefact]]
 
 
 def _means(probes: PyTree) -> dict[str, float]:
-  """Path to the mean over seeds of what an info reports in the end."""
+  """Path of each probe to the mean over seeds of its last value."""
   return {jax.tree_util.keystr(path, simple=True, separator=' '):
               float(x.reshape(x.shape[0], -1)[:, -1].mean())
           for path, x in jax.tree.leaves_with_path(probes)}
@@ -211,7 +213,7 @@ def _means(probes: PyTree) -> dict[str, float]:
 
 def judge(data: Data, runtime: Runtime, artefact: Artefact,
           subsets: evaluation.Subsets) -> evaluation.Behaviour:
-  """What the models of an artefact do, attack included."""
+  """Accuracies and attack of the models of an artefact."""
   signals = Signals(artefact.arrays['loss'], artefact.arrays['score'])
 
   def compute() -> Artefact:
@@ -229,7 +231,10 @@ def judge(data: Data, runtime: Runtime, artefact: Artefact,
 
 
 def count_steps(recipe: Recipe, data: Data, runtime: Runtime, job: Job) -> int:
-  """Steps that a job takes in all its stages, kept as tracing is slow."""
+  """The number of steps of a job in all stages.
+
+  It is kept as an artefact, because tracing is slow.
+  """
 
   def compute() -> Artefact:
     unlearner = rum.sequential(*(
@@ -255,7 +260,7 @@ def count_steps(recipe: Recipe, data: Data, runtime: Runtime, job: Job) -> int:
 
 def splits_of(recipe: Recipe, n: int, groups: refinement.Groups, variant: str
               ) -> tuple[Split, ...]:
-  """The stages of a variant among `n` examples, with an axis of seeds."""
+  """The split of each stage of a variant, with a leading axis of seeds."""
   chosen = [
       refinement.merged(groups) if variant in ('vanilla', 'matched') else
       refinement.shuffled(groups, seed) if variant == 'shuffle' else groups
@@ -265,7 +270,7 @@ def splits_of(recipe: Recipe, n: int, groups: refinement.Groups, variant: str
 
 def jobs_of(recipe: Recipe, data: Data, runtime: Runtime,
             groups: refinement.Groups) -> list[Job]:
-  """Every row of the table that does work."""
+  """All rows of the table that unlearn."""
   tuned, jobs, n = recipes.tuned(recipe), [], data.num_train
   for method in recipe.method_names:
     settings = tuned.methods[method]
@@ -284,10 +289,10 @@ def jobs_of(recipe: Recipe, data: Data, runtime: Runtime,
 
 def job_of(recipe: Recipe, n: int, model: Model, groups: refinement.Groups,
            method: str, variant: str, setting: Mapping[str, Any]) -> Job:
-  """One algorithm, the same in all stages of a variant among `n` examples.
+  """The job of a variant of one method, for `n` training examples.
 
   Raises:
-    ValueError: as `builders.build`, before anything is trained.
+    ValueError: if `builders.build` refuses the setting.
   """
   builders.build(recipe, model, method, setting)
   splits = splits_of(recipe, n, groups, variant)
