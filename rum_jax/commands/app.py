@@ -1,4 +1,4 @@
-"""What all binaries share: flags, one-line errors, devices, the workdir."""
+"""Functions of all commands: flags, one-line errors, devices, the workdir."""
 
 from __future__ import annotations
 
@@ -27,35 +27,38 @@ FLAGS = flags.FLAGS
 _DEFINE = {'str': flags.DEFINE_string, 'int': flags.DEFINE_integer,
            'float': flags.DEFINE_float, 'bool': flags.DEFINE_bool}
 
-_PATIENCE = 30  # Seconds until a process is given up by the others.
+_PATIENCE = 30  # Seconds until the other processes give up a silent one.
 
 
 def define(default: recipes.Recipe) -> None:
-  """Defines a flag for every field of the recipe, and those of speed."""
+  """Defines a flag for every field of the recipe, and the common flags."""
   for field in dataclasses.fields(default):
     _DEFINE[str(field.type)](field.name, getattr(default, field.name),
                              field.metadata['help'])
   flags.DEFINE_string(
-      'chunk', 'auto', 'Runs at a time on a GPU or TPU, or auto for as many as '
-      'fit in its memory; speed only.')
+      'chunk', 'auto', 'Number of runs at a time on a GPU or TPU; auto for as '
+      'many as fit in its memory. It affects speed only.')
   flags.DEFINE_integer(
-      'devices_per_run', 1, 'Devices that share the batches of a run, in all '
-      'stages: where there are fewer runs than devices, or activations do not '
-      'fit in one; speed, and the rounding of sums.', lower_bound=1)
+      'devices_per_run', 1, 'Number of devices that share the batches of each '
+      'run. More than 1 is useful if there are fewer runs than devices, or if '
+      'the activations do not fit in one device. It affects speed and the '
+      'rounding of sums.', lower_bound=1)
   flags.DEFINE_string(
-      'workdir', None, 'Where to write; default runs/<command>_<recipe>-<hash>,'
-      ' without the name of the command for the main job.')
-  flags.DEFINE_string('data_dir', 'data', 'Where data sets lie.')
+      'workdir', None, 'Folder to write to; by default '
+      'runs/<command>_<recipe>-<hash>, without <command>_ for the main job.')
+  flags.DEFINE_string('data_dir', 'data', 'Folder of the data sets.')
   flags.DEFINE_string(
-      'coordinator', '', 'HOST:PORT of the first of several processes that do '
-      'this job together in one workdir, or auto where SLURM, MPI, Kubernetes '
-      'or a TPU slice says; empty for a process alone.')
-  flags.DEFINE_integer('processes', None, 'How many they are, if not auto.')
-  flags.DEFINE_integer('process', None, 'Number of this one, the first is 0.')
-  flags.DEFINE_bool('traceback', False, 'Show where an error came from.')
+      'coordinator', '', 'HOST:PORT of the first process, if several processes '
+      'share this job in one workdir; auto if SLURM, MPI, Kubernetes or a TPU '
+      'slice knows it; empty for a single process.')
+  flags.DEFINE_integer(
+      'processes', None, 'Number of these processes; not with auto.')
+  flags.DEFINE_integer(
+      'process', None, 'Number of this process, from 0; not with auto.')
+  flags.DEFINE_bool('traceback', False, 'Show the traceback of an error.')
   flags.DEFINE_string(
       'compilation_cache', os.path.expanduser('~/.cache/rum_jax'),
-      'Where compiled programs are kept; empty for nowhere.')
+      'Folder in which compiled programs are kept; empty to keep none.')
   _help_of_all(sys.argv[0])
 
 
@@ -68,8 +71,8 @@ def _help_of_all(main_module: str) -> None:
 def recipe() -> recipes.Recipe:
   """The recipe that the flags give.
 
-  Wrong labels belong to the demo on digits: the labels of other data are
-  changed only where `--corrupt` is given.
+  Wrong labels belong to the demo on digits. The labels of other data are
+  changed only if `--corrupt` is given.
   """
   names = [field.name for field in dataclasses.fields(recipes.Recipe)]
   values: dict[str, typing.Any] = {name: FLAGS[name].value for name in names}
@@ -149,17 +152,17 @@ def guarded(main: Callable[[], None]) -> None:
 
 
 def _interrupted(*_: object) -> None:
-  """Ends the process at once; what is being written is written again.
+  """Ends the process at once; the next run writes unfinished files again.
 
-  An exception would be swallowed where it is raised in a callback of another
-  library, and the run would go on.
+  An exception could be raised in a callback of another library, which would
+  ignore it, so that the run would continue.
   """
   os.write(2, b'\nInterrupted; run the same command again to go on.\n')
   os._exit(130)
 
 
 def no_space(error: BaseException) -> str:
-  """One line where an error says that a disk is full, or else nothing."""
+  """One line if the error says that a disk is full; empty otherwise."""
   if getattr(error, 'errno', None) != errno.ENOSPC and (
       'No space left on device' not in str(error)):
     return ''
@@ -171,7 +174,7 @@ def no_space(error: BaseException) -> str:
 def _fail(code: int, message: str) -> typing.NoReturn:
   print(f'Error: {" ".join(message.split())}', file=sys.stderr, flush=True)
   if jax.distributed.is_initialized():
-    os._exit(code)  # Not to wait for the others, who notice that we are gone.
+    os._exit(code)  # Does not wait for the other processes, which notice it.
   sys.exit(code)
 
 
@@ -181,7 +184,7 @@ def start_devices() -> None:
   Raises:
     ValueError: if a flag of devices or processes cannot be followed.
   """
-  chunk()  # Refuses a bad one before anything starts.
+  chunk()  # Refuses a wrong value before anything starts.
   numbered = FLAGS.coordinator not in ('', 'auto')
   if {FLAGS.processes is None, FLAGS.process is None} != {not numbered}:
     raise ValueError(f'Expected coordinator={FLAGS.coordinator} to come with '
@@ -194,11 +197,12 @@ def start_devices() -> None:
 
 
 def set_up() -> None:
-  """One CPU device a core, single-threaded each; the compilation cache on.
+  """Makes one CPU device for each core, and turns on the compilation cache.
 
-  Small networks hardly use a second core, so runs are spread over them; with
-  one thread each (but for large products, whose bits do not depend on it),
-  results do not depend on the number of cores.
+  Small networks hardly use a second core, so each core computes other runs.
+  Each device uses one thread, except for large matrix products, whose bits do
+  not depend on the number of threads. So results do not depend on the number of
+  cores.
   """
   use_cores(FLAGS.compilation_cache)
 
@@ -214,7 +218,7 @@ def use_cores(compilation_cache: str) -> None:
 
 
 def check_devices() -> None:
-  """Says what was asked for where JAX finds no such device.
+  """Raises an error if JAX finds no device of the platforms it was given.
 
   Raises:
     ValueError: if the platforms of JAX_PLATFORMS have no device here.
@@ -233,7 +237,7 @@ def check_devices() -> None:
 
 
 def join(numbered: bool) -> None:
-  """Makes one machine of several processes; the first of them prints."""
+  """Joins this process to the others; only the first one prints."""
   known = FLAGS.coordinator, FLAGS.processes, FLAGS.process
   try:
     jax.distributed.initialize(
@@ -247,14 +251,14 @@ def join(numbered: bool) -> None:
 
 
 def _cores() -> int:
-  """Cores that this process may use, where the system tells."""
+  """The number of cores that this process may use."""
   if hasattr(os, 'sched_getaffinity'):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
 
 
 def chunk() -> int | None:
-  """The runs at a time that the flag gives, `None` for auto."""
+  """The number of runs at a time that the flag gives; `None` for auto."""
   if FLAGS.chunk == 'auto':
     return None
   if not FLAGS.chunk.isdecimal() or not int(FLAGS.chunk):
@@ -264,7 +268,7 @@ def chunk() -> int | None:
 
 
 def settings(recipe: recipes.Recipe) -> recipes.TunedSettings:
-  """`recipes.tuned`; the command that its error names has our `--data_dir`."""
+  """`recipes.tuned`, whose errors name a command with this `--data_dir`."""
   data = FLAGS.data_dir
   return recipes.tuned(
       recipe, f' --data_dir={shlex.quote(data)}' if data != 'data' else '')
@@ -276,10 +280,10 @@ def start_run(command: str | None, prefix: str | None = None,
               options: Sequence[flags.FlagHolder] = (),
               varying: Sequence[flags.FlagHolder] = ()
               ) -> tuple[recipes.Recipe, context.Data, context.Runtime]:
-  """Claims the workdir that the flags give and loads their recipe's data.
+  """Claims the workdir that the flags give, and loads the recipe's data.
 
-  On other data than those of the demo, `own_data.suited` chooses what no flag
-  gives. Models of finished runs that lie beside a default workdir are used
+  For data other than those of the demo, `own_data.suited` chooses the fields
+  that no flag gives. Models of finished runs beside a default workdir are used
   again.
 
   Args:
@@ -289,19 +293,19 @@ def start_run(command: str | None, prefix: str | None = None,
     prefix: the prefix of the default workdir's name,
       `runs/<prefix><recipe>-<hash>`; by default `<command>_`.
     forgets: whether the recipe's forget set is used.
-    tuned: whether its methods must have tuned settings.
-    growing: fields of the recipe that may be more than in an earlier run in
-      this workdir.
-    options: flags of the command that decide what it writes, which must be as
-      in an earlier run in this workdir.
-    varying: flags of the command that may be others.
+    tuned: whether all methods of the recipe must have tuned settings.
+    growing: fields of the recipe whose values may be larger than in an earlier
+      run in this workdir.
+    options: flags of the command that determine its results. Their values must
+      be those of earlier runs in this workdir.
+    varying: flags of the command whose values may differ from earlier runs.
 
   Returns:
     The recipe, its data, and the runtime.
 
   Raises:
-    OSError: if the workdir cannot be written, or another run is in it.
-    ValueError: if it is that of another command or recipe.
+    OSError: if the workdir cannot be written, or if another run is using it.
+    ValueError: if the workdir belongs to another command or recipe.
   """
   programs = Programs(chunk(), FLAGS.devices_per_run)
   wanted = recipe()
@@ -312,7 +316,7 @@ def start_run(command: str | None, prefix: str | None = None,
   chosen = suited.recipe
   if forgets:
     inputs.check_forget_set(chosen, data.source)
-  if tuned:  # Fails now, not after an hour of training.
+  if tuned:  # Fails before training, not after it.
     settings(chosen)
   if prefix is None:
     prefix = f'{command}_' if command else ''

@@ -1,10 +1,10 @@
-"""Every hyper-parameter: what decides a result, and nothing that does not.
+"""Recipes: all values that determine a result, and no others.
 
-A `Recipe` names the data, the network, the training and the forget set; its
-defaults are those of `python -m experiments.rum`. What each algorithm is given
-stands in `rum_jax/recipes/<dataset>_<network>.json`, or in the file that
-`settings` names, as `experiments/tune.py` wrote it together with the command
-that found it.
+A `Recipe` gives the data, the network, the training and the forget set. Its
+defaults are those of `python -m experiments.rum`. The hyper-parameters of the
+algorithms are in `rum_jax/recipes/<dataset>_<network>.json`, or in the file
+that `settings` names. `experiments/tune.py` writes such files, together with
+the command that was used.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from rum_jax.recipes.settings import read_settings, TunedSettings
 TUNED = pathlib.Path(__file__).parent
 VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
 MAIN = ('finetune', 'l1_sparse', 'neggrad_plus', 'salun')  # The paper's table.
-# What experiments/tune.py searches: fixed values, and the limits of others. The
-# main methods come first, as the rows of a table do.
+# The spaces that experiments/tune.py searches: fixed values, and the limits of
+# the others. The main methods come first, as in the tables.
 SPACES = {name: algorithms.SPACES[name]
           for name in (*MAIN, *sorted({*algorithms.SPACES} - {*MAIN}))}
 FACTORIES = {name: getattr(algorithms, name) for name in SPACES}
@@ -49,7 +49,7 @@ def _field(default: Any, text: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-  """All that a result depends on; each field is a flag of the same name."""
+  """All values that determine a result; each field is a flag of this name."""
 
   dataset: str = _field(
       'digits', 'Data set: digits; cifar10, cifar100, svhn_cropped, mnist, '
@@ -60,71 +60,74 @@ class Recipe:
       'pixels a side, or an eighth of the side of smaller images.')
   widths: str = _field(
       '', 'Channels of the stages of an airbench, cnn, mlp or resnet9 network, '
-      'by commas; by default its own.')
+      'separated by commas; by default those of the network.')
   held_out: str = _field(
-      'test', 'Who judges: test, or validation (training examples set apart, '
-      'the test set being dropped), which is for tuning.')
+      'test', 'Examples to judge the models on: test; or validation, which are '
+      'training examples set apart, for tuning (the test set is dropped).')
   validation: float = _field(
       0.0, 'Share of the training examples of each class that is set apart for '
-      'validation, whoever judges; 0: a fifth, and only when it judges.')
+      'validation, whatever held_out is. With 0, a fifth is set apart if '
+      'held_out is validation, and none otherwise.')
   examples: int = _field(
       0, 'About how many training examples to use, the same share of each '
       'class; 0 for all.')
   corrupt: float = _field(
-      0.05, 'Share of the training labels made wrong; a command changes those '
-      'of other data than digits only where this is given.')
+      0.05, 'Share of the training labels to make wrong. For data sets other '
+      'than digits, labels are changed only if this flag is given.')
   forget: int = _field(144, 'Number of examples to forget, a multiple of 3.')
   seeds: int = _field(8, 'Number of seeds: of originals, oracles and unlearned '
                       'models each.')
   first_seed: int = _field(0, 'The first seed.')
   models: int = _field(256, 'Number of models that estimate memorization.')
   subset: float = _field(
-      0.7, 'Share of the training examples that each of them trains on.')
+      0.7, 'Share of the training examples that each such model trains on.')
   precision: str = _field(
-      'float32', 'Of products and activations: float32, or bfloat16, which is '
+      'float32', 'Precision of products and activations: float32; or bfloat16, '
       'for GPUs and TPUs.')
   epochs: int = _field(
-      40, 'Epochs of training, retraining and memorization models.')
-  batch_size: int = _field(64, 'Examples in a step, everywhere.')
+      40, 'Epochs of training, of retraining and of the memorization models.')
+  batch_size: int = _field(64, 'Number of examples in every step.')
   augment: str = _field(
-      'none', 'How images are changed in training and retraining, not while '
-      'unlearning: none; crop_and_flip, padded by 4 pixels; or '
+      'none', 'Augmentation of images in training and retraining, but not in '
+      'unlearning: none; crop_and_flip, after padding by 4 pixels; or '
       'flip_and_translate, mirrored in every second epoch and moved by up to 2 '
       'pixels.')
   learning_rate: float = _field(
-      0.2, 'Learning rate of training, falling as a cosine.')
+      0.2, 'Highest learning rate of training.')
   milestones: str = _field(
-      '', 'Epochs by commas after which the learning rate of training is a '
-      'fifth of what it was, instead of a cosine.')
+      '', 'Epochs after which the learning rate of training is divided by 5, '
+      'separated by commas; they replace the cosine.')
   schedule: str = _field(
-      'cosine', 'How the learning rate of training moves: cosine, from its '
-      'full value to 0; or triangle, from a fifth up to the full value within '
+      'cosine', 'Schedule of the learning rate of training: cosine, from its '
+      'full value to 0; or triangle, from a fifth to the full value within '
       'the first 23 % of the steps, then down to 7 %.')
-  momentum: float = _field(0.9, 'Momentum of SGD, everywhere.')
-  nesterov: bool = _field(False, "Nesterov's momentum, in training.")
+  momentum: float = _field(0.9, 'Momentum of SGD in all stages.')
+  nesterov: bool = _field(False, "Use Nesterov's momentum in training.")
   bias_rate: float = _field(
-      1.0, "Learning rate of batch-norm's biases in training, in units of that "
-      'of the other parameters.')
-  weight_decay: float = _field(1e-4, 'Weight decay of SGD, everywhere.')
+      1.0, "Factor of the learning rate of batch-norm's biases in training.")
+  weight_decay: float = _field(1e-4, 'Weight decay of SGD in all stages.')
   batch_norm: str = _field(
-      'update', 'Running moments while unlearning: update (they follow, as in '
-      'the released code), freeze, or recalibrate on the retain set after it.')
+      'update', 'Running moments of batch-norm in unlearning: update them, as '
+      'in the released code; freeze them; or recalibrate them on the retain '
+      'set afterwards.')
   scores: str = _field(
-      '', 'Scores to use instead of an estimate: a memorization.npz, a file '
-      'that others published, or the name of one that comes with rum_jax.')
+      '', 'Memorization scores to use instead of an estimate: a '
+      'memorization.npz, a published file, or the name of a file that comes '
+      'with rum_jax.')
   refine_by: str = _field(
-      MEMORIZATION, 'What low, medium and high are of: memorization; or one of '
-      f'its proxies, which cost a run instead of many: {", ".join(PROXIES)}.')
+      MEMORIZATION, 'Scores by which the low, medium and high groups are '
+      'chosen: memorization; or a proxy, which needs one training run instead '
+      f'of many: {", ".join(PROXIES)}.')
   groups: str = _field(
-      '', 'A JSON file that lists the rows to forget as low, medium and high, '
-      'instead of choosing them; a row is where the example stands in the '
+      '', 'JSON file that lists the rows to forget as low, medium and high, so '
+      'that they are not chosen. A row is the index of an example in the '
       'published training part.')
   settings: str = _field(
-      '', 'A JSON file of hyper-parameters, which experiments.tune writes and '
-      'the others read; by default that of the data set and network.')
+      '', 'JSON file of hyper-parameters, which experiments.tune writes and '
+      'other commands read; by default that of the data set and network.')
   methods: str = _field(
       ','.join(MAIN),
-      'Algorithms: names by commas, or all.')
+      'Names of algorithms, separated by commas, or all.')
 
   def __post_init__(self) -> None:
     for name in ('seeds', 'models', 'epochs', 'batch_size', 'forget'):
@@ -171,7 +174,7 @@ class Recipe:
 
   @property
   def channels(self) -> dict[str, tuple[int, ...]]:
-    """The keyword argument of the network that `widths` gives."""
+    """The keyword arguments of the network that follow from `widths`."""
     given = tuple(map(int, filter(None, self.widths.split(','))))
     return {'widths': given} if given else {}
 
@@ -182,14 +185,15 @@ class Recipe:
     return tuple(filter(None, map(str.strip, self.methods.split(','))))
 
   def part(self, *names: str) -> dict[str, Any]:
-    """The named fields, as the identity of a stage that depends on them."""
+    """These fields and the version, for the identity of a stage."""
     named = {name: getattr(self, name) for name in names}
     return {'rum_jax': rum_jax.__version__, **named}
 
   @property
   def tuning(self) -> str:
     """The command that searches this recipe's settings."""
-    own = ('seeds', 'first_seed', 'held_out', 'methods')  # Of the search.
+    # The search has its own values of these.
+    own = ('seeds', 'first_seed', 'held_out', 'methods')
     return ' '.join([
         'python -m experiments.tune', f'--methods={self.methods}',
         *(f'--{f.name}={shlex.quote(str(getattr(self, f.name)))}'
@@ -197,12 +201,12 @@ class Recipe:
           if f.name not in own and getattr(self, f.name) != f.default)])
 
 
-# What settings that suit one value of may not suit another.
+# Settings that are good for one value of these fields may be bad for another.
 _DECISIVE = ('dataset', 'examples', 'network', 'epochs', 'batch_size',
              'augment', 'batch_norm', 'corrupt', 'momentum', 'weight_decay')
 
 
-# What `augment` was called in older files.
+# The values of `augment` in older files.
 _BOOLEAN = {False: 'none', True: 'crop_and_flip'}
 
 
@@ -214,15 +218,16 @@ def one_of(name: str, value: str, allowed: Any) -> None:
 
 
 def tuned(recipe: Recipe, extra: str = '') -> TunedSettings:
-  """What the search found for this data set and network.
+  """The tuned settings for the data set and the network of a recipe.
 
   Args:
-    recipe: names the data set and the network, or the file.
+    recipe: names the data set and the network, or the file of settings.
     extra: flags of the command that an error names.
 
   Raises:
-    FileNotFoundError: naming the command that makes the file.
-    ValueError: if it is not such a file, or lacks a method.
+    FileNotFoundError: if there is no such file; the message names the command
+      that makes it.
+    ValueError: if it is not such a file, or if it lacks a method.
   """
   path = settings_path(recipe)
   if not path.exists():
@@ -247,14 +252,17 @@ def tuned(recipe: Recipe, extra: str = '') -> TunedSettings:
     other = (_differing(recipe, search.recipe)
              if search and search.recipe else '')
     if other:
-      warnings.warn(  # From here, whoever asks, so that it is said once.
+      warnings.warn(  # It is shown once, because it always comes from here.
           f'The settings of {method} in {path} were searched with {other}.',
           stacklevel=1)
   return settings
 
 
 def _differing(recipe: Recipe, made: Mapping[str, Any]) -> str:
-  """Where another recipe, of whatever age, may want other settings."""
+  """The fields in which another recipe may need other settings.
+
+  It may be of an older version, without some of the fields.
+  """
   before = {f.name: made.get(f.name, f.default)
             for f in dataclasses.fields(recipe) if f.name in _DECISIVE}
   before['augment'] = _BOOLEAN.get(before['augment'], before['augment'])
@@ -263,6 +271,6 @@ def _differing(recipe: Recipe, made: Mapping[str, Any]) -> str:
 
 
 def settings_path(recipe: Recipe) -> pathlib.Path:
-  """Where the tuned settings of a recipe are."""
+  """The path of the file of tuned settings of a recipe."""
   default = TUNED / f'{recipe.dataset}_{recipe.network}.json'
   return pathlib.Path(recipe.settings) if recipe.settings else default
