@@ -1,13 +1,14 @@
-"""Asks what makes unlearning hard: memorization, entanglement, or both.
+"""Tests what makes unlearning hard: memorization, entanglement, or both.
 
   python -m experiments.difficulty
   python -m experiments.difficulty --methods=all
 
-Makes every method forget a set of low, of medium and of high memorization, and
-one of low, of medium and of high entanglement (by the embedding of the first
-original, measured over all), each judged against an oracle of its own. Writes
-`difficulty.json` and a figure for each factor, and says in plain words whether
-the paper's two statements hold here.
+Every method unlearns six forget sets: one each of low, medium and high
+memorization, and one each of low, medium and high entanglement. The partition
+by entanglement uses the features of the first original model; the levels are
+chosen by the mean ES over all original models. Each forget set has its own
+oracle. The command writes `difficulty.json` and a figure for each factor. It
+prints whether the paper's two statements hold on these data.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from rum_jax.reporting import difficulty_findings, figures
 from rum_jax.storage import files
 from rum_jax.types import GROUPS
 
-PARTS_SEED = 3  # Breaks ties where the partition is cut.
+PARTS_SEED = 3  # Breaks ties in the partition.
 
 
 def by_entanglement(recipe: recipes.Recipe, data: Data, runtime: Runtime
                     ) -> refinement.Groups:
-  """Three sets, each of a third of `forget`, of low, middling and high ES."""
+  """Three sets of low, medium and high ES, each of a third of `forget`."""
   features = trained_models.embedding(recipe, data, runtime)
   parts = builders.partition(
       'distance', data.num_train // (recipe.forget // 3), features[0],
@@ -41,7 +42,7 @@ def by_entanglement(recipe: recipes.Recipe, data: Data, runtime: Runtime
 
 def judged(recipe: recipes.Recipe, data: Data, runtime: Runtime,
            rows: np.ndarray, scores: np.ndarray | None) -> Results:
-  """All methods with one forget set, as `results.json` has it."""
+  """The results of all methods for one forget set."""
   settings = recipes.tuned(recipe).methods
   retain = refinement.stages((rows,), data.num_train)[0].retain
   models = trained_models.references(recipe, data, runtime, retain)

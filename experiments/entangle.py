@@ -1,13 +1,14 @@
-"""Measures how entangled forget sets are, by embedding and by memorization.
+"""Measures the entanglement of forget sets.
 
   python -m experiments.entangle
   python -m experiments.entangle --partition=class --parts=10
 
-Cuts the training examples into groups by the embedding of each seed's original
-model, and prints the entanglement score (ES) of the groups where it is lowest,
-middling and highest; of those that the released code takes; and of the groups
-of low, medium and high memorization. That one order is not the other is told by
-rank correlations. Writes `entanglement.json` into the workdir.
+Cuts the training examples into groups by the features of each seed's original
+model. Prints the entanglement score (ES) of the groups with the lowest, medium
+and highest ES; of the groups that the released code uses; and of the groups of
+low, medium and high memorization. Rank correlations show how far the order by
+ES agrees with the order by memorization. Writes `entanglement.json` into the
+workdir.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from rum_jax.pipeline import trained_models
 
 PARTITION = flags.DEFINE_enum(
     'partition', 'distance', builders.PARTITIONS,
-    'What the groups are cut by: the distance to the mean embedding (the '
-    'paper), the same inside each class, how near other classes are, nothing.')
+    'How the groups are cut: by the distance to the mean embedding, as in the '
+    'paper; by that distance inside each class; by the distance to neighbours '
+    'of other classes; or at random.')
 PARTS = flags.DEFINE_integer(
-    'parts', partitions.COUNT, 'Groups to cut; the paper has 15, and 100 for '
-    'Tiny-ImageNet.', lower_bound=3)
+    'parts', partitions.COUNT, 'Number of groups; the paper has 15, and 100 '
+    'for Tiny-ImageNet.', lower_bound=3)
 
 
 def show(title: str, sets: Mapping[str, SetFigures]) -> None:
@@ -43,7 +45,7 @@ def show(title: str, sets: Mapping[str, SetFigures]) -> None:
 
 
 def main() -> None:
-  """Runs all of it."""
+  """Measures all sets, and writes the figures."""
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
   recipe, data, runtime = app.start_run(
       'entangle', options=(PARTITION, PARTS))

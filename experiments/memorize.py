@@ -6,18 +6,22 @@
   python -m experiments.memorize --proxy=all  # Compares them with the estimate.
   python -m experiments.memorize --dataset=cifar100 --compare=FILE  # Of others.
 
-Writes into the workdir: `memorization.npz`, in the order of the training
-examples (scores and standard errors from correctness and from probabilities,
-models in and out, row in the published data set, hash of the data), and
-`memorization.json`: how reliable the scores are, and how many models the medium
-group would take; `memorization_speed.json`: models an hour on each device.
-Stopped, it goes on where it was; with more `--models` it adds to those that are
-there, in the same `--workdir`.
+The command writes three files into the workdir. `memorization.npz` holds, in
+the order of the training examples: scores and standard errors from correctness
+and from probabilities, the numbers of models that did and did not train on each
+example, its row in the published data set, and the hash of the data.
+`memorization.json` says how reliable the scores are, and how many models a
+reliable medium group needs. `memorization_speed.json` gives the models an hour
+on each device.
 
-With `--proxy` it trains a few runs with a probe instead of the many models, and
-writes `proxies.npz` (scores of the same examples, high where they are
-memorized) and `proxies.json`: what each costs and, where the workdir holds an
-estimate or `--scores` names one, how well each agrees with it.
+If the command is stopped, the same command continues. With more `--models` in
+the same `--workdir`, it trains only the additional models.
+
+With `--proxy`, the command computes proxies from a few training runs instead.
+It writes `proxies.npz`, with scores of the same examples that are high if an
+example is memorized. It also writes `proxies.json`, with the cost of each
+proxy. If the workdir holds an estimate, or if `--scores` names one,
+`proxies.json` also says how well each proxy agrees with it.
 """
 
 from __future__ import annotations
@@ -41,27 +45,29 @@ from rum_jax.reporting import figures, sentences
 from rum_jax.storage import artefacts, files
 
 FIRST = flags.DEFINE_integer(
-    'first_model', 0, 'The first model, a multiple of '
-    f'{subset_models.SEGMENT}: machines that share the work take ranges.')
+    'first_model', 0, 'Number of the first model, a multiple of '
+    f'{subset_models.SEGMENT}. Machines that share the work take different '
+    'ranges.')
 MERGE = flags.DEFINE_list(
     'merge', [], 'Workdirs of finished runs whose ranges of models follow each '
-    'other: joins them instead of training.')
+    'other. Their models are joined, and none are trained.')
 INFLUENCE = flags.DEFINE_bool(
-    'influence', False, 'Write influence.npz and influence.svg, too: pairs of '
-    'training and held-out examples of high influence.')
+    'influence', False, 'Also write influence.npz and influence.svg: pairs of '
+    'a training and a held-out example with high influence.')
 PROXY = flags.DEFINE_list(
-    'proxy', [], 'Proxies of memorization to compute in place of an estimate: '
+    'proxy', [], 'Proxies of memorization to compute instead of an estimate: '
     f'all, or some of {", ".join(recipes.PROXIES)}.')
 COMPARE = flags.DEFINE_string(
-    'compare', '', 'A score file of others to compare the estimate with.')
+    'compare', '', 'Published score file to compare the estimate with.')
 TARGET = flags.DEFINE_float(
-    'target', 0.8, 'Share of the medium group that two runs should share, for '
-    'the recommended number of models.', lower_bound=0.01, upper_bound=0.99)
+    'target', 0.8, 'Share of their medium groups that two runs should have in '
+    'common; the recommended number of models follows from it.',
+    lower_bound=0.01, upper_bound=0.99)
 
 
 def merged(recipe: recipes.Recipe, data: Data, workdir: pathlib.Path,
            folders: list[str]) -> tuple[int, int]:
-  """Copies the models of other runs; returns the first one and how many."""
+  """Copies the models of other runs; returns the first number and the count."""
   wanted = subset_models.ensemble_identity(recipe, data)
   runs: dict[str, tuple[int, int]] = {}
   if len(set(folders)) < len(folders):
@@ -87,7 +93,7 @@ def merged(recipe: recipes.Recipe, data: Data, workdir: pathlib.Path,
 
 def write_influence(workdir: pathlib.Path, data: Data,
                     models: ensemble.Ensemble, score: np.ndarray) -> None:
-  """Writes the pairs: rows in the run and in the published data set."""
+  """Writes the pairs of high influence, with their rows and published rows."""
   row, n = data.source.row, data.num_train
   test = len(data.source.test)
   pairs, chance = (

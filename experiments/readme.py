@@ -1,15 +1,16 @@
-"""Writes the README's tables from what was measured, so that none is typed.
+"""Writes the tables of the README and other pages from measured results.
 
   python -m experiments.readme
 
-Blocks of the pages in `PAGES` are filled from `results/`: each
-`<!-- results:NAME -->` from `NAME.json`, the `results.json` of a run;
-`<!-- difficulty:NAME -->` and the like from `difficulty_NAME.json`; and
-`<!-- speed -->` from what `experiments.bench.benchmark
---json=results/speed_….json` wrote. `<!-- summary -->`, `<!-- factors -->` and
-`<!-- ratios -->` hold what these say in short. `<!-- methods -->` is of the
-docstrings of the algorithms, `<!-- variants -->` of what the report says of
-them. A test holds all of them to it.
+The blocks of the pages in `PAGES` are filled from `results/`. A block
+`<!-- results:NAME -->` comes from `NAME.json`, the `results.json` of a run. A
+block `<!-- difficulty:NAME -->` comes from `difficulty_NAME.json`, and likewise
+for other kinds. `<!-- speed -->` comes from the files that
+`experiments.bench.benchmark --json=results/speed_….json` wrote. The blocks
+`<!-- summary -->`, `<!-- factors -->` and `<!-- ratios -->` summarise these.
+`<!-- methods -->` comes from the docstrings of the algorithms, and
+`<!-- variants -->` from the glossary of the report. A test checks that all
+blocks are up to date.
 """
 
 from __future__ import annotations

@@ -3,10 +3,11 @@
   python -m experiments.rum
   python -m experiments.rum --flagfile=rum_jax/recipes/digits_cnn.flags
 
-Trains originals, estimates memorization (with `--refine_by=confidence`, or
-another proxy, the proxy instead), picks a forget set of low, medium and high
-memorization, retrains oracles, unlearns with every method as vanilla, matched,
-shuffle and RUM^F, and with full RUM; then judges, and reports.
+The stages are: train original models; estimate memorization, or compute the
+proxy that `--refine_by` names; choose groups of low, medium and high
+memorization as the forget set; retrain oracles; unlearn with every method as
+vanilla, matched, shuffle and RUM^F, and with full RUM; evaluate all models; and
+write the report.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from rum_jax.types import GROUPS
 def unlearn_all(recipe: recipes.Recipe, data: Data, runtime: Runtime,
                 todo: list[unlearning.Job], start: artefacts.Artefact
                 ) -> list[artefacts.Artefact]:
-  """Runs all jobs; a diverged run is named and the rest go on."""
+  """Runs all jobs; a warning names each run that diverged."""
   unlearning.compile_ahead(recipe, data, runtime, todo, start)
   progress, done = Progress('unlearning', len(todo)), []
   for job in todo:
@@ -47,7 +48,7 @@ def unlearn_all(recipe: recipes.Recipe, data: Data, runtime: Runtime,
 
 def write_figures(path: pathlib.Path, data: Data, scores: np.ndarray,
                   features: np.ndarray, groups: refinement.Groups) -> None:
-  """Writes the arrays that the report draws."""
+  """Writes the arrays that the figures of the report need."""
   count = min(12, len(groups[0]))
   source, group = data.source, np.full(data.num_train, -1, np.int8)
   for g, rows in enumerate(groups):

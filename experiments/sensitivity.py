@@ -1,14 +1,14 @@
-"""Asks how far entanglement, and what it says, move with what was chosen.
+"""Tests how far results on entanglement depend on choices.
 
   python -m experiments.sensitivity
   python -m experiments.sensitivity --others=cnn,mlp --methods=finetune,salun
 
-The reference is that of `experiments.difficulty`: groups by the distance to the
-mean embedding of the first original, three of them low, medium and high by
-their ES over all originals. Each variation picks its sets in another way: by
-the embedding of another seed, layer or network, by another procedure, of
-another size. The same models forget them all. Writes `sensitivity.json` and
-`sensitivity.svg`, and says what holds.
+The reference is that of `experiments.difficulty`: it cuts groups by distance
+to the mean embedding of the first original model, and chooses low, medium and
+high by the mean ES over all original models. Each variation differs in one
+choice: the seed, the layer or the network of the embedding, the procedure, or
+the size of the sets. The same models unlearn all sets. The command writes
+`sensitivity.json` and `sensitivity.svg`, and prints which findings hold.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from rum_jax.storage import files
 from rum_jax.types import Array, GROUPS, Variables
 
 OTHERS = flags.DEFINE_list(
-    'others', ['cnn'], 'Other networks whose embeddings are tried.')
+    'others', ['cnn'], 'Other networks whose embeddings are used.')
 SEEDS = flags.DEFINE_integer(
-    'other_seeds', 2, 'Originals after the first whose embeddings are tried.',
+    'other_seeds', 2, 'Number of further originals whose embeddings are used.',
     lower_bound=0)
 
 
 class Variation(NamedTuple):
-  """One choice that differs: what it is, its features and its groups."""
+  """One choice that differs: its name and value, features and groups."""
 
   axis: str
   value: str
@@ -51,7 +51,7 @@ class Variation(NamedTuple):
 
 def layers(recipe: recipes.Recipe, data: Data, runtime: Runtime
            ) -> dict[str, Array]:
-  """`[S, N, D]` of the images, the first layer and the logits."""
+  """`[S, N, D]` features: the pixels, the first layer and the logits."""
   n = data.num_train
   image = data.examples.image[:n]
   variables = Variables(**jax.tree.map(
@@ -65,7 +65,7 @@ def layers(recipe: recipes.Recipe, data: Data, runtime: Runtime
 
 def variations(recipe: recipes.Recipe, data: Data, runtime: Runtime, x: Array
                ) -> Iterator[Variation]:
-  """The reference, by features `x`, then all that differ in one choice."""
+  """The reference, which uses the features `x`, and then all variations."""
   n, size = data.num_train, recipe.forget // 3
   label = data.source.dataset.label[:n]
 
@@ -92,7 +92,7 @@ def variations(recipe: recipes.Recipe, data: Data, runtime: Runtime, x: Array
 
 
 def check(recipe: recipes.Recipe) -> None:
-  """Refuses what would fail, or be passed over, late."""
+  """Refuses flags that would fail or be ignored later."""
   if recipe.forget < 6:
     raise ValueError(f'Expected forget={recipe.forget} to be at least 6: sets '
                      'of half the size are tried.')
@@ -104,7 +104,7 @@ def check(recipe: recipes.Recipe) -> None:
 
 
 def main() -> None:
-  """Tries all of them."""
+  """Unlearns the sets of all variations, and writes the findings."""
   check(app.recipe())
   recipe, data, runtime = app.start_run(
       'sensitivity', tuned=True, options=(OTHERS, SEEDS))

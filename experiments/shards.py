@@ -4,9 +4,10 @@
     --flagfile=experiments/flags/cifar10_memorization.flags
   python -m experiments.shards --first_model=64 ...  # On another machine.
 
-Every few models become a small file; `rum_jax.memorization.shards` says what it
-holds. Stopped, it goes on where it was. Files of other machines may be copied
-into the folder at any time. `--models` is the number of the last model plus 1.
+Every few models are written to a small file, a shard; its content is described
+in `rum_jax.memorization.shards`. If the command is stopped, the same command
+continues. Files of other machines may be copied into the folder at any time.
+`--models` is the number of the last model plus 1.
 """
 
 from __future__ import annotations

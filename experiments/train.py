@@ -1,4 +1,4 @@
-"""Trains the original models and says how well they do.
+"""Trains the original models and prints their accuracy.
 
 Run it as `python -m experiments.train --seeds=8`.
 """

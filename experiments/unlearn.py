@@ -1,15 +1,15 @@
-"""Makes trained models forget given examples, and judges the result.
+"""Makes trained models forget given examples, and evaluates the result.
 
   python -m experiments.unlearn --method=salun --rows=forget.json
   python -m experiments.unlearn --method=my_package.my_module:my_unlearner \
       --setting=learning_rate=0.01,epochs=3
 
-`--rows` lists published training rows: `class=3`, or a file of numbers (JSON,
-CSV, NumPy, or a number a line); by default the examples whose labels were made
-wrong. Writes `results.json` into the workdir, as the main job does,
-and leaves the unlearned models as an Orbax checkpoint beside it. Another
-setting or other rows use the same models; `results-<method>-….json` of each is
-kept, `results.json` is the latest.
+`--rows` gives the published training rows to forget: `class=3`, or a file of
+numbers (JSON, CSV, NumPy, or one number in each line). By default it is the
+examples whose labels were made wrong. The command writes `results.json` into
+the workdir, as the main job does, and the unlearned models as an Orbax
+checkpoint. Later runs with other settings or other rows use the same original
+models. The results of each run are also kept as `results-<method>-….json`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from rum_jax.pipeline import unlearning
 METHOD = flags.DEFINE_string(
     'method', 'salun', 'Name of an algorithm, or package.module:factory.')
 SETTING = flags.DEFINE_string(
-    'setting', '', 'Hyper-parameters as name=value by commas; by default the '
-    'tuned ones of the vanilla variant, where there are any.')
+    'setting', '', 'Hyper-parameters as name=value, separated by commas; by '
+    'default the tuned ones of the vanilla variant, if there are any.')
 ROWS = flags.DEFINE_string(
-    'rows', '', 'What to forget: class=NAME, or a file that lists rows of the '
+    'rows', '', 'Rows to forget: class=NAME, or a file that lists rows of the '
     'published training part; by default those whose labels were made wrong.')
 
 
@@ -53,7 +53,7 @@ def parse_setting(recipe: recipes.Recipe, method: str, text: str
 
 
 def main() -> None:
-  """Trains, retrains, unlearns, judges."""
+  """Trains, retrains, unlearns and evaluates."""
   for name, mine in (('methods', 'method'), ('groups', 'rows')):
     if app.FLAGS[name].present:
       raise ValueError(f'Expected no {name}={app.FLAGS[name].value}: here it '

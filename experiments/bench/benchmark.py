@@ -1,4 +1,4 @@
-"""Speed, as ratios measured in one run.
+"""Measures speed, as ratios of times from the same run.
 
   pip install -e '.[bench]'
   python -m experiments.bench.benchmark --suite=training --json=speed.json
@@ -9,18 +9,25 @@
   python -m experiments.bench.benchmark --image=32 \
       --precision=bfloat16  # On a GPU.
 
-`training`: a training step against PyTorch, alone, under seeds and pass by
-pass, and the memory of both. PyTorch runs channels-last, on a GPU compiled, and
-in the same precision. `one core`: both sides have one core to run on.
-Seeds: ours on as many devices as there are seeds and cores, and the faster of
-one thread and one a core; `shared by 2`, with --image: two divide each batch.
-`layers`: each layer against XLA's own form and PyTorch's. `algorithms`: every
-algorithm against the forward and backward passes that it must make. `factors`:
-memorization and ES against NumPy.
+There are four suites:
 
-Both sides of a ratio are measured in turn, since machines are noisy; what is
-printed are medians, and the least and the greatest ratio of one round.
-Compilation is timed apart.
+* `training`: the time of a training step against PyTorch, for one model and for
+  several seeds; the times of the forward pass and of the gradient; and the
+  memory of both. PyTorch uses the channels-last layout and the same precision,
+  and it is compiled on a GPU. In rows named `one core`, both sides use one
+  core. In rows for several seeds, our side uses one device for each seed, as
+  far as there are cores. PyTorch's time is the shorter one of one thread and of
+  one thread for each core. In rows named `shared by 2`, with --image, two
+  devices share each batch.
+* `layers`: each layer against XLA's own form and against PyTorch. The last line
+  says whether XLA has caught up, so that our own layers can be deleted.
+* `algorithms`: every algorithm against the passes over the data that it must
+  make.
+* `factors`: memorization and ES against NumPy.
+
+The two sides of a ratio are measured in turn, because machines are noisy. The
+printed values are medians, and the lowest and the highest ratio. Compilation is
+timed separately.
 """
 
 from __future__ import annotations
@@ -44,31 +51,33 @@ import rum_jax
 from rum_jax import objectives, plans, recipes, training
 from rum_jax.commands import app
 from rum_jax.pipeline import builders, context, results
-from rum_jax.reporting.speed import Speed, Step
+from rum_jax.reporting.speed import caught_up, Speed, Step
 from rum_jax.types import AnyArray, Images, Split
 
 DEFAULT = recipes.Recipe(methods='all')
 SUITE = flags.DEFINE_enum(
     'suite', 'training', ['training', 'layers', 'algorithms', 'factors'],
-    'What to measure.')
+    'Suite to measure.')
 NETWORKS = flags.DEFINE_list('networks', 'mlp,cnn', 'Networks to measure.')
 IMAGE = flags.DEFINE_integer(
-    'image', 0, 'Train on random images so high and wide, of three channels, '
-    'four batches of them; 0 for the data set.', lower_bound=0)
+    'image', 0, 'Height and width of random images with three channels to '
+    'train on, in four batches; 0 for the data set.', lower_bound=0)
 REPEATS = flags.DEFINE_integer(
-    'repeats', 7, 'How often both sides are measured.', lower_bound=1)
+    'repeats', 7, 'Number of measurements of both sides.', lower_bound=1)
 ROUNDS = flags.DEFINE_integer(
-    'rounds', costs.ROUNDS, 'Passes over the data each time, for `training`.',
+    'rounds', costs.ROUNDS, 'Passes over the data in each measurement of '
+    '`training`.',
     lower_bound=1)
-JSON = flags.DEFINE_string('json', '', 'File for the figures.')
-ALONE = flags.DEFINE_bool('alone', False, 'Run our side once, to measure.')
+JSON = flags.DEFINE_string('json', '', 'File to write the figures to.')
+ALONE = flags.DEFINE_bool(
+    'alone', False, 'Run our side once and print its peak memory.')
 _LINE = ('{network:8} {what:22} {microseconds:9.0f} µs a model-step, PyTorch '
          '{torch_microseconds:9.0f} µs: {times_as_fast:5.2f} '
          '({from_to[0]:.2f}–{from_to[1]:.2f}) times as fast')
 
 
 def prepare(network: str) -> costs.Case:
-  """The data set, or random images in its place."""
+  """The recipe, the data or random images, and the network to measure."""
   recipe = dataclasses.replace(app.recipe(), network=network)
   data = context.load(recipe, app.FLAGS.data_dir)
   source = data.source
@@ -85,7 +94,7 @@ def prepare(network: str) -> costs.Case:
 
 def under_seeds(case: costs.Case, count: int, chunk: int | None = None,
                 devices_per_run: int = 1) -> tuple[timing.Call, float]:
-  """Whole runs of so many seeds, and the seconds of their compilation."""
+  """Training runs of `count` seeds, and the seconds to compile them."""
   rows, recipe = jnp.asarray(case.source.train), case.recipe
   train = rum_jax.retrain(
       case.model, rum_jax.sgd(
@@ -101,7 +110,7 @@ def under_seeds(case: costs.Case, count: int, chunk: int | None = None,
 
 
 def one_pass(case: costs.Case, kind: str) -> timing.Call:
-  """Forward alone, or with the gradient, over all examples in the loop."""
+  """The forward pass or the gradient of all examples, in a loop."""
   key, rows = jax.random.key(0), jnp.asarray(case.source.train)
   objective, tx = objectives.supervised(case.model), rum_jax.sgd(1e-3)
   step = training.make_step(objective, tx)
@@ -110,7 +119,7 @@ def one_pass(case: costs.Case, kind: str) -> timing.Call:
   def move(carry: Any, row: Any) -> tuple[Any, jax.Array]:
     batch = training.gather(case.examples, row, jnp.zeros(()),
                             jnp.zeros((), jnp.int32))
-    if kind == 'gradient':  # What plain SGD adds is nothing beside it.
+    if kind == 'gradient':  # The step of plain SGD takes almost no time.
       return step(*carry, batch, key)
     variables, state = carry
     loss, stats = objective(variables.params, variables.stats, batch, key)
@@ -130,12 +139,12 @@ def on_gpu() -> bool:
 
 
 def one_core() -> contextlib.AbstractContextManager[None]:
-  """One core for both sides; on a GPU nothing, as its host needs them all."""
+  """One core for both sides; with a GPU, the host keeps all cores."""
   return contextlib.nullcontext() if on_gpu() else timing.one_core()
 
 
 def cases(gpu: bool) -> list[tuple[int, int | None, int]]:
-  """Seeds, seeds at a time on a device, devices that share a seed."""
+  """Cases: seeds, seeds at a time on a device, devices that share a seed."""
   count = jax.device_count()
   shared = [(1, None, count)] if IMAGE.value and count > 1 else []
   at_once = [(8, 4, 1), (8, 1, 1)] if gpu else []
@@ -156,7 +165,7 @@ def other_side(network: str) -> Any:
 
 def against_torch(case: costs.Case, network: str
                   ) -> list[Step]:
-  """Microseconds of a model-step: pass by pass, alone, and under seeds."""
+  """Times of a step of one model, against PyTorch, for all cases."""
   torch_side = other_side(network)
   gpu = on_gpu()
   batch, rows = case.recipe.batch_size, case.source.train
@@ -198,11 +207,11 @@ def against_torch(case: costs.Case, network: str
 
 
 def resources(row: Step, flops: float, image: AnyArray) -> Step:
-  """The same with the share of the machine's peak, and peak memory."""
+  """The row with its share of the machine's peak speed, and peak memory."""
   side = 8192 if on_gpu() else 2048
   x = jnp.ones((side, side), app.recipe().precision)
   call = timing.compiled(jnp.matmul, x, x)[0]
-  with one_core():  # As the step was.
+  with one_core():  # The step was measured in the same way.
     product = timing.medians([call], 5)[0]
   share = flops * product / (2 * side**3 * 1e-6 * row.microseconds)
   mine, other = peaks(row.network, image, row.batch)
@@ -213,13 +222,13 @@ def resources(row: Step, flops: float, image: AnyArray) -> Step:
 
 
 def peaks(network: str, image: AnyArray, batch: int) -> list[float]:
-  """MiB that our process, and PyTorch's, held at most: of a GPU, if on one."""
+  """Peak memory of our process and of PyTorch's, in MiB; on a GPU, its own."""
   code = ('from experiments.bench import memory, torch_side; memory.print_peak('
           f'torch_side.peak("{network}", {image.shape}, {batch}, '
           f'{on_gpu()}, {app.recipe().precision == "bfloat16"}))')
   ours, held = ['-m', 'experiments.bench.benchmark', *sys.argv[1:], '--alone',
                  f'--networks={network}'], []
-  for command in (ours, ours, ['-c', code]):  # The first of ours may compile.
+  for command in (ours, ours, ['-c', code]):  # Our first run may compile.
     printed = subprocess.run([sys.executable, *command], check=True, text=True,
                              stdout=subprocess.PIPE).stdout
     held.append(float(printed.split()[-1]))
@@ -227,11 +236,13 @@ def peaks(network: str, image: AnyArray, batch: int) -> list[float]:
 
 
 def main() -> None:
-  """Measures the suite and prints it."""
+  """Measures the suite, prints the figures and writes them."""
   suite = SUITE.value
   whole = {'layers': layers.layer_costs, 'factors': factors.factor_costs
            }.get(suite)
   rows = whole(REPEATS.value) if whole else []
+  if suite == 'layers':
+    print(caught_up(rows))
   for network in () if whole else NETWORKS.value:
     case = prepare(network)
     if ALONE.value:

@@ -1,4 +1,4 @@
-"""What benchmarks measured, and the tables of it for a README."""
+"""Records of benchmarks, and their tables for the documentation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _record = dataclasses.dataclass(frozen=True, kw_only=True)
 
 @_record
 class AgainstTorch:
-  """Our side beside PyTorch's, both measured in turn.
+  """The times of our side and of PyTorch, which were measured in turn.
 
   Attributes:
     microseconds: the median time of one of our steps, in microseconds.
     images_a_second: the number of images that we process in a second.
     torch_microseconds: the same for PyTorch.
-    times_as_fast: ratio of the medians.
-    from_to: the least and the greatest ratio of one round.
+    times_as_fast: the ratio of the medians.
+    from_to: the lowest and the highest ratio of one round.
   """
 
   microseconds: float
@@ -36,10 +36,10 @@ class Step(AgainstTorch):
   """A step of training.
 
   Attributes:
-    network: name.
-    image: height and width in pixels.
-    batch: examples in it.
-    what: forward, gradient or step, or how many seeds at once.
+    network: the name of the network.
+    image: the height and the width of an image in pixels.
+    batch: the number of examples in a batch.
+    what: forward, gradient or step, or the number of seeds.
     compile_seconds: the time to compile, where it was measured.
     share_of_peak: our floating-point operations a second, as a share of those
       of one large matrix product.
@@ -62,9 +62,9 @@ class Layer(AgainstTorch):
   """One layer, forward and backward.
 
   Attributes:
-    layer: name.
-    pixels: height and width.
-    loop: seconds of XLA's own form in a loop over ours.
+    layer: the name of the layer.
+    pixels: the height and the width of an image.
+    loop: the time of XLA's own form inside a loop, in units of our time.
     once: the same outside a loop.
   """
 
@@ -76,15 +76,16 @@ class Layer(AgainstTorch):
 
 @_record
 class AlgorithmCost:
-  """What an algorithm takes.
+  """The cost of an algorithm.
 
   Attributes:
-    network: name.
-    method: name of the algorithm.
+    network: the name of the network.
+    method: the name of the algorithm.
     seconds: the time of one run, in seconds.
     compile_seconds: the time to compile its program, in seconds.
-    epochs: seconds over those of one epoch of training.
-    of_its_passes: seconds over those of the passes that it must make.
+    epochs: the time of one run, in units of one epoch of training.
+    of_its_passes: the time of one run, in units of the time of the passes over
+      the data that it must make.
   """
 
   network: str
@@ -97,7 +98,7 @@ class AlgorithmCost:
 
 @_record
 class FactorCost:
-  """What memorization or entanglement takes, beside NumPy."""
+  """The time of memorization or entanglement, and that of plain NumPy."""
 
   factor: str
   seconds: float
@@ -107,7 +108,7 @@ class FactorCost:
 
 @_record
 class Speed:
-  """All of one file of a benchmark: figures of one machine and precision."""
+  """The content of a file of a benchmark, on one machine in one precision."""
 
   SCHEMA: ClassVar[int] = 1
 
@@ -120,7 +121,7 @@ class Speed:
 
 
 def tables(measured: Sequence[Speed]) -> str:
-  """Tables of what benchmarks measured, for each device and precision.
+  """Tables of the figures of benchmarks, for each device and precision.
 
   Args:
     measured: the records that the benchmarks wrote.
@@ -147,7 +148,7 @@ def tables(measured: Sequence[Speed]) -> str:
 
 
 def ratios(measured: Sequence[Speed]) -> str:
-  """In how many rows ours is faster than PyTorch, as a list."""
+  """A list that says how often ours is faster, and whether XLA caught up."""
   steps = [x for record in measured for x in record.steps]
   layers = [x for record in measured for x in record.layers]
   lines = []
@@ -160,7 +161,25 @@ def ratios(measured: Sequence[Speed]) -> str:
     lines.append(f'* Single layers: {_ahead(layers)}; the slowest is '
                  f'{slow.layer} at {slow.pixels}×{slow.pixels}, the fastest '
                  f'{fast.layer} at {fast.pixels}×{fast.pixels}.')
+    lines.append(f'* {caught_up(layers)}')
   return '\n'.join(lines)
+
+
+def caught_up(layers: Sequence[Layer]) -> str:
+  """Whether XLA's own layers are as fast as ours, so that ours can go.
+
+  Args:
+    layers: one or more layers.
+
+  Returns:
+    A sentence or two.
+  """
+  times = [x.loop for x in layers]
+  fast = [f'{x.layer} at {x.pixels}×{x.pixels}' for x in layers if x.loop <= 1]
+  verdict = (f'has caught up on {", ".join(fast)}: these layers of ours can go'
+             if fast else 'has not caught up on any layer')
+  return (f'XLA’s own layers, inside a loop, take {min(times):.1f} to '
+          f'{max(times):.1f} times as long as ours: XLA {verdict}.')
 
 
 def _ahead(rows: Sequence[AgainstTorch]) -> str:
@@ -189,7 +208,7 @@ def _layers(rows: Sequence[Layer]) -> list[str]:
 
 
 def _against_torch(row: AgainstTorch) -> tuple[str, str, str]:
-  """Three cells; with the range of what was measured more than once."""
+  """Three cells; the last has the range if there were several rounds."""
   low, high = row.from_to
   spread = f' ({low:.2f}–{high:.2f})' if low < high else ''
   return (f'{row.microseconds:,.0f}', f'{row.torch_microseconds:,.0f}',

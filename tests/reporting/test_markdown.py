@@ -1,16 +1,20 @@
 """Tables for the README, from figures made up here."""
 
 import dataclasses
+import pathlib
 
+from rum_jax import records
 from rum_jax.evaluation.results import Environment, Versions
 from rum_jax.memorization.ensemble import Fit
 from rum_jax.memorization.reliability import Advice, Estimate, Identity
 from rum_jax.memorization.reliability import MemorizationFile, Reliability
+from rum_jax.models import kernels
 from rum_jax.reporting import markdown, speed
 from rum_jax.reporting.speed import AlgorithmCost, FactorCost, Layer, Speed
 from rum_jax.reporting.speed import Step
 from rum_jax.reporting.vocabulary import counted
 
+ROOT = pathlib.Path(__file__).parents[2]
 RATIO = {'microseconds': 38123.4, 'images_a_second': 3357.5,
          'torch_microseconds': 45678.9, 'times_as_fast': 1.198,
          'from_to': (1.014, 1.3)}
@@ -59,6 +63,26 @@ def test_each_kind_of_figure_has_a_table_on_each_device():
       '| `salun` | 10.0 | 1.00 | 10.6 | 1.05 |',
       '| `ssd` | 3.0 | 1.21 | 8.1 | 0.63 |']
   assert factors.splitlines()[2:] == ['| ES | 0.31 | 12.20 | 39.2 |']
+
+
+def test_layers_on_which_xla_has_caught_up_are_named():
+  slow = Layer(layer='max-pool', pixels=8, loop=2.61, once=0.9, **RATIO)
+  fast = dataclasses.replace(slow, layer='batch-norm', loop=0.98)
+  assert speed.caught_up([slow]).endswith(
+      'take 2.6 to 2.6 times as long as ours: XLA has not caught up on any '
+      'layer.')
+  assert speed.caught_up([slow, fast]).endswith(
+      '1.0 to 2.6 times as long as ours: XLA has caught up on batch-norm at '
+      '8×8: these layers of ours can go.')
+
+
+def test_the_reason_for_the_kernels_is_what_was_measured():
+  text = ' '.join(kernels.__doc__.split())
+  layers = records.read(Speed, ROOT / 'results/speed_layers.json').layers
+  for kind, words in (('×', 'own convolutions take'), ('max-pool', 'pooling'),
+                      ('batch-norm', 'batch-norm')):
+    times = [x.loop for x in layers if kind in x.layer]
+    assert f'{words} {min(times):.1f} to {max(times):.1f} times' in text
 
 
 def test_what_was_not_measured_has_no_table_and_no_figure():
