@@ -5,7 +5,7 @@ Networks import them from this package, not from its modules.
 The reason is a measurement (`results/speed_layers.json`, jax 0.10.2, one core
 of an Intel Xeon, forward and backward inside a loop). XLA's own convolutions
 take 20.2 to 112.0 times as long as these, its pooling 2.6 to 3.3 times, and its
-batch-norm 1.6 to 2.1 times. `python -m experiments.bench.benchmark
+batch-norm 1.5 to 2.0 times. `python -m experiments.bench.benchmark
 --suite=layers` says whether XLA has caught up. Then the kernel can be deleted.
 """
 
