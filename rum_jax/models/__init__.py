@@ -1,4 +1,4 @@
-"""Networks behind the seam `Model(init, apply)`: the only user of Flax."""
+"""Networks and adapters to `Model`; only this package uses Flax."""
 
 from __future__ import annotations
 

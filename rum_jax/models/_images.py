@@ -1,4 +1,4 @@
-"""What all models of images share: the way in, and what may come out."""
+"""Checks and normalisation that all models of images share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rum_jax.types import AnyArray, Array, Images, Outputs
 
 def normaliser(image_shape: Sequence[int], mean: Sequence[float] | AnyArray,
                std: Sequence[float] | AnyArray) -> Callable[[AnyArray], Array]:
-  """uint8 images to what a network takes; refuses what does not fit them.
+  """The function that normalises uint8 images; the arguments are checked.
 
   Args:
     image_shape: `(H, W, C)`.
@@ -21,8 +21,8 @@ def normaliser(image_shape: Sequence[int], mean: Sequence[float] | AnyArray,
     std: the standard deviation of every channel, in the same units.
 
   Raises:
-    ValueError: if the shape does not have three entries, an `std` is not
-      positive, or there is neither one value nor one a channel.
+    ValueError: if the shape does not have three entries, if an `std` is not
+      positive, or if there is neither one value nor one value a channel.
   """
   if not (isinstance(image_shape, Sequence) and len(image_shape) == 3):
     raise ValueError(f'Expected image_shape={image_shape} to be (height, '
@@ -31,7 +31,7 @@ def normaliser(image_shape: Sequence[int], mean: Sequence[float] | AnyArray,
     if len(value) not in (1, image_shape[-1]):
       raise ValueError(f'Expected {name}={tuple(value)} to hold 1 or '
                        f'{image_shape[-1]} values, one a channel.')
-  centre, spread = (  # Of as many axes as images, for those who ask for that.
+  centre, spread = (  # Strict rank promotion requires as many axes as images.
       jnp.asarray(x).reshape(1, 1, 1, -1) for x in (mean, std))
   if not (spread > 0).all():
     raise ValueError(f'Expected std={tuple(std)} to be positive.')
@@ -44,10 +44,10 @@ def normaliser(image_shape: Sequence[int], mean: Sequence[float] | AnyArray,
 
 def images_of(examples: Images, image_shape: Sequence[int]
               ) -> AnyArray:
-  """The images `[B, H, W, C]` of the examples, if they have that shape.
+  """The images `[B, H, W, C]` of the examples, whose shape is checked.
 
   Raises:
-    TypeError: if the examples are no `Images`.
+    TypeError: if the examples are not `Images`.
     ValueError: if the images have another shape.
   """
   if not isinstance(examples, Images):
@@ -61,15 +61,15 @@ def images_of(examples: Images, image_shape: Sequence[int]
 
 
 def checked_outputs(name: str, outputs: Any, count: int) -> Outputs:
-  """The outputs, if they are `Outputs` of that many images.
+  """The outputs, checked to be `Outputs` of `count` images.
 
   Args:
     name: the name of the network, for the message.
-    outputs: anything.
-    count: B.
+    outputs: the value that the network returned.
+    count: B, the number of images.
 
   Raises:
-    TypeError: if they are no `Outputs`.
+    TypeError: if it is not `Outputs`.
     ValueError: if the prediction is not `[B, K]` or the features not `[B, D]`.
   """
   if not isinstance(outputs, Outputs):
@@ -84,6 +84,9 @@ def checked_outputs(name: str, outputs: Any, count: int) -> Outputs:
 
 
 def with_features(outputs: Any) -> Any:
-  """`Outputs` as they are; of logits alone, the logits are the features."""
+  """`Outputs` of a network that may return logits alone.
+
+  Then the logits are also the features.
+  """
   return (Outputs(outputs, outputs)
           if hasattr(outputs, 'ndim') else outputs)

@@ -1,4 +1,4 @@
-"""The seam between Flax Linen and the rest: a module becomes a `Model`."""
+"""Adapts Flax Linen modules to `Model`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rum_jax.models.layers import BatchNorm
 from rum_jax.types import (
     AnyArray, Array, Images, Key, Model, Outputs, PyTree, Task, Variables)
 
-_ENOUGH = 5000  # Images from which a module computes its statistics.
+_ENOUGH = 5000  # The number of images for a module's `from_images`.
 
 
 def from_linen(
@@ -33,39 +33,39 @@ def from_linen(
     precision: DTypeLike | None = None,
     task: Task | None = None,
 ) -> Model:
-  """Adapts a Linen module, which looks at images, to a `Model` of `Images`.
+  """Adapts a Linen module that takes images to a `Model` of `Images`.
 
   Args:
-    module: called as `module(images, train=..., mask=...)` with float images
-      `[B, H, W, C]`; returns `Outputs`. In training it may draw random numbers
-      under the name `dropout`, as `flax.linen.Dropout` does.
+    module: is called as `module(images, train=..., mask=...)` with float images
+      `[B, H, W, C]`, and returns `Outputs`. In training, it may draw random
+      numbers from the stream `dropout`, as `flax.linen.Dropout` does.
     image_shape: `(H, W, C)`.
-    mean: the mean of every channel, in units of the full range; images arrive
-      as uint8, are divided by 255, then normalised inside the model.
+    mean: the mean of every channel, in units of the full range. Images are
+      given as uint8; the model divides them by 255 and normalises them.
     std: the standard deviation of every channel, in the same units.
     precision: the precision of products and activations, such as
       `jnp.bfloat16`. Parameters and batch-norm keep their own precision. Logits
       and features are cast back to the precision of the parameters; they keep
       only the digits of `precision`. By default nothing is cast.
-    task: what the module learns; by default `tasks.classification()`.
+    task: the task of the model; by default `tasks.classification()`.
 
   Returns:
-    The pure functions. A module with a method `from_images(images) -> dict` has
-    these entries of its statistics computed from (up to 5,000 of) the images
-    that it is about to train on.
+    The model. If the module has a method `from_images(images) -> dict`, these
+    entries of its statistics are computed from the first training images, at
+    most 5,000 of them, before training.
 
   Raises:
-    ValueError: if `image_shape` does not have three entries, an `std` is not
-      positive, or there is neither one value nor one a channel; when
-      initialised or called, if images, logits or features have another shape,
-      or the module draws random numbers in training and there is no key.
-    TypeError: if it is no module, or takes other arguments; when initialised
-      or called, if it returns anything else; when called, if the examples are
-      no `Images`.
+    ValueError: if `image_shape` does not have three entries, if an `std` is not
+      positive, or if there is neither one value nor one value a channel. The
+      model raises it if images, logits or features have another shape, or if
+      the module draws random numbers in training and there is no key.
+    TypeError: if `module` is not a Linen module, or takes other arguments. The
+      model raises it if the module returns anything else, or if the examples
+      are not `Images`.
 
   Warns:
-    UserWarning: when called for training, of a batch-norm that is not given the
-      mask, and so counts padding as examples.
+    UserWarning: in training, if a batch-norm is not given the mask, because it
+      then counts padding as examples.
   """
   normalise = _images.normaliser(image_shape, mean, std)
   _check_call(module)
@@ -105,7 +105,7 @@ def from_linen(
 
 @contextlib.contextmanager
 def _needs_key(module: nn.Module) -> Generator[None, None, None]:
-  """Says in plain words that a module draws random numbers and has no key."""
+  """Raises a `ValueError` if a module draws random numbers without a key."""
   try:
     yield
   except errors.InvalidRngError as error:
@@ -117,7 +117,10 @@ def _needs_key(module: nn.Module) -> Generator[None, None, None]:
 
 def _init_from_data(module: nn.Module, normalise: Callable[[AnyArray], Array]
                     ) -> Callable[[Variables, Images, AnyArray], Variables]:
-  """What the module's `from_images`, if it has one, makes of the first rows."""
+  """The function that adds the results of `from_images` to the variables.
+
+  It changes nothing if the module has no such method.
+  """
 
   def replaced(variables: Variables, examples: Images, rows: AnyArray
                ) -> Variables:
@@ -144,7 +147,7 @@ def _check_call(module: nn.Module) -> None:
 
 def _warn_of_padding(call: Callable[..., Any], args: Any, kwargs: Any,
                      context: nn.module.InterceptorContext) -> Any:
-  """Looks at batch-norm, ours and Flax's, while training with a mask."""
+  """Warns if a batch-norm, ours or Flax's, is not given the mask."""
   module, moves = context.module, False
   if isinstance(module, BatchNorm):
     moves = kwargs.get('train', False)
@@ -175,18 +178,19 @@ def hidden_layers(
     mean: Sequence[float] | AnyArray = (0.0,),
     std: Sequence[float] | AnyArray = (1.0,),
 ) -> Callable[[Variables, AnyArray], list[Array]]:
-  """What the layers of a network say of images, not only the last ones.
+  """The function that returns the outputs of all layers of a network.
 
   Args:
-    module: as for `from_linen`, as are the other arguments.
+    module: a Linen module, as for `from_linen`.
     image_shape: `(H, W, C)`.
     mean: the mean of every channel.
     std: the standard deviation of every channel, in the same units.
 
   Returns:
-    `(variables, images)` to `[B, D]` of each of the module's own layers in the
-    order in which they are first called, while not training and in full
-    precision; feature maps are averaged over their pixels.
+    The function `(variables, images) -> outputs`, a list of arrays `[B, D]`. It
+    has one for each of the module's direct layers, in the order of their first
+    calls. The module is in evaluation mode and in full precision. Feature maps
+    are averaged over their pixels.
   """
   normalise = _images.normaliser(image_shape, mean, std)
 

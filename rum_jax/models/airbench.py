@@ -1,4 +1,4 @@
-"""AirBench's network: little work an image, and quick to train.
+"""AirBench's network, which is small and trains in few epochs.
 
 References:
   Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024, whose
@@ -18,12 +18,12 @@ from jax.typing import DTypeLike
 from rum_jax.models import kernels, layers
 from rum_jax.types import Array, Key, Outputs, PyTree
 
-_PATCH = 2  # Pixels across a patch that is whitened.
+_PATCH = 2  # Width of a whitened patch in pixels.
 _EPSILON = 5e-4  # Added to the variances that whitening divides by.
 
 
 def _dirac(key: Key, shape: Sequence[int], dtype: DTypeLike = float) -> Array:
-  """As PyTorch starts, but the first kernels pass one channel each on."""
+  """PyTorch's initialisation, but the first kernels are identities."""
   size, _, channels, features = shape
   same = min(channels, features)
   identity = jnp.zeros((size, size, channels, same), dtype)
@@ -50,11 +50,10 @@ class Group(nn.Module):
 
 
 class AirBench(nn.Module):
-  """Whitened 2×2 patches, three groups, maximum over pixels, scaled head.
+  """Whitening of 2×2 patches, three groups, maximum over pixels, scaled head.
 
-  The whitening is not trained. It is computed from the images that the network
-  is about to train on, see `from_images`, and kept with the moments of
-  batch-norm.
+  The whitening is not trained. `from_images` computes it from the training
+  images, and it is kept with the moments of batch-norm.
 
   Attributes:
     classes: K.
@@ -77,19 +76,19 @@ class AirBench(nn.Module):
     return Outputs(self.scale * head(features), features)
 
   def from_images(self, images: Array) -> PyTree:
-    """The part of the statistics that the training images decide.
+    """The statistics that are computed from the training images.
 
     Args:
-      images: `[n, H, W, C]`, normalised as the network sees them; the first
-        5,000 are enough, as in the released code.
+      images: `[n, H, W, C]`, normalised; the first 5,000 training images are
+        enough, as in the released code.
 
     Returns:
-      The whitening's kernel, in a dict as `Variables.stats` has it.
+      The kernel of the whitening, as an entry of `Variables.stats`.
     """
     return {'whiten': {'kernel': whitening_kernel(images)}}
 
   def torch_names(self) -> dict[str, str]:
-    """Path of every module to its name in airbench94's: see `from_torch`."""
+    """Path of every module to its name in airbench94, for `from_torch`."""
     groups = range(1, len(self.widths) + 1)
     return {'whiten': 'whiten', 'head': 'head'} | {
         f'group{g}/{part}{i}': f'layers.{g}.{part}{i}'
@@ -97,7 +96,7 @@ class AirBench(nn.Module):
 
 
 class Whitening(nn.Module):
-  """A convolution with a kernel that does not learn, and a bias that does."""
+  """A convolution with a fixed kernel and a trained bias."""
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -112,8 +111,8 @@ class Whitening(nn.Module):
 def whitening_kernel(images: Array) -> Array:
   """Kernels that turn patches into uncorrelated values of equal variance.
 
-  The eigenvectors of the patches' second moments, each divided by the root of
-  its eigenvalue, and the same with the opposite sign.
+  They are the eigenvectors of the second moments of the patches, each divided
+  by the square root of its eigenvalue, and their negatives.
 
   Args:
     images: `[n, H, W, C]` normalised.

@@ -1,6 +1,6 @@
-"""What has to lie beside saved weights for the network to be built again.
+"""Descriptions of models, from which saved weights can be used again.
 
-It is a dict that JSON can hold:
+A description is a dict that JSON can hold:
 
     text = json.dumps(models.describe(module, (32, 32, 3), mean=..., std=...))
     model = models.build(json.loads(text))
@@ -49,30 +49,31 @@ def describe(
     task: str = 'classification',
     precision: str | None = None,
 ) -> dict[str, Any]:
-  """Everything but weights that `build` needs to make a model again.
+  """The description from which `build` makes a model, without its weights.
 
   Args:
-    network: a Linen module; one that is not of this package goes by the name
-      `package.module:Class`, under which `build` has to be given its class.
+    network: a Linen module. If it is not from this package, its name is
+      `package.module:Class`, and `build` needs its class under this name.
     image_shape: `(H, W, C)`.
     mean: the mean of every channel, in units of the full range, as `from_linen`
       got it.
     std: the standard deviation of every channel, in the same units.
-    classes: names of the K classes in the order of their labels, where there
-      are any.
-    task: name of a task of `rum_jax.tasks`.
-    precision: name of the type of products and activations, such as
+    classes: the names of the K classes in the order of their labels; `None` if
+      they have no names.
+    task: the name of a task of `rum_jax.tasks`.
+    precision: the name of the type of products and activations, such as
       `'bfloat16'`.
 
   Returns:
-    Texts, numbers, lists and dicts: what `json.dumps` writes, `build` reads.
-    Arguments that are tuples are lists.
+    A dict of strings, numbers, lists and dicts, which `json.dumps` can write.
+    Arguments that are tuples become lists.
 
   Raises:
-    TypeError: if `network` is no Linen module, or naming an argument of it that
-      JSON cannot hold.
-    ValueError: if `classes` are not as many as those of the network, or two
-      have one name; if the task or the precision is not known; as `from_linen`.
+    TypeError: if `network` is not a Linen module, or if JSON cannot hold one of
+      its arguments, which the message names.
+    ValueError: if the number of `classes` is not that of the network, if two
+      classes have the same name, if the task or the precision is unknown, or if
+      `from_linen` refuses an argument.
   """
   if not isinstance(network, nn.Module):
     raise TypeError('Expected network to be a Flax Linen module such as MLP(10)'
@@ -95,21 +96,22 @@ def describe(
 def build(description: Mapping[str, Any], *,
           networks: Mapping[str, Callable[..., nn.Module]] | None = None
           ) -> Model:
-  """The model that a description is of.
+  """The model of a description.
 
-  Nothing is imported for it: a description is data, not code.
+  A description is data and no code, so nothing is imported.
 
   Args:
     description: what `describe` returned, also after a round trip through JSON.
-    networks: name, such as `package.module:Class`, to the class of networks
-      that are not of this package.
+    networks: name, such as `package.module:Class`, to class, for networks that
+      are not from this package.
 
   Returns:
-    As `from_linen`.
+    The model that `from_linen` returns.
 
   Raises:
-    TypeError: if it is no dict of such entries.
-    ValueError: naming the entry, its value, and what is known or nearest to it.
+    TypeError: if the description is not a dict of such entries.
+    ValueError: that names the wrong entry, its value, and the allowed values or
+      the nearest one.
 
   References:
     Mitchell et al., "Model cards for model reporting", 2019, on what should lie
@@ -130,15 +132,15 @@ def described_network(
     description: Mapping[str, Any], *,
     networks: Mapping[str, Callable[..., nn.Module]] | None = None
 ) -> nn.Module:
-  """The network alone that a description is of, for its `torch_names()`.
+  """The network of a description, for example for its `torch_names()`.
 
   Args:
     description: as for `build`.
     networks: as for `build`.
 
   Raises:
-    TypeError: as `build`.
-    ValueError: as `build`.
+    TypeError: if the description is not a dict of such entries.
+    ValueError: that names a wrong entry, as for `build`.
   """
   if not isinstance(description, Mapping):
     raise TypeError('Expected description to be a dict, found '
@@ -185,7 +187,7 @@ def _name(network: type) -> str:
 
 
 def _plain(name: str, value: Any) -> Any:
-  """The value as JSON gives it back, or an error that names it."""
+  """The value after a round trip through JSON, or an error that names it."""
   try:
     return json.loads(json.dumps(value, allow_nan=False))
   except (TypeError, ValueError) as error:
@@ -194,7 +196,7 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _frozen(value: Any) -> Any:
-  """Lists to tuples: the attributes of a network must be hashable."""
+  """Turns lists to tuples, because attributes of networks must be hashable."""
   return (tuple(map(_frozen, value)) if isinstance(value, list) else value)
 
 

@@ -1,4 +1,4 @@
-"""The seam between any pair of pure functions and the rest."""
+"""Adapts a pair of pure functions to `Model`."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ def from_functions(
 ) -> Model:
   """Adapts a pair of pure functions to a `Model` of `Images`.
 
-  For networks without batch-norm and dropout, of whatever library; what needs
-  more is a `rum_jax.Model` in its own right. What looks at single layers wants
+  It is for networks of any library without batch-norm and dropout. Others can
+  be written as a `rum_jax.Model`. Methods that act on single layers need
   parameters that are a dict of layers.
 
   Args:
     init: `key -> params`, a pytree of float arrays.
-    apply: `(params, images) -> logits`, images being float `[B, H, W, C]` and
-      logits `[B, K]`, which are then the features as well; or `-> Outputs`,
-      whose features are `[B, D]`.
+    apply: `(params, images) -> logits`, with float images `[B, H, W, C]` and
+      logits `[B, K]`, which are then also the features; or `-> Outputs` with
+      features `[B, D]`.
     image_shape: `(H, W, C)`.
-    mean: the mean of every channel, in units of the full range; images arrive
-      as uint8, are divided by 255, then normalised.
+    mean: the mean of every channel, in units of the full range. Images are
+      given as uint8; the model divides them by 255 and normalises them.
     std: the standard deviation of every channel, in the same units.
-    task: what the network learns; by default `tasks.classification()`.
+    task: the task of the model; by default `tasks.classification()`.
 
   Returns:
     The model. Its variables are `Variables(params, {})`.
 
   Raises:
-    TypeError: if one of the functions cannot be called; when called, if the
-      examples are no `Images`, or `apply` returns neither logits nor `Outputs`.
-    ValueError: if `image_shape` does not have three entries, an `std` is not
-      positive, or there is neither one value nor one a channel; when called, if
-      images, logits or features have another shape.
+    TypeError: if one of the functions is not callable. The model raises it if
+      the examples are not `Images`, or if `apply` returns neither logits nor
+      `Outputs`.
+    ValueError: if `image_shape` does not have three entries, if an `std` is not
+      positive, or if there is neither one value nor one value a channel. The
+      model raises it if images, logits or features have another shape.
   """
   _checks.check_callable('init', init)
   _checks.check_callable('apply', apply)
@@ -58,7 +59,7 @@ def from_functions(
   def run(variables: Variables, examples: Images, *, train: bool,
           key: Key | None = None, mask: Array | None = None
           ) -> tuple[Outputs, PyTree]:
-    del train, key, mask  # Nothing here is random or mixes examples.
+    del train, key, mask  # Without dropout and batch-norm, nothing uses them.
     images = _images.images_of(examples, image_shape)
     given = _images.with_features(apply(variables.params, normalise(images)))
     name = getattr(apply, '__name__', 'apply')

@@ -1,7 +1,7 @@
 """Convolution and batch-norm as Linen modules, fast inside scan and vmap.
 
-Both take and return `[B, H, W, C]`; how they work inside is the platform's
-choice, see `convolution` and `normalization`.
+Both take and return `[B, H, W, C]`. Their implementation depends on the
+platform, as `kernels.convolution` and `kernels.normalization` describe.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from rum_jax.types import Array, Key
 
 def kaiming_normal(key: Key, shape: Sequence[int], dtype: Any = float
                    ) -> Array:
-  """As PyTorch's ResNet and VGG start: deviation √(2 / fan out)."""
+  """Normal with standard deviation √(2 / fan out), as in PyTorch's ResNet."""
   fan_out = math.prod(shape) // shape[-2]
-  # Drawn flat: in four axes it takes three times as long to compile.
+  # One axis: drawing in four axes takes three times as long to compile.
   values = jax.random.normal(key, (math.prod(shape),), dtype)
   return (2 / fan_out)**0.5 * values.reshape(shape)
 
 
 def torch_uniform(key: Key, shape: Sequence[int], dtype: Any = float) -> Array:
-  """As PyTorch starts what nobody initialises: within 1 / √(fan in)."""
+  """Uniform within ± 1 / √(fan in), which is PyTorch's default."""
   bound = (math.prod(shape) // shape[-1])**-0.5
   values = jax.random.uniform(key, (math.prod(shape),), dtype, -bound, bound)
   return values.reshape(shape)
@@ -48,17 +48,17 @@ def convolved(x: Array, kernel: Array, stride: int = 1, padded: bool = True
 
 
 class Conv(nn.Module):
-  """Convolution in the platform's fastest form.
+  """Convolution by the fastest method of the platform.
 
-  The kernel's size must be odd: only then can padding be the same all around.
+  The size of the kernel must be odd, so that the padding is symmetric.
 
   Attributes:
-    features: channels that come out.
+    features: the number of output channels.
     size: the size of the kernel, in both directions.
     stride: the stride in both directions.
     padded: whether the image is padded by half a kernel on every side, as in
       PyTorch; otherwise not at all.
-    bias: whether to add one number a channel, 0 at the start.
+    bias: whether to add one number to each channel; it is initialised to 0.
     initializer: the initializer of the kernel.
   """
 
@@ -87,16 +87,17 @@ class Conv(nn.Module):
 
 
 class BatchNorm(nn.Module):
-  """Batch-norm whose moments leave padding out.
+  """Batch-norm whose moments ignore padding.
 
-  Running moments follow `m ← momentum·m + (1 − momentum)·batch`, the variance
-  unbiased as PyTorch has it. A batch of nothing but padding changes nothing.
+  The update of running moments is `m ← momentum·m + (1 − momentum)·batch`. The
+  variance is the unbiased one, as in PyTorch. A batch that is only padding
+  changes nothing.
 
   Attributes:
     momentum: the momentum of the running moments.
-    epsilon: added to the variance.
-    fixed_scale: whether the scale, 1 at the start, lies with the moments in
-      place of being a parameter.
+    epsilon: the number that is added to the variance.
+    fixed_scale: whether the scale is fixed; it is then kept with the moments,
+      with the value 1, and is not a parameter.
   """
 
   momentum: float = 0.9
@@ -106,7 +107,7 @@ class BatchNorm(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
     channels, kind = x.shape[-1:], x.dtype
-    x = x.astype(jnp.promote_types(kind, jnp.float32))  # Sums need digits.
+    x = x.astype(jnp.promote_types(kind, jnp.float32))  # For the sums.
     scale = (self.variable('batch_stats', 'scale', jnp.ones, channels).value
              if self.fixed_scale else
              self.param('scale', nn.initializers.ones, channels))
@@ -127,7 +128,7 @@ class BatchNorm(nn.Module):
 
 
 class ConvNorm(nn.Module):
-  """Convolution, then batch-norm; attributes as those of `Conv`."""
+  """Convolution, then batch-norm; the attributes are those of `Conv`."""
 
   features: int
   size: int = 3

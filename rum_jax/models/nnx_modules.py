@@ -1,6 +1,4 @@
-"""The seam between Flax NNX and the rest: a module becomes a `Model`.
-
-Weights go in, and come out again in a module:
+"""Adapts Flax NNX modules to `Model`, and puts weights back into modules.
 
     model, variables = models.from_nnx(network, (32, 32, 3))
     variables, info = unlearner(key, variables, examples, split)
@@ -23,20 +21,20 @@ from rum_jax.models import _images
 from rum_jax.types import (
     AnyArray, Array, Images, Key, Model, Outputs, PyTree, Task, Variables)
 
-_KNOWN = ('train', 'deterministic', 'mask', 'rngs')  # What a call may take.
-_CALL = 'rum_jax_call'  # Where a linear layer notes what went in and came out.
+_KNOWN = ('train', 'deterministic', 'mask', 'rngs')  # Arguments of a call.
+_CALL = 'rum_jax_call'  # Name under which linear layers record their calls.
 
 
 class _Parts(NamedTuple):
-  """A module in parts.
+  """The graph and the state of a module.
 
   Attributes:
-    training: graph of the module in training mode.
-    evaluation: graph of the module in evaluation mode.
-    params: state that an optimiser changes.
-    stats: all other state of floats, such as batch-norm's running moments.
-    keys: keys of what is random, and how often each was drawn from.
-    rest: state that nothing changes here.
+    training: the graph of the module in training mode.
+    evaluation: the graph of the module in evaluation mode.
+    params: the state that an optimiser changes.
+    stats: all other floating-point state, such as batch-norm's running moments.
+    keys: the keys of random streams and their counters.
+    rest: all other state, which stays constant.
   """
 
   training: nnx.GraphDef
@@ -48,7 +46,7 @@ class _Parts(NamedTuple):
 
 
 class _Recorded(nnx.Linear):
-  """A linear layer that notes what went in and came out."""
+  """A linear layer that records its inputs and outputs."""
 
   def __call__(self, inputs: Array, *args: Any, **kwargs: Any) -> Array:
     outputs = super().__call__(inputs, *args, **kwargs)
@@ -66,51 +64,54 @@ def from_nnx(
     fresh: Callable[[nnx.Rngs], nnx.Module] | None = None,
     task: Task | None = None,
 ) -> tuple[Model, Variables]:
-  """Adapts an NNX module, which looks at images, to a `Model` of `Images`.
+  """Adapts an NNX module that takes images to a `Model` of `Images`.
 
-  The module itself is not changed: the model works on copies. Dropout and
-  batch-norm are put into training or evaluation mode as `module.train()` and
-  `module.eval()` do it.
+  The module itself is not changed, because the model works on copies. Dropout
+  and batch-norm are put into training or evaluation mode as by `module.train()`
+  and `module.eval()`.
 
   Args:
-    module: called as `module(images)` with float images `[B, H, W, C]`, and
-      with those of `train`, `deterministic`, `mask` and `rngs` that its
-      `__call__` names; returns logits `[B, K]` or `Outputs`. What is random
-      draws from the key of the model's `apply`. `mask` is `[B]`, 0 for padding,
-      or `None`.
+    module: is called as `module(images)` with float images `[B, H, W, C]`, and
+      with those of the arguments `train`, `deterministic`, `mask` and `rngs`
+      that its `__call__` has. It returns logits `[B, K]` or `Outputs`. Random
+      numbers are drawn from the key of the model's `apply`. `mask` is `[B]`, 0
+      for padding, or `None`.
     image_shape: `(H, W, C)`.
-    mean: the mean of every channel, in units of the full range; images arrive
-      as uint8, are divided by 255, then normalised.
+    mean: the mean of every channel, in units of the full range. Images are
+      given as uint8; the model divides them by 255 and normalises them.
     std: the standard deviation of every channel, in the same units.
-    features: name of the `nnx.Intermediate` `[B, D]` that the module or a part
-      of it sows as features. By default the features are those of `Outputs`; of
-      logits that an `nnx.Linear` gave and nothing changed, they are what went
-      into that layer; otherwise they are the logits themselves.
-    fresh: `rngs -> module`, the same module with weights drawn anew, such as
-      `lambda rngs: Network(10, rngs=rngs)`. Whatever trains from the beginning,
-      such as a retrained oracle, needs it.
-    task: what the module learns; by default `tasks.classification()`.
+    features: the name of the `nnx.Intermediate` `[B, D]` that the module or a
+      part of it sows as features. By default the features are those of
+      `Outputs`. If the module returns logits that come directly from an
+      `nnx.Linear`, they are the inputs of that layer. Otherwise they are the
+      logits.
+    fresh: `rngs -> module`, the same module with new weights, such as
+      `lambda rngs: Network(10, rngs=rngs)`. Training from scratch, for example
+      of a retrained oracle, needs it.
+    task: the task of the model; by default `tasks.classification()`.
 
   Returns:
-    The model, and the module's own weights as `Variables`: `params` holds every
-    `nnx.Param`, `stats` all other variables of floats, both as dicts of the
-    module's attributes; items of a list are named by their numbers. Variables
-    of whole numbers keep the module's values, as do those that are not arrays.
+    The model, and the module's own weights as `Variables`. `params` holds every
+    `nnx.Param`, and `stats` all other floating-point variables. Both are dicts
+    of the module's attributes; items of a list are named by their numbers.
+    Variables of whole numbers, and those that are not arrays, keep the values
+    of the module.
 
   Raises:
-    ValueError: if `image_shape` does not have three entries, an `std` is not
-      positive, or there is neither one value nor one a channel; when
-      initialised, if there is no `fresh`, or its module has other parameters;
-      when called, if images, logits or features have another shape, nothing of
-      the name `features` is sown or several parts sow it, or the module draws
-      random numbers in evaluation mode, or in training without a key.
-    TypeError: if it is no NNX module, or needs other arguments; when called, if
-      it returns anything else, or the examples are no `Images`.
+    ValueError: if `image_shape` does not have three entries, if an `std` is not
+      positive, or if there is neither one value nor one value a channel. The
+      model's `init` raises it if there is no `fresh`, or if its module has
+      other parameters. The model's `apply` raises it if images, logits or
+      features have another shape; if no part or several parts of the module sow
+      `features`; or if the module draws random numbers in evaluation mode, or
+      in training without a key.
+    TypeError: if `module` is not an NNX module, or needs other arguments. The
+      model raises it if the module returns anything else, or if the examples
+      are not `Images`.
 
   Warns:
-    UserWarning: when called for training with a mask, if there is an
-      `nnx.BatchNorm` and the module does not take `mask`: it counts padding as
-      examples.
+    UserWarning: in training with a mask, if the module has an `nnx.BatchNorm`
+      and does not take `mask`, because padding then counts as examples.
 
   References:
     Flax NNX, https://flax.readthedocs.io: `nnx.split`, `nnx.merge`,
@@ -171,15 +172,16 @@ def to_nnx(variables: Variables, module: nnx.Module) -> nnx.Module:
 
   Args:
     variables: the variables of one network, without a leading axis of seeds.
-    module: the module that `from_nnx` was given, or one like it; it is not
-      changed.
+    module: the module that `from_nnx` was given, or one of the same structure;
+      it is not changed.
 
   Returns:
-    The copy, in the mode, training or evaluation, that `module` is in.
+    The copy, in the same mode as `module`, training or evaluation.
 
   Raises:
-    ValueError: naming the array, if one is missing or has another shape.
-    TypeError: if it is no NNX module.
+    ValueError: if an array, which the message names, is missing or has another
+      shape.
+    TypeError: if `module` is not an NNX module.
   """
   _taken(module)
   whole = nnx.clone(module)
@@ -197,7 +199,7 @@ def to_nnx(variables: Variables, module: nnx.Module) -> nnx.Module:
 
 
 def _taken(module: Any) -> tuple[str, ...]:
-  """Which of the known arguments a module's call names."""
+  """The known arguments that a module's `__call__` takes."""
   if not isinstance(module, nnx.Module):
     raise TypeError('Expected module to be a Flax NNX module, found '
                     f'{_checks.described(module)}. A Linen module becomes a '
@@ -238,7 +240,7 @@ def _variables(parts: _Parts) -> Variables:
 
 
 def _tree(state: nnx.State) -> dict[str, Any]:
-  """Nested dicts of arrays, by the parts of their paths as texts."""
+  """Nested dicts of arrays, whose keys are the parts of the paths."""
   tree: dict[str, Any] = {}
   for path, x in nnx.to_flat_state(state):
     *parents, last = map(str, path)
@@ -263,7 +265,7 @@ def _named(path: Sequence[Any]) -> str:
 
 
 def _filled(state: nnx.State, tree: PyTree) -> nnx.State:
-  """The state with the arrays of nested dicts, as `_tree` makes them."""
+  """The state with the arrays of the nested dicts that `_tree` makes."""
   return nnx.from_flat_state([
       (path, x.replace(_at(tree, path)))
       for path, x in nnx.to_flat_state(state)])
@@ -271,7 +273,7 @@ def _filled(state: nnx.State, tree: PyTree) -> nnx.State:
 
 def _after(state: nnx.State, after: Mapping[Any, nnx.Variable],
            before: PyTree) -> PyTree:
-  """The arrays that a pass left, where and of the types that they were."""
+  """The arrays after a pass, as a tree of the same types as before."""
   moved = nnx.from_flat_state([
       (path, x.replace(after[path].get_value()))
       for path, x in nnx.to_flat_state(state)])
@@ -280,13 +282,13 @@ def _after(state: nnx.State, after: Mapping[Any, nnx.Variable],
 
 
 def _typed(key: Key) -> Key:
-  """A key of the type that NNX takes, from an old one too."""
+  """The key as a typed key, which NNX needs."""
   return (key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
           else jax.random.wrap_key_data(key))
 
 
 def _redrawn(keys: nnx.State, key: Key) -> nnx.State:
-  """State of what is random, with keys that are drawn from one."""
+  """The state of random streams, with keys that are drawn from one key."""
 
   def drawn() -> Iterator[tuple[Any, nnx.Variable]]:
     for i, (path, x) in enumerate(nnx.to_flat_state(keys)):
@@ -295,7 +297,7 @@ def _redrawn(keys: nnx.State, key: Key) -> nnx.State:
         new = jax.random.fold_in(_typed(key), i)
         new = jax.random.split(new, value.shape) if value.shape else new
       else:
-        new = jnp.zeros_like(value)  # Nothing was drawn from it yet.
+        new = jnp.zeros_like(value)  # The counter starts at 0.
       yield path, x.replace(new)
 
   return nnx.from_flat_state(list(drawn()))
@@ -303,7 +305,7 @@ def _redrawn(keys: nnx.State, key: Key) -> nnx.State:
 
 def _check_not_drawn(name: str, keys: nnx.State,
                      after: Mapping[Any, nnx.Variable], train: bool) -> None:
-  """Refuses a pass that drew random numbers and had no key for them."""
+  """Raises an error if a pass without a key drew random numbers."""
   for path, x in nnx.to_flat_state(keys):
     if (isinstance(x, nnx.RngCount)
         and after[path].get_value() is not x.get_value()):
@@ -316,7 +318,7 @@ def _check_not_drawn(name: str, keys: nnx.State,
 
 
 def _record_linear(module: nnx.Module) -> None:
-  """Lets all linear layers of a copy note their calls."""
+  """Lets all linear layers of a copy record their calls."""
   for _, part in nnx.iter_modules(module):
     if type(part) is nnx.Linear:
       object.__setattr__(part, '__class__', _Recorded)
@@ -324,7 +326,7 @@ def _record_linear(module: nnx.Module) -> None:
 
 def _outputs(name: str, given: Any, sown: nnx.State, features: str | None
              ) -> Any:
-  """What a module returned, with the features that it sowed or hid."""
+  """The outputs of a module with its features."""
   notes = {path: x.get_value() for path, x in nnx.to_flat_state(sown)}
   if features is not None:
     found = [path for path in notes if path[-1] == features]

@@ -1,6 +1,4 @@
-"""From the tensors of PyTorch to the network that they belong to.
-
-Names and shapes say which it is:
+"""Recognises the network of a PyTorch state dict by its names and shapes.
 
     state = models.read_safetensors('model.safetensors')
     module = models.recognise(state)
@@ -27,20 +25,21 @@ from rum_jax.models.resnet9 import ResNet9
 from rum_jax.models.vgg import VGG
 from rum_jax.models.vit import ViT
 
-_SIDE = 32  # Pixels that suffice for all but a ViT, which says its own.
-_HEAD = 64  # Channels that a head of timm's ViTs has, up to large ones.
+_SIDE = 32  # Width of images; it fits all networks except ViTs.
+_HEAD = 64  # Channels of a head of timm's ViTs, up to the large ones.
 _FEW_HEADS = {1280: 16, 1408: 16, 1664: 16}  # Huge, giant, gigantic.
-_SHOWN = 4  # Names of tensors that an error quotes.
+_SHOWN = 4  # Number of names of tensors in an error message.
 
 
 class _Family(NamedTuple):
-  """What a kind of network is known by.
+  """How a kind of network is recognised and built.
 
   Attributes:
     name: the name of the network in messages.
-    marks: tensors that every network of this kind has, with their axes.
+    marks: tensors that every network of this kind has, with their number of
+      axes.
     build: the function from a state dict without wrappers to the network.
-    first: the tensor that says how many channels an image has.
+    first: the tensor whose shape gives the number of channels of an image.
   """
 
   name: str
@@ -51,31 +50,32 @@ class _Family(NamedTuple):
 
 def recognise(state: Mapping[str, np.ndarray], *, heads: int | None = None
               ) -> nn.Module:
-  """The network that a state dict of PyTorch belongs to.
+  """The network of a PyTorch state dict.
 
   Classes, depths and widths are read from the tensors. A ResNet whose `conv1`
-  has 7×7 pixels has ImageNet's stem with its max-pool, one of 3×3 pixels has
-  neither. What tensors cannot say is taken as it was released: the scale of
-  ResNet-9's logits is 0.2, that of AirBench's is one over its last width, and
-  a VGG of torchvision has a dropout of 0.5.
+  has 7×7 pixels gets ImageNet's stem with its max-pool; with 3×3 pixels it gets
+  the stem for small images. Values that tensors do not show are those of the
+  released networks. The scale of the logits is 0.2 for ResNet-9, and one over
+  the last width for AirBench. A VGG of torchvision has a dropout of 0.5.
 
   Args:
-    state: name to array, from `read_safetensors`; wrappers such as `module.` in
-      front of the names are overlooked.
+    state: name to array, from `read_safetensors`; prefixes of wrappers, such as
+      `module.`, are ignored.
     heads: the number of attention heads of a ViT, which its tensors do not
       show. The default is that of timm: one head for 64 channels, and 16 heads
       in the huge, giant and gigantic networks. Other networks ignore it.
 
   Returns:
-    For `from_linen`, a `ResNet` (torchvision's names: ResNet-18, -34, -50 and
-    other depths), `VGG` with batch-norm (those of torchvision and of RUM's
-    code), `ResNet9` (FFCV's names), `AirBench` or `ViT` (timm's names). Its
-    `torch_names()` are for `from_torch`.
+    A module for `from_linen`: a `ResNet` (torchvision's names: ResNet-18, -34,
+    -50 and other depths), a `VGG` with batch-norm (of torchvision or of the
+    released code of RUM), a `ResNet9` (FFCV's names), an `AirBench` or a `ViT`
+    (timm's names). `from_torch` needs its `torch_names()`.
 
   Raises:
-    ValueError: saying what was looked for, if the network is none of these;
-      naming the tensor and its shapes, if one is missing or left over or has
-      another shape; or if `heads` is needed or does not divide the width.
+    ValueError: if the network is none of these, with the tensors that were
+      looked for; if a tensor, which the message names, is missing, unexpected
+      or of another shape; or if `heads` is missing or does not divide the
+      width.
 
   References:
     He et al., 2016; Simonyan and Zisserman, 2015; Leclerc et al., 2023; Jordan,
@@ -112,7 +112,7 @@ def image_channels(state: Mapping[str, np.ndarray]) -> int:
 
 
 def _family_of(state: Mapping[str, np.ndarray]) -> _Family:
-  """The first kind of network all of whose marks are there."""
+  """The first kind of network of which no mark is missing."""
   lacking = {}
   for family in _FAMILIES:
     missing = [name for name in family.marks if name not in state]
@@ -186,7 +186,7 @@ def _vit(state: Mapping[str, np.ndarray]) -> ViT:
 
 
 def _heads(width: int, heads: int | None) -> int:
-  """Heads of a ViT of that width."""
+  """The number of heads of a ViT of this width."""
   if heads is None:
     heads = _FEW_HEADS.get(width, width // _HEAD)
     if width % _HEAD:
@@ -200,13 +200,13 @@ def _heads(width: int, heads: int | None) -> int:
 
 def _numbers(state: Mapping[str, np.ndarray], pattern: str, start: int,
              step: int = 1) -> list[int]:
-  """The numbers from `start` on for which the pattern is a name."""
+  """The numbers from `start` on for which the pattern gives a name."""
   return list(itertools.takewhile(
       lambda i: pattern.format(i) in state, itertools.count(start, step)))
 
 
 def _squares(count: int) -> int:
-  """The side of a square of that many parts, or of the next smaller one."""
+  """The side of the largest square of at most `count` parts."""
   return max(1, math.isqrt(max(count, 0)))
 
 

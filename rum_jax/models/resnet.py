@@ -1,4 +1,4 @@
-"""ResNet-18, ResNet-34 and ResNet-50, for small images or for ImageNet's.
+"""ResNet-18, ResNet-34 and ResNet-50, for small images or for ImageNet.
 
 References:
   He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR
@@ -19,12 +19,12 @@ from rum_jax.types import Array, Outputs
 
 
 class Stem(nn.Module):
-  """What comes before the blocks.
+  """The layers before the blocks.
 
   Attributes:
-    width: channels that come out.
-    imagenet: 7×7 convolution with stride 2 and 3×3 max-pool with stride 2;
-      otherwise 3×3 convolution with stride 1.
+    width: the number of output channels.
+    imagenet: whether it is a 7×7 convolution and a 3×3 max-pool, both with
+      stride 2; otherwise it is a 3×3 convolution with stride 1.
   """
 
   width: int
@@ -40,10 +40,11 @@ class Stem(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-  """Two 3×3 convolutions, or 1×1, 3×3 and 1×1, and a way around them.
+  """Two 3×3 convolutions, or 1×1, 3×3 and 1×1, with a shortcut.
 
   Attributes:
-    width: channels inside; four times as many come out of a bottleneck.
+    width: the number of inner channels; a bottleneck has four times as many
+      output channels.
     stride: the stride of the first 3×3 convolution and of the shortcut.
     bottleneck: whether there are three convolutions.
   """
@@ -73,15 +74,17 @@ class ResidualBlock(nn.Module):
 class ResNet(nn.Module):
   """Stem, blocks `layer<i>_<j>`, mean over pixels, head.
 
-  Convolutions start from Kaiming's normal distribution over what goes out, the
-  head as PyTorch starts it, but with its bias at zero.
+  Convolutions are initialised by Kaiming's normal distribution with fan-out.
+  The head is initialised as in PyTorch, but its bias is zero.
 
   Attributes:
     classes: K.
-    depths: blocks a stage; every stage but the first halves the image.
-    widths: channels inside the blocks of a stage.
+    depths: the number of blocks in each stage; every stage except the first one
+      halves the image.
+    widths: the number of inner channels of the blocks in each stage.
     bottleneck: whether each block has three convolutions.
-    imagenet_stem: the stem quarters the image, as on ImageNet.
+    imagenet_stem: whether the stem divides height and width by 4, as for
+      ImageNet.
   """
 
   classes: int
@@ -105,7 +108,7 @@ class ResNet(nn.Module):
     return Outputs(head(features), features)
 
   def torch_names(self) -> dict[str, str]:
-    """Path of every module to its name in torchvision: see `from_torch`."""
+    """Path of every module to its name in torchvision, for `from_torch`."""
     names = {'stem/conv1/conv': 'conv1', 'stem/conv1/norm': 'bn1', 'head': 'fc'}
     for i, depth in enumerate(self.depths, 1):
       for j in range(depth):

@@ -1,4 +1,6 @@
-"""ResNet-9: half of ResNet-18's work; FFCV reports about 93% on CIFAR-10.
+"""ResNet-9, with half of the work of ResNet-18.
+
+FFCV reports an accuracy of about 93% on CIFAR-10.
 
 References:
   The layout is that of FFCV's CIFAR-10 example (Leclerc et al., "FFCV:
@@ -20,7 +22,7 @@ from rum_jax.types import Array, Outputs
 
 
 class Unit(nn.Module):
-  """Convolution, batch-norm, ReLU; attributes as those of `layers.Conv`."""
+  """Convolution, batch-norm, ReLU; the attributes are those of `Conv`."""
 
   features: int
   size: int = 3
@@ -36,7 +38,7 @@ class Unit(nn.Module):
 
 
 class Residual(nn.Module):
-  """Adds what two units make of its input."""
+  """Two units with a shortcut."""
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Array:
@@ -47,11 +49,12 @@ class Residual(nn.Module):
 class ResNet9(nn.Module):
   """Eight convolutions, maximum over pixels, head without bias.
 
-  Everything starts as PyTorch starts it.
+  All parameters are initialised as in PyTorch.
 
   Attributes:
     classes: K.
-    widths: channels of the four units that stand alone.
+    widths: the numbers of channels of the four units outside of residual
+      blocks.
     scale: the scale of the logits.
   """
 
@@ -75,7 +78,7 @@ class ResNet9(nn.Module):
     return Outputs(self.scale * head(features), features)
 
   def torch_names(self) -> dict[str, str]:
-    """Path of every module to its name in FFCV's: see `from_torch`."""
+    """Path of every module to its name in FFCV, for `from_torch`."""
     units = {'unit1': '0', 'unit2': '1', 'unit3': '3', 'unit4': '6'} | {
         f'residual{i}/unit{j}': f'{index}.module.{j - 1}'
         for i, index in ((1, 2), (2, 5)) for j in (1, 2)}

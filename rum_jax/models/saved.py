@@ -1,4 +1,4 @@
-"""Models that a command saved: a folder with weights and their description."""
+"""Loads the models that a command saved with their description."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from rum_jax.models import descriptions
 from rum_jax.storage import artefacts
 from rum_jax.types import Model, Variables
 
-NOTE = 'model'  # Of an artefact: the description of its network.
+NOTE = 'model'  # The note of an artefact that describes its network.
 
 
 class Saved(NamedTuple):
-  """Networks of one kind, and what they were trained for.
+  """A network, its variables and its description.
 
   Attributes:
     model: the network, with the normalisation that it was trained with.
-    variables: of S networks: every array has a leading axis of S seeds; of one
-      network where a seed was named.
-    description: from `describe`: network, shape of the images, names of the
-      classes, moments of the channels.
+    variables: the variables of S networks, with a leading axis of S seeds; or
+      those of one network, if a seed was given.
+    description: what `describe` returned: the network, the shape of the images,
+      the names of the classes and the moments of the channels.
   """
 
   model: Model
@@ -43,10 +43,10 @@ def load_saved(folder: str | os.PathLike[str], seed: int | None = None, *,
       outputs, _ = model.apply(variables, Images(image, label), train=False)
 
   Args:
-    folder: such as `originals-…`, `oracles-…` or `unlearned/salun-vanilla-…` of
-      a workdir; the folder `tree` in it is understood, too. Of `oracles` the
-      first S are those that rows are compared with, and S others follow.
-    seed: which of the S networks, from 0; by default all of them.
+    folder: a folder of a workdir, such as `originals-…`, `oracles-…` or
+      `unlearned/salun-vanilla-…`, or the folder `tree` in it. `oracles` has
+      2 · S networks; the first S are those that rows are compared with.
+    seed: the number of one of the networks, from 0; by default all of them.
     networks: as for `build`.
 
   Returns:
@@ -54,8 +54,8 @@ def load_saved(folder: str | os.PathLike[str], seed: int | None = None, *,
 
   Raises:
     OSError: if there is no such folder.
-    ValueError: if a file was altered, the folder holds no such models, or there
-      are not so many seeds.
+    ValueError: if a file was altered, if the folder holds no such models, or if
+      `seed` is out of range.
   """
   place = pathlib.Path(folder)
   place = place.parent if place.name == 'tree' else place

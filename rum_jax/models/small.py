@@ -13,7 +13,7 @@ from rum_jax.types import Array, Outputs
 
 
 class MLP(nn.Module):
-  """Fully connected network with ReLU, no batch-norm.
+  """Fully connected network with ReLU and without batch-norm.
 
   Attributes:
     classes: K.
@@ -33,12 +33,12 @@ class MLP(nn.Module):
 
 
 class SmallCNN(nn.Module):
-  """3×3 convolutions with batch-norm and ReLU, halved by max-pool, then mean.
+  """3×3 convolutions with batch-norm, ReLU and max-pool, then a mean.
 
   Attributes:
     classes: K.
-    widths: channels of the convolutions; a 2×2 max-pool follows each but the
-      last, whose spatial mean gives the features.
+    widths: the numbers of channels of the convolutions. A 2×2 max-pool follows
+      each convolution except the last one, whose spatial mean is the features.
   """
 
   classes: int

@@ -1,4 +1,4 @@
-"""PyTorch's weights, in and out, through `.safetensors` files, without PyTorch.
+"""Reads and writes weights of PyTorch as `.safetensors`, without PyTorch.
 
     module = models.resnet18(10)
     state = models.read_safetensors('model.safetensors')
@@ -8,8 +8,8 @@
     state = models.to_torch(variables, model, module.torch_names(), like=state)
     models.write_safetensors('forgotten.safetensors', state)
 
-A `.pth` file is a pickle, which can run any code and is never read here.
-Whoever trusts one converts it where PyTorch and safetensors are installed:
+A `.pth` file is a pickle, which can run any code, so it is never read here. If
+you trust a file, convert it where PyTorch and safetensors are installed:
 
     import torch
     from safetensors.torch import save_file
@@ -18,7 +18,7 @@ Whoever trusts one converts it where PyTorch and safetensors are installed:
     state = {name: x.contiguous() for name, x in state.items()}
     save_file(state, 'model.safetensors')
 
-and a file that was written here is loaded there by
+PyTorch loads a file that was written here by
 
     from safetensors.torch import load_file
     network.load_state_dict(load_file('forgotten.safetensors'), strict=True)
@@ -44,7 +44,7 @@ _ENTRIES = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias',
 # Axes of PyTorch's weights in ours: OIHW to HWIO, OI to IO. Arrays of three
 # axes, such as a position embedding, are the same in both.
 _AXES = {4: (2, 3, 1, 0), 3: (0, 1, 2), 2: (1, 0), 1: (0,)}
-# What DataParallel, Lightning and torch.compile put into names.
+# Parts of names that DataParallel, Lightning and torch.compile add.
 _WRAPPERS = ('module', 'model', '_orig_mod')
 
 
@@ -55,12 +55,12 @@ def read_safetensors(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     path: the path of the file.
 
   Returns:
-    Name to array of the type that the file gives; `from_torch` widens it.
+    Name to array, in the types of the file.
 
   Raises:
     OSError: if the file cannot be read.
-    ValueError: naming the file and what is wrong, if it is not such a file, not
-      all of one, or of a type that NumPy does not have.
+    ValueError: if it is not such a file, if it is truncated, or if it has a
+      type that NumPy lacks; the message names the file and the fault.
   """
   import safetensors.numpy  # Needed by few.
   try:
@@ -84,8 +84,8 @@ def write_safetensors(path: str | pathlib.Path,
     state: name to array, from `to_torch`.
 
   Raises:
-    OSError: naming the file, if it cannot be written.
-    ValueError: naming an entry of a type that the format does not have.
+    OSError: that names the file, if it cannot be written.
+    ValueError: that names an entry whose type the format lacks.
   """
   import safetensors.numpy  # Needed by few.
   path, dense = pathlib.Path(path), {
@@ -99,7 +99,7 @@ def write_safetensors(path: str | pathlib.Path,
 
 def torch_shapes(model: Model, names: Mapping[str, str]
                  ) -> dict[str, tuple[int, ...]]:
-  """Name and shape, in PyTorch's order, of all that `from_torch` reads.
+  """Names and shapes, in PyTorch's order, of the arrays of `from_torch`.
 
   Args:
     model: the network.
@@ -121,26 +121,25 @@ def from_torch(state: Mapping[str, np.ndarray], model: Model,
                names: Mapping[str, str]) -> Variables:
   """Variables of a network from the state dict of its PyTorch twin.
 
-  Entries `num_batches_tracked` have no use here. The released code normalises
-  images in a layer `normalize`; here `from_linen` does, which should be given
+  Entries `num_batches_tracked` are ignored. The released code normalises images
+  in a layer `normalize`. Here `from_linen` normalises them; give it
   `mean=state['normalize.mean'], std=state['normalize.std']`.
 
   Args:
     state: name to array, from `read_safetensors`. The parts `module`, `model`
-      and `_orig_mod`, which wrappers put into all names or into some, are
-      overlooked.
+      and `_orig_mod` of names, which wrappers add, are ignored.
     model: the network.
-    names: path of a module, such as `'layer1_0/conv1/conv'`, or of an array at
-      the top, such as `'cls_token'`, to its name in PyTorch: `torch_names()` of
-      this package's networks.
+    names: path of a module, such as `'layer1_0/conv1/conv'`, or of an array of
+      the network itself, such as `'cls_token'`, to its name in PyTorch. The
+      networks of this package return it from `torch_names()`.
 
   Returns:
-    Arrays of the types that `model.init` gives.
+    The variables, in the types of `model.init`.
 
   Raises:
-    ValueError: naming the entry and its shapes, if one is missing, has another
-      shape, is not expected, is there twice under the names of two wrappers, or
-      holds whole numbers; or naming a module that has no name.
+    ValueError: if an entry is missing, has another shape, is not expected,
+      occurs twice under the names of two wrappers, or holds whole numbers; the
+      message names the entry and its shapes. Also if a module has no name.
   """
   named = _named(state, torch_shapes(model, names))
 
@@ -153,7 +152,7 @@ def from_torch(state: Mapping[str, np.ndarray], model: Model,
 
 def check_fits(state: Mapping[str, np.ndarray], model: Model,
                names: Mapping[str, str]) -> None:
-  """Refuses a state dict that `from_torch` would refuse, and copies nothing.
+  """Refuses a state dict that `from_torch` would refuse, without a copy.
 
   Args:
     state: as for `from_torch`.
@@ -161,7 +160,7 @@ def check_fits(state: Mapping[str, np.ndarray], model: Model,
     names: as for `from_torch`.
 
   Raises:
-    ValueError: as `from_torch`.
+    ValueError: if `from_torch` would raise one.
   """
   _named(state, torch_shapes(model, names))
 
@@ -176,19 +175,21 @@ def to_torch(variables: Variables, model: Model, names: Mapping[str, str],
     model: the network.
     names: as for `from_torch`.
     like: the state dict that `variables` came from. The result has its names
-      with their wrappers, in its order, its types, and its values of all that
-      the network does not have here, such as `num_batches_tracked`. By default
-      the names are PyTorch's own and the types are those of `variables`;
-      `load_state_dict(strict=True)` does not miss `num_batches_tracked`.
+      with their wrappers, its order and its types. Entries that the network
+      does not have here, such as `num_batches_tracked`, keep their values. By
+      default the names are those of PyTorch and the types those of `variables`;
+      `load_state_dict(strict=True)` accepts that `num_batches_tracked` is
+      missing.
 
   Returns:
-    Name to array. What went through `from_torch` and was not changed comes back
-    bit by bit, unless it is of a wider type than `model.init` gives.
+    Name to array. An array that came from `from_torch` and was not changed has
+    the same bits as before, unless its type was wider than that of
+    `model.init`.
 
   Raises:
-    ValueError: naming the entry and its shapes, if an array has another shape
-      than the network's, or `like` is not of this network; naming the entry, if
-      a finite value is infinite in the type that `like` gives it.
+    ValueError: if an array has another shape than in the network, if `like` is
+      not of this network, or if a finite value is infinite in the type of
+      `like`; the message names the entry.
   """
   shapes, arrays = torch_shapes(model, names), {}
 
@@ -265,13 +266,13 @@ def _named(state: Mapping[str, np.ndarray],
 
 
 def bare_names(names: Iterable[str]) -> dict[str, str]:
-  """Names without what wrappers put into them, to the names as they are.
+  """Names without the parts that wrappers add, to the original names.
 
   Args:
     names: the names of tensors, from a state dict.
 
   Raises:
-    ValueError: naming both, if two names differ in their wrappers alone.
+    ValueError: that names two names which differ only in their wrappers.
   """
   bare: dict[str, str] = {}
   for name in names:

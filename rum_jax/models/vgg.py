@@ -20,22 +20,22 @@ from rum_jax.types import Array, Outputs
 
 
 class VGG(nn.Module):
-  """3×3 convolutions in stages with a 2×2 max-pool between, then dense layers.
+  """Stages of 3×3 convolutions with 2×2 max-pools between, then dense layers.
 
   The released code also has a variant with `hidden=(), pooled=1, bias=True`.
 
   Attributes:
     classes: K.
-    widths: channels of a stage.
-    depths: convolutions `conv<i>_<j>` of a stage.
-    hidden: widths of the dense layers `hidden<i>` before the head; the last one
-      gives the features.
-    pooled: height and width after the last stage, by means.
-    bias: whether the convolutions have one, though batch-norm undoes it.
-    imagenet_head: a max-pool follows the last stage too, and PyTorch's names
-      count a dropout after each hidden layer, as in torchvision, which has
-      `hidden=(4096, 4096), pooled=7, bias=True, dropout=0.5` besides.
-    dropout: share of each hidden layer that training sets to 0.
+    widths: the number of channels in each stage.
+    depths: the number of convolutions `conv<i>_<j>` in each stage.
+    hidden: the widths of the dense layers `hidden<i>` before the head; the last
+      one gives the features.
+    pooled: the height and the width after mean-pooling of the last stage.
+    bias: whether the convolutions have a bias. Batch-norm makes it ineffective.
+    imagenet_head: whether a max-pool also follows the last stage, and PyTorch's
+      names count a dropout after each hidden layer. So it is in torchvision,
+      which also has `hidden=(4096, 4096), pooled=7, bias=True, dropout=0.5`.
+    dropout: the share of each hidden layer that is set to 0 in training.
   """
 
   classes: int
@@ -65,7 +65,7 @@ class VGG(nn.Module):
     return Outputs(head(x), x)
 
   def torch_names(self) -> dict[str, str]:
-    """Path of every module to its name in the code: see `from_torch`."""
+    """Path of every module to its name in the code, for `from_torch`."""
     names, index = {}, 0
     for i, depth in enumerate(self.depths, 1):
       for j in range(1, depth + 1):

@@ -25,7 +25,7 @@ class PatchEmbedding(nn.Module):
 
   Attributes:
     width: D.
-    patch: pixels across a patch.
+    patch: the width of a patch in pixels.
   """
 
   width: int
@@ -46,10 +46,10 @@ class PatchEmbedding(nn.Module):
 
 
 class Attention(nn.Module):
-  """Each token looks at all tokens of its image.
+  """Self-attention between all tokens of an image.
 
   Attributes:
-    heads: looks that a token takes at once, each of D / heads channels.
+    heads: the number of heads, each with D / heads channels.
   """
 
   heads: int
@@ -69,12 +69,13 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-  """Attention, then two dense layers, each added to what came in.
+  """Attention, then two dense layers, both with a residual connection.
 
   Attributes:
     heads: the number of heads of the attention.
     hidden: channels between the two dense layers.
-    dropout: after the attention and after both dense layers.
+    dropout: the rate of dropout after the attention and after both dense
+      layers.
   """
 
   heads: int
@@ -95,19 +96,19 @@ class Block(nn.Module):
 class ViT(nn.Module):
   """Patches and a class token, blocks `blocks_<i>`, layer-norm, head.
 
-  The features are what the last layer-norm makes of the class token. An image
-  has one size, that of the position embedding: `H / patch · W / patch` patches.
+  The features are the class token after the last layer-norm. All images must
+  have the size of the position embedding, `H / patch · W / patch` patches.
 
   Attributes:
     classes: K.
-    patch: pixels across a patch; it divides height and width.
-    width: D, channels of a token.
-    depth: blocks.
+    patch: the width of a patch in pixels; it divides height and width.
+    width: D, the number of channels of a token.
+    depth: the number of blocks.
     heads: the number of heads of the attention; they divide the width.
     hidden: channels between the two dense layers of a block.
-    dropout: share of the values that training sets to 0 after the position
-      embedding and after every dense layer but the first of the attention, as
-      the paper has it; by default none.
+    dropout: the share of values that is set to 0 in training, after the
+      position embedding and after every dense layer except the first one of the
+      attention, as in the paper; by default none.
   """
 
   classes: int
@@ -120,7 +121,7 @@ class ViT(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool, mask: Array | None) -> Outputs:
-    del mask  # No image looks at another one.
+    del mask  # Images do not depend on each other.
     for name in ('patch', 'width', 'depth', 'heads', 'hidden'):
       _checks.check_count(name, getattr(self, name), 1)
     _checks.check_range('dropout', self.dropout, 0, 1)
@@ -141,7 +142,7 @@ class ViT(nn.Module):
     return Outputs(_dense(self.classes, 'head')(features), features)
 
   def torch_names(self) -> dict[str, str]:
-    """Path of modules and arrays to their names in timm: see `from_torch`."""
+    """Path of modules and arrays to their names in timm, for `from_torch`."""
     names = {'patch_embed': 'patch_embed.proj'} | {
         name: name for name in ('cls_token', 'pos_embed', 'norm', 'head')}
     for i in range(self.depth):
@@ -158,7 +159,7 @@ def _dense(width: int, name: str) -> nn.Dense:
 
 
 def _norm(name: str, x: Array) -> Array:
-  """Layer-norm, in single precision at least; the type stays."""
+  """Layer-norm in single precision or better; the result has the type of x."""
   return nn.LayerNorm(epsilon=1e-6, name=name)(x).astype(x.dtype)
 
 
