@@ -1,5 +1,7 @@
 """Adapts Flax NNX modules to `Model`, and puts weights back into modules.
 
+The weights of a module become variables, and variables become a module:
+
     model, variables = models.from_nnx(network, (32, 32, 3))
     variables, info = unlearner(key, variables, examples, split)
     forgotten = models.to_nnx(variables, network)

@@ -1,5 +1,7 @@
 """Recognises the network of a PyTorch state dict by its names and shapes.
 
+A file of PyTorch becomes a model in four steps:
+
     state = models.read_safetensors('model.safetensors')
     module = models.recognise(state)
     model = models.from_linen(module, (32, 32, 3), mean=..., std=...)
