@@ -1,4 +1,4 @@
-"""What checks of arguments refuse, and how they say it."""
+"""Checks of arguments and their messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JAX's own switches, which people set for a whole project, stop nothing."""
+"""The library works under all of JAX's own switches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrappers keep a model whole, and what is random in a network has a key."""
+"""Wrappers keep the task of a model, and random networks get keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Supervised learning by hand, and padding that it must not see."""
+"""The supervised objective by hand, and that padding has no effect."""
 
 from __future__ import annotations
 

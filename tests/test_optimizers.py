@@ -1,4 +1,4 @@
-"""SGD against PyTorch's formula, and gates that hold weights to the bit."""
+"""SGD against PyTorch's formula, and gates that keep weights exactly."""
 
 from __future__ import annotations
 

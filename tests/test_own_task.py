@@ -1,4 +1,4 @@
-"""A task that nobody here has thought of: no image, no label, no class.
+"""A task of a user, without images, labels or classes.
 
 Points on a line of noise, and what is known of one is how near to its value
 the network comes. All of the library works on it from losses and scores.

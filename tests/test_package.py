@@ -1,4 +1,4 @@
-"""What the package says of itself agrees, file by file."""
+"""The files that describe the package agree."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""A batch that devices share gives what one device makes of it."""
+"""Shared batches give the same results as batches on one device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups never overlap, ties fall by the written rule, stages by hand."""
+"""Groups never overlap, ties follow their rule, and stages are right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which module comes last is read off the forward pass, not off the names."""
+"""The order of modules is that of the forward pass, not of their names."""
 
 from __future__ import annotations
 

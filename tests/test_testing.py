@@ -1,4 +1,4 @@
-"""The conformance kit passes what is right and names what is broken."""
+"""The conformance kit accepts right unlearners and names broken rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of trees."""
+"""Functions of trees of arrays."""
 
 from __future__ import annotations
 

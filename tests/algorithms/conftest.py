@@ -1,4 +1,4 @@
-"""A linear model whose every step can be done by hand, in NumPy."""
+"""A linear model whose steps can be computed by hand in NumPy."""
 
 from __future__ import annotations
 

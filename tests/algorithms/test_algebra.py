@@ -1,4 +1,4 @@
-"""Methods that must coincide; bounds and budgets that must be kept."""
+"""Tests that methods coincide where they should and keep bounds and budgets."""
 
 from __future__ import annotations
 

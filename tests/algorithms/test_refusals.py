@@ -1,4 +1,4 @@
-"""Factories refuse what makes no sense, by name and value, before tracing."""
+"""Factories refuse wrong arguments before tracing, with their name and value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SalUn's mask: the most salient weights, exactly as many, and truly held."""
+"""SalUn's mask: it has the right size and weights, and it holds the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays as people bring them: understood and said, or refused by name."""
+"""Arrays of images and labels are converted with a note, or refused."""
 
 from __future__ import annotations
 

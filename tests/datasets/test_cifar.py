@@ -1,4 +1,4 @@
-"""CIFAR's binary archives, small ones made on the fly."""
+"""Reads small archives in the format of CIFAR's binary version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data, and that every example can be found again where it came from."""
+"""Data sets keep the original order, and the source of every example."""
 
 from __future__ import annotations
 

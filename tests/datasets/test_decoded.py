@@ -1,4 +1,4 @@
-"""What is kept of a decoded folder: served only while it is true."""
+"""Kept decoded images are used only as long as the folder is unchanged."""
 
 from __future__ import annotations
 

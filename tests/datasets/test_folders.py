@@ -1,4 +1,4 @@
-"""Folders of images: a class a folder, decoded once."""
+"""Folders of images with a subfolder for each class, decoded once."""
 
 from __future__ import annotations
 

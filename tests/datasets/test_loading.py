@@ -1,4 +1,4 @@
-"""One door to all data sets."""
+"""Loading of all kinds of data sets by name or path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to forget: published rows, read from what people write."""
+"""Rows to forget in all forms that a person may use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two ways to leave out validation examples: one draw, two judges."""
+"""The two ways to set validation examples apart draw the same examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candidate forget sets: which are measured, and by what."""
+"""All measures of entanglement of the chosen candidate forget sets."""
 
 import dataclasses
 

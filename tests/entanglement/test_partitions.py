@@ -1,4 +1,4 @@
-"""Partitions: what holds for all of them, by hand, and by measured ES."""
+"""Partitions: common properties, cases by hand, and choices by measured ES."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One forget set a level: differences paired by seed, and what they say."""
+"""Differences between levels of a factor, and the findings from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models do, and how far from retraining, on logits made by hand."""
+"""Accuracies, attacks and distances to retraining, on logits made by hand."""
 
 from __future__ import annotations
 

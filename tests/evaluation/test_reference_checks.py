@@ -1,4 +1,4 @@
-"""When models are no use to judge by, by hand."""
+"""Checks of original and retrained models, with cases made by hand."""
 
 from __future__ import annotations
 

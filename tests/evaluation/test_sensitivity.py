@@ -1,4 +1,4 @@
-"""What two partitions share, and how findings are counted over choices."""
+"""Overlaps of partitions, and counts of findings over variations."""
 
 from __future__ import annotations
 

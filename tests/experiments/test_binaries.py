@@ -1,4 +1,4 @@
-"""The smaller binaries, run as a user does: what they leave, and refuse."""
+"""The smaller commands: the files that they write, and wrong flags."""
 
 from __future__ import annotations
 

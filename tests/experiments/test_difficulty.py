@@ -1,4 +1,4 @@
-"""What makes unlearning hard, asked on a few small models."""
+"""The command for difficulty, on a few small models."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The entanglement tables: on what the main job left."""
+"""The command for entanglement, with the models of the main job."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Faults of the machine and of runs: one line each, and nothing hidden."""
+"""Faults of machines and runs give one line each, and none is hidden."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad flags and bad input: one line with name and value, no traceback."""
+"""Wrong flags and input give one line with name and value, no traceback."""
 
 import json
 import subprocess

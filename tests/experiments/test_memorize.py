@@ -1,4 +1,4 @@
-"""Memorization: what it writes, and that machines can share the work."""
+"""The command for memorization: its files, and shared work of machines."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Proxies: what they cost, how well they agree, and groups chosen by one."""
+"""Proxies: their cost, their agreement, and groups chosen by a proxy."""
 
 import json
 import shutil

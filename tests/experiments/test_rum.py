@@ -1,4 +1,4 @@
-"""The main job: what it writes, what it skips, and what a kill cannot do."""
+"""The main job: its files, finished stages, and recovery after a kill."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Entanglement under other choices, on a few small models."""
+"""The command for sensitivity, on a few small models."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Proxies beside memorization: by hand, and as lines for a terminal."""
+"""Comparison of proxies with memorization, with cases made by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models in segments are the models all at once; what is said of them."""
+"""Ensembles from segments equal those of all models at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of others: every format, in the right order and in wrong ones."""
+"""Published score files in every format, in right and in wrong orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score files come back as they were, and those of other data do not."""
+"""Score files are read as they were written; other data are refused."""
 
 from __future__ import annotations
 

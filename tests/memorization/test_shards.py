@@ -1,4 +1,4 @@
-"""Shards of memorization models: whole or refused, merged or named."""
+"""Shards are read and merged; damaged or foreign ones are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seam: a module becomes two pure functions."""
+"""Linen modules become models."""
 
 from __future__ import annotations
 

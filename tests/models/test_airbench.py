@@ -1,4 +1,4 @@
-"""AirBench's network: its size, its whitening, and whom the whitening sees."""
+"""AirBench's network: its size, its whitening, and the data of the whitening."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A saved model says what it is, and is built again from that."""
+"""Models are built again from their descriptions."""
 
 from __future__ import annotations
 

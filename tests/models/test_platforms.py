@@ -1,4 +1,4 @@
-"""What a GPU or TPU is given to compile; that takes none of them."""
+"""Programs that are compiled for a GPU or TPU, without such a device."""
 
 from __future__ import annotations
 

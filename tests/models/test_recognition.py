@@ -1,4 +1,4 @@
-"""A state dict says which network it belongs to."""
+"""Networks are recognised by their state dicts."""
 
 from __future__ import annotations
 

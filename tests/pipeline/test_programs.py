@@ -1,4 +1,4 @@
-"""How many runs go at a time, and what happens when that was too many."""
+"""The number of runs at a time, and runs that do not fit in memory."""
 
 from __future__ import annotations
 

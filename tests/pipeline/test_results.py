@@ -1,4 +1,4 @@
-"""What stands on disk is not drawn again; what does not is."""
+"""A current report is not written again; an outdated one is."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Shards: what decides them, and that any cut of the work gives the same."""
+"""Shards: their identity, and equal results for any division of the work."""
 
 from __future__ import annotations
 

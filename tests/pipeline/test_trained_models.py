@@ -1,4 +1,4 @@
-"""What decides an artefact, and who diverged."""
+"""The identity of artefacts, and runs that diverged."""
 
 from __future__ import annotations
 

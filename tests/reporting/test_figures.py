@@ -1,4 +1,4 @@
-"""Pictures are well-formed, say what they show, and blend into a page."""
+"""Figures are valid SVG, have descriptions, and fit into a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables for the README, from figures made up here."""
+"""Tables for the README, from invented figures."""
 
 import dataclasses
 import pathlib

@@ -1,4 +1,4 @@
-"""Random search: where it looks, and that it can be repeated."""
+"""Random search: its limits, and that seeds repeat it."""
 
 import numpy as np
 import pytest

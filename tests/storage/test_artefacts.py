@@ -1,4 +1,4 @@
-"""Artefacts come back as they were written, or not at all."""
+"""Artefacts are read as they were written, or refused."""
 
 from __future__ import annotations
 

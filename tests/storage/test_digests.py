@@ -1,4 +1,4 @@
-"""Digests tell apart what is different."""
+"""Digests of different values differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are written whole, and by the first process alone."""
+"""Files are written whole, and only by the first process."""
 
 import json
 

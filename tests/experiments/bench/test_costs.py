@@ -1,4 +1,4 @@
-"""What algorithms must do, counted by hand in whole batches."""
+"""The passes over data that algorithms must make, counted by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both ways to compute the factors say the same, at a size for a test."""
+"""Both ways to compute the two factors give the same values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is timed on one core has one core, and gets the others back."""
+"""Timing on one core, medians and ratios."""
 
 from __future__ import annotations
 

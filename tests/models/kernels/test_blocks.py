@@ -1,4 +1,4 @@
-"""A block of images at a time gives what all of them give."""
+"""Blocks of images give the same results as all images at once."""
 
 from __future__ import annotations
 
