@@ -51,7 +51,7 @@ import rum_jax
 from rum_jax import objectives, plans, recipes, training
 from rum_jax.commands import app
 from rum_jax.pipeline import builders, context, results
-from rum_jax.reporting.speed import caught_up, Speed, Step
+from rum_jax.reporting.speed import Speed, Step
 from rum_jax.types import AnyArray, Images, Split
 
 DEFAULT = recipes.Recipe(methods='all')
@@ -241,8 +241,6 @@ def main() -> None:
   whole = {'layers': layers.layer_costs, 'factors': factors.factor_costs
            }.get(suite)
   rows = whole(REPEATS.value) if whole else []
-  if suite == 'layers':
-    print(caught_up(rows))
   for network in () if whole else NETWORKS.value:
     case = prepare(network)
     if ALONE.value:

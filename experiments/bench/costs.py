@@ -1,12 +1,14 @@
-"""What every algorithm costs beside the passes over data that it must make.
+"""Times of every algorithm, in units of the passes that it must make.
 
-Three kinds of pass have a price, measured on the same network in the same run:
-forward and backward, as in training; forward only, as for a teacher; and
-forward and backward for the gradient of every single example, held in memory a
-chunk at a time. WoodFisher also pays for the inner products of those gradients.
-An algorithm's ratio is its seconds over the price of what it must do; what it
-computes again to save memory is part of that. A batch has the price of a full
-one, as in an epoch of training, whose last batch is padded too.
+There are three kinds of passes over the data, whose times are measured on the
+same network in the same run: forward and backward, as in training; forward
+only, as for a teacher; and forward and backward for the gradients of single
+examples, a chunk at a time. WoodFisher also needs inner products of these
+gradients.
+
+The ratio of an algorithm is its time divided by the time of its passes.
+Computations that it repeats to save memory count as passes. All batches count
+as full, because the last batch of an epoch is padded.
 """
 
 from __future__ import annotations
@@ -27,12 +29,12 @@ from rum_jax.pipeline import builders
 from rum_jax.reporting.speed import AlgorithmCost
 from rum_jax.types import Images, Model, Split
 
-ROUNDS = 4  # Passes over the data that a price is measured on.
-_CHUNK = 64  # Of influence: its default.
+ROUNDS = 4  # Number of passes in a measurement.
+_CHUNK = 64  # The default of influence.
 
 
 class Work(NamedTuple):
-  """Examples passed over, and pairs of chunks multiplied."""
+  """Numbers of examples in each kind of pass, and of pairs of chunks."""
 
   train: float = 0
   predict: float = 0
@@ -41,14 +43,14 @@ class Work(NamedTuple):
 
 
 def whole(count: int, size: int) -> int:
-  """Examples in so many batches as `count` of them need."""
+  """The number of examples in the batches of `count` examples, with padding."""
   width = min(size, max(count, 1))  # As plans lay them out.
   return plans.num_steps(count, width) * width
 
 
 def work(method: str, setting: dict[str, Any], num_forget: int,
          num_retain: int, size: int) -> Work:
-  """What a method must do; those that move few layers pay for whole passes."""
+  """The passes of a method; methods for few layers count whole passes."""
   forget, retain, both = (whole(n, size) for n in (
       num_forget, num_retain, num_forget + num_retain))
   epochs = setting.get('epochs', 1)
@@ -74,7 +76,7 @@ def work(method: str, setting: dict[str, Any], num_forget: int,
 
 
 def repeated(once: Callable[[jax.Array], Any], rounds: int = ROUNDS) -> Any:
-  """Runs `once` `rounds` times in a loop from which nothing can be lifted."""
+  """Runs `once` `rounds` times in a loop that XLA cannot shorten."""
 
   def step(total, _):
     result = once(jnp.where(total > jnp.inf, 1, 0))
@@ -84,7 +86,7 @@ def repeated(once: Callable[[jax.Array], Any], rounds: int = ROUNDS) -> Any:
 
 
 class Case(NamedTuple):
-  """What is timed: a recipe's data and its network.
+  """The recipe, the data and the network to measure.
 
   Attributes:
     recipe: the recipe of the training.
@@ -137,7 +139,7 @@ def prices(case: Case, rows: jax.Array) -> list[timing.Call]:
 
 def algorithm_costs(case: Case, network: str, repeats: int
                     ) -> list[AlgorithmCost]:
-  """One row an algorithm; all of them and all prices are taken in turn."""
+  """One row for each algorithm; all of them are measured in turn."""
   n, forget = case.source.num_train, case.recipe.forget
   rows = jnp.asarray(np.random.default_rng(0).permutation(n), jnp.int32)
   split, key = Split(rows[:forget], rows[forget:]), jax.random.key(1)

@@ -1,10 +1,11 @@
-"""The two factors at the size of CIFAR, against a plain NumPy form of each.
+"""Times of memorization and entanglement scores against NumPy.
 
-Memorization as in Feldman and Zhang's released code: correctness and membership
-as booleans `[M, N]`, multiplied and summed, which gives the scores alone. ES as
-one would write it: for each set the features of both sides, one after the
-other. Ours counts packed bits, with standard errors and both halves of the
-models, and takes all sets in one pass. Everything on one core.
+The sizes are those of CIFAR, and everything runs on one core. Memorization in
+NumPy is that of Feldman and Zhang's released code: it multiplies and sums
+boolean arrays `[M, N]` and gives only the scores. Ours counts packed bits, and
+also gives standard errors and the scores of both halves of the models.
+Entanglement in NumPy computes one set after the other from the features of both
+sides. Ours computes all sets in one pass.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def _one_score(x: np.ndarray, rows: np.ndarray) -> float:
 
 
 def factor_costs(repeats: int) -> list[FactorCost]:
-  """A row for each factor, both ways measured in turn."""
+  """A row for each factor; the two sides are measured in turn."""
   rng = np.random.default_rng(0)
   inside = rng.random((_MODELS, _EXAMPLES), np.float32) < 0.7
   right = rng.random((_MODELS, _EXAMPLES), np.float32) < 0.8

@@ -1,4 +1,4 @@
-"""Each layer, forward and backward, against other ways to compute it."""
+"""Times of each layer, forward and backward, against XLA and PyTorch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from experiments.bench import timing
 from rum_jax.models import kernels, layers
 from rum_jax.models.kernels import layout
-from rum_jax.reporting.speed import Layer
+from rum_jax.reporting.speed import caught_up, Layer
 from rum_jax.types import AnyArray
 
 _BATCH, _LOOPS = 64, 2
@@ -43,7 +43,7 @@ def _plain_pool(x: jax.Array) -> jax.Array:
 
 
 def _cases(torch: Any) -> list[tuple]:
-  """Name, ours, XLA's, PyTorch's, and the shapes of image and weights."""
+  """Cases: name, our layer, XLA's, PyTorch's, and shapes of the arguments."""
   cases = []
   for pixels, before, after, size, stride in _CONVOLUTIONS:
     ours, xla = (functools.partial(fn, stride=stride) for fn in (
@@ -64,7 +64,7 @@ def _cases(torch: Any) -> list[tuple]:
 
 def _compiled(fn: Callable, args: Sequence[AnyArray], loops: int
               ) -> timing.Call:
-  """Gradients of all arguments, each of which goes on with the next loop."""
+  """A loop over steps that subtract the gradient from all arguments."""
   grad = jax.grad(lambda args: (fn(*args)**2).sum())
   step = lambda args, _: (
       jax.tree.map(lambda x, dx: x - 1e-9 * dx, args, grad(args)), None)
@@ -73,15 +73,16 @@ def _compiled(fn: Callable, args: Sequence[AnyArray], loops: int
 
 
 def _inside(fn: Callable) -> Callable:
-  """A layer of ours as within a network, where no layout changes."""
+  """One of our layers in the layout that it has inside a network."""
   return lambda x, *args: layout.turned(fn(layout.turned(x), *args))
 
 
 def layer_costs(repeats: int) -> list[Layer]:
-  """One row a layer, all on one core.
+  """One row for each layer, measured on one core.
 
   Each side has images in its own layout, which a network keeps from layer to
-  layer. XLA's own forms, in a loop and outside, are slow and measured once.
+  layer. XLA's own layers, inside and outside a loop, are slow and are measured
+  once. The last line says whether XLA has caught up.
   """
   import torch
   torch.set_num_threads(1)
@@ -107,4 +108,5 @@ def layer_costs(repeats: int) -> list[Layer]:
           'fast as PyTorch {times_as_fast:5.2f} ({from_to[0]:.2f}–'
           '{from_to[1]:.2f}), as XLA in a loop {loop:6.2f}, outside '
           '{once:5.2f}'.format(**vars(rows[-1])), flush=True)
+  print(caught_up(rows))
   return rows

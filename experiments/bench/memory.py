@@ -1,4 +1,4 @@
-"""How much memory this process has held at most."""
+"""Peak memory of this process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import pathlib
 
 
 def print_peak(of_device: float | None = None) -> None:
-  """Prints the MiB that this process has held at most; NaN outside Linux.
+  """Prints the peak memory of this process in MiB; NaN outside Linux.
 
-  What `resource` tells of a child counts what its parent held when it forked.
+  `resource` is not used, because for a child process it includes the memory of
+  its parent.
 
   Args:
-    of_device: bytes at most on a GPU or TPU, which are printed instead.
+    of_device: the peak memory of a GPU or TPU in bytes, to print instead.
   """
   status = pathlib.Path('/proc/self/status')
   if of_device is not None:

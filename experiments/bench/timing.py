@@ -1,4 +1,4 @@
-"""Seconds of compiled programs, taken in turn so that noise hits all alike."""
+"""Times of compiled programs, which are measured in turn because of noise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def compiled(fn: Callable, *args) -> tuple[Call, float]:
 
 
 def all_seconds(calls: list[Call], repeats: int) -> list[list[float]]:
-  """Seconds of each call, `repeats` of them, in turn after a warm-up."""
+  """`repeats` times of each call in seconds, in turn after a warm-up."""
   taken = [[] for _ in calls]
   for repeat in range(repeats + 1):
     for call, seconds in zip(calls, taken):
@@ -53,9 +53,9 @@ def compared(ours: np.ndarray, theirs: np.ndarray, batch: int
 
 @contextlib.contextmanager
 def one_core() -> Generator[None, None, None]:
-  """Keeps all threads of this process on one core, where the system can.
+  """Keeps all threads of this process on one core, if the system can.
 
-  XLA multiplies matrices on all cores, whatever it was told.
+  XLA's flags do not keep matrix products on one core.
   """
   tasks = pathlib.Path('/proc/self/task')
 

@@ -1,6 +1,6 @@
-"""The other side of `benchmark`: the same networks and passes in PyTorch.
+"""The networks and passes of `benchmark` in PyTorch.
 
-Channels-last everywhere; on a GPU also compiled.
+The layout is channels-last; on a GPU, networks are compiled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Residual(nn.Sequential):
 
 
 class _Block(nn.Module):
-  """Two convolutions and a way around them, as in ResNet-18."""
+  """Two convolutions with a shortcut, as in ResNet-18."""
 
   def __init__(self, before: int, after: int, stride: int):
     super().__init__()
@@ -137,7 +137,7 @@ def passes(name: str, image: np.ndarray, label: np.ndarray, classes: int,
 
 def peak(name: str, shape: tuple[int, ...], batch_size: int, gpu: bool,
          half: bool) -> float | None:
-  """Bytes of a GPU, if on one, that a pass over such images takes at most."""
+  """Peak memory of a GPU in bytes during a pass; `None` without a GPU."""
   run, _ = passes(name, np.zeros(shape, np.uint8), np.zeros(shape[0]), 10,
                   batch_size, 1, gpu, half)
   if gpu:

@@ -1,4 +1,4 @@
-"""Factories refuse wrong arguments before tracing, with their name and value."""
+"""Factories refuse wrong arguments before tracing, by name and value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AirBench's network: its size, its whitening, and the data of the whitening."""
+"""AirBench's network: its size, its whitening and the data of that."""
 
 from __future__ import annotations
 
