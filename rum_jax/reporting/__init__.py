@@ -1,4 +1,4 @@
-"""Words, tables, pages and figures made of results."""
+"""Tables, pages, figures and sentences about results."""
 
 from __future__ import annotations
 

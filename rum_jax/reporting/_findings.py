@@ -1,4 +1,4 @@
-"""What the numbers of a run say: one table of differences, a sentence each.
+"""Findings of a run: a table of differences, and a sentence on each.
 
 Nothing here is typed from a paper or from a run. Every verdict follows from the
 95 % confidence interval of a difference that is paired by seed.
@@ -30,12 +30,12 @@ class Comparison(NamedTuple):
 
   @property
   def verdict(self) -> str:
-    """As people read it, with the number of seeds where it is unknown."""
+    """The verdict as text; if it is unknown, with the number of seeds."""
     return worded(TOW.verdict(self.tow), self.tow)
 
 
 def worded(verdict: str, gap: Summary) -> str:
-  """A verdict as people read it: `better`, or `cannot tell with 3 seeds`."""
+  """A verdict as text: `better`, or `cannot tell with 3 seeds`."""
   if verdict != UNKNOWN:
     return verdict
   return (f'cannot tell with {counted(gap.seeds, "seed")}' if gap.seeds else
@@ -43,7 +43,7 @@ def worded(verdict: str, gap: Summary) -> str:
 
 
 def comparisons(results: Results) -> list[Comparison]:
-  """All differences in ToW that the findings stand on, in their order."""
+  """All differences in ToW that the findings use, in their order."""
   rows = _by_name(results)
   idle, ceiling = (rows.get((x, 'reference')) for x in (
       'do_nothing', 'another_oracle'))
@@ -66,7 +66,7 @@ def comparisons(results: Results) -> list[Comparison]:
 
 
 def findings(results: Results) -> list[str]:
-  """One short sentence on each of the paper's findings, as it shows here.
+  """One short sentence on each of the paper's findings, for this run.
 
   Args:
     results: the results of a run; figures may be NaN.
@@ -91,7 +91,7 @@ def findings(results: Results) -> list[str]:
 
 
 def overview(results: Results) -> list[str]:
-  """What comes first of a run: full RUM, the best row, and doing nothing."""
+  """The overview of a run: full RUM, the best row, and doing nothing."""
   if not results.sound:
     return list(results.warnings)
   rows = _by_name(results)
@@ -114,7 +114,7 @@ def _rivals(rows: _ByName) -> list[Row]:
 
 
 def _steps(row: Row | None) -> list[tuple[str, str, Summary]]:
-  """From low to medium and from medium to high: names, and what ToW gains."""
+  """Changes of ToW from low to medium and from medium to high, with names."""
   if row is None or not set(GROUPS) <= set(row.groups):
     return []
   return [(a, b, difference(row.groups[b].tow, row.groups[a].tow))
@@ -159,7 +159,7 @@ def _on_refinement(method: str, results: Results) -> str:
 
 def _sentence(subject: str, verdicts: Iterable[tuple[str, str]], seeds: str
               ) -> str:
-  """Says that A is better than b, and that one cannot tell it from c."""
+  """A sentence on which rows are better, worse, or not distinguishable."""
   verdicts, parts = list(verdicts), []
   for kind, word in ((BETTER, 'better than'), (WORSE, 'worse than'),
                      (EQUAL, 'equal to'), (UNKNOWN, '')):
@@ -201,7 +201,7 @@ def _on_ceiling(results: Results, rows: _ByName) -> str:
 
 
 def _on_attack(results: Results) -> str:
-  """Where the best by ToW is not the best by ToW-MIA."""
+  """A sentence if the best row by ToW is not the best by ToW-MIA."""
   first, other = (winner(results, x) for x in (TOW, TOW_MIA))
   if first is None or other is None or first is other:
     return ''

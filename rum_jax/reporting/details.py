@@ -1,4 +1,4 @@
-"""The folded end of the report page: how it was made, and with what."""
+"""The last part of the report page: settings, recipe and environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rum_jax.reporting.vocabulary import called, duration, listed, name
 
 
 def details(results: Results) -> Iterable[str]:
-  """Folded: settings, what methods report, recipe, environment."""
+  """Folded sections: settings, probes of methods, recipe, environment."""
   made = vars(results.environment)
   versions = records.as_json(results.environment.versions)
   kept = {'data hash': results.data_hash,
@@ -53,7 +53,7 @@ def _plain(things: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _reported(row: Row) -> str:
-  """A line a stage: names and means of what an info holds beside losses."""
+  """A line for each stage: names and means of the probes of a method."""
   stages = [', '.join(f'{key} {value:.3g}' for key, value in probes.items())
             for probes in row.probes]
   return '\n'.join(filter(None, stages))

@@ -1,4 +1,4 @@
-"""What makes unlearning hard, in words, and how far that can be relied on."""
+"""Sentences on what makes unlearning hard, and on their sensitivity."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rum_jax.types import GROUPS
 
 
 def answer(rows: Sequence[FactorRow], factor: str) -> list[str]:
-  """Whether the paper's statement on a factor shows in these rows.
+  """Tells whether the paper's statement on a factor holds for these rows.
 
   Args:
     rows: the rows that `by_level` returned.
     factor: `memorization` or `entanglement`.
 
   Returns:
-    A sentence on doing nothing, on each method, and the verdict.
+    A sentence on doing nothing, one on each method, and the verdict.
   """
   sentences, verdicts = [], {}
   for row in rows:
@@ -49,7 +49,7 @@ def answer(rows: Sequence[FactorRow], factor: str) -> list[str]:
 
 
 def _answer(verdicts: Mapping[str, str], factor: str) -> str:
-  """The plain answer over all methods but doing nothing."""
+  """The verdict over all methods except doing nothing."""
   methods = {k: v for k, v in verdicts.items() if k != 'Do nothing'}
   harder, easier, equal, unknown = (
       [k for k, v in methods.items() if v == kind]
@@ -72,13 +72,13 @@ def _answer(verdicts: Mapping[str, str], factor: str) -> str:
 
 
 def label(variation: Variation) -> str:
-  """What people call a variation."""
+  """The name of a variation in reports."""
   return (f'{variation.axis}: {variation.value}' if variation.axis else
           'reference')
 
 
 def paragraph(variations: Sequence[Variation]) -> list[str]:
-  """What holds and what does not, a sentence each."""
+  """Sentences on the findings that hold and on those that do not."""
   real = [x for x in variations if not x.control]
   sentences = [*_shares(real[1:]), *_order(real)]
   for i, row in enumerate(variations[0].rows):
@@ -131,7 +131,7 @@ def _change(row: FactorRow) -> str:
 
 
 def _effect(verdicts: Mapping[str, str]) -> str:
-  """How often ToW falls from low to high, and where."""
+  """How often ToW falls from low to high, and for which rows."""
   parts = []
   for kind, word in ((WORSE, 'falls'), (BETTER, 'rises')):
     where = [called for called, x in verdicts.items() if x == kind]

@@ -1,4 +1,4 @@
-"""Results as Markdown, for a README."""
+"""Results as Markdown, for the documentation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLUMNS = (*COMPARED, FIGURES[-1])
 
 
 def section(results: Results, command: str) -> str:
-  """The table of a run, what it shows, and where it comes from.
+  """The table of a run, its findings, and the command that made it.
 
   Args:
     results: the results of the run.
@@ -68,7 +68,7 @@ def _table(results: Results) -> list[str]:
 
 
 def _differences(results: Results) -> list[str]:
-  """All differences in ToW with their verdicts, folded away."""
+  """All differences in ToW with their verdicts, in a folded section."""
   pairs = comparisons(results) if results.sound else []
   return [
       '<details><summary>Differences in ToW, paired by seed</summary>', '',
@@ -87,7 +87,7 @@ def _cells(values: Sequence[str]) -> str:
 
 
 def summary(runs: Mapping[str, Results]) -> str:
-  """What comes first of each run, as a list.
+  """The overview of each run, as a list.
 
   Args:
     runs: name to the results.
@@ -97,17 +97,17 @@ def summary(runs: Mapping[str, Results]) -> str:
 
 
 def factor_answers(record: Difficulty) -> str:
-  """Whether the paper's statement on each factor shows, as a list."""
+  """The verdicts on the paper's statements on both factors, as a list."""
   return '\n'.join(
       f'* {difficulty_findings.answer(part.rows, factor)[-1]}'
       for factor, part in record.factors.items())
 
 
 def difficulty_answers(record: Difficulty, command: str) -> str:
-  """What was found of each factor, as lists.
+  """The findings on each factor, as lists.
 
   Args:
-    record: the content of `difficulty.json` holds.
+    record: the content of `difficulty.json`.
     command: the command that made it.
   """
   lines = [_made(record, command)]
@@ -118,7 +118,7 @@ def difficulty_answers(record: Difficulty, command: str) -> str:
 
 
 def sensitivity_answers(record: Sensitivity, command: str) -> str:
-  """What was found in `sensitivity.json`, as a list; arguments as above."""
+  """The findings in `sensitivity.json`, as a list."""
   answers = difficulty_findings.paragraph(record.variations)
   return '\n'.join([_made(record, command), '', *(f'* {x}' for x in answers)])
 
@@ -129,10 +129,10 @@ def _made(origin: Origin, command: str) -> str:
 
 
 def entanglement(record: EntanglementFile, command: str) -> str:
-  """The sets that were measured, of each kind, as a table.
+  """The figures of the sets of each kind, as a table.
 
   Args:
-    record: the content of `entanglement.json` holds.
+    record: the content of `entanglement.json`.
     command: the command that made it.
   """
   rows = []
@@ -152,10 +152,10 @@ def entanglement(record: EntanglementFile, command: str) -> str:
 
 
 def proxies(record: ProxiesFile, command: str) -> str:
-  """How well proxies of memorization agree with it, as a table.
+  """The agreement of proxies with memorization, as a table.
 
   Args:
-    record: the content of `proxies.json` holds.
+    record: the content of `proxies.json`.
     command: the command that made it.
   """
   *lines, caption = text.proxy_table(record)
@@ -164,10 +164,10 @@ def proxies(record: ProxiesFile, command: str) -> str:
 
 
 def memorization(record: MemorizationFile, command: str) -> str:
-  """How far estimated scores can be relied on: what to put on a model card.
+  """The reliability of estimated scores.
 
   Args:
-    record: the content of `memorization.json` holds.
+    record: the content of `memorization.json`.
     command: the command that made it.
   """
   made, other = record.identity, record.compared
@@ -185,8 +185,8 @@ def scores(record: ScoresCard, command: str) -> str:
   """The card of a score file that comes with the package.
 
   Args:
-    record: what `experiments.scores` wrote.
-    command: that made it.
+    record: the card that `experiments.scores` wrote.
+    command: the command that made it.
   """
   return '\n'.join([
       f'`{command}`:', '',
@@ -195,7 +195,7 @@ def scores(record: ScoresCard, command: str) -> str:
 
 
 def _curve(record: Report) -> list[str]:
-  """How the halves agree, by number of models, as a table."""
+  """The agreement of the halves for each number of models, as a table."""
   return table(('models', 'Spearman of halves', 'of all models',
                 *(f'share of {x}' for x in GROUPS)), (
                     (str(x.models), *map(shown, (

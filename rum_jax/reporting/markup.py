@@ -1,7 +1,7 @@
-"""The parts of an HTML page that needs nothing but itself.
+"""The parts of an HTML page without external files.
 
-Every function takes plain words and returns markup; words are escaped here and
-nowhere else. Only `figure` takes markup, an SVG picture.
+Every function takes plain text and returns markup. Text is escaped only here.
+Only `figure` takes markup, an SVG picture.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Cell(NamedTuple):
   """A cell of a table.
 
   Attributes:
-    text: what stands in it.
-    seeds: what it is made of, shown while the pointer is over it.
+    text: its content.
+    seeds: the values of all seeds, shown while the pointer is over the cell.
   """
 
   text: str
@@ -33,8 +33,8 @@ class Line(NamedTuple):
   """A row of a table.
 
   Attributes:
-    cells: the first is the row's heading.
-    kind: `best`, `aside` or nothing: how it is set.
+    cells: the cells; the first one is the heading of the row.
+    kind: `best`, `aside` or empty, for the style.
     name: the whole name of the row, for a table without groups.
   """
 
@@ -44,7 +44,7 @@ class Line(NamedTuple):
 
 
 def words(plain: object) -> str:
-  """Escapes words; sets F high in RUM^F and keeps figures on one line."""
+  """Escapes text; makes RUM^F a superscript and keeps figures on one line."""
   whole = re.sub(' ([±−]) ', '\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}',
                  str(plain))
   return html.escape(whole).replace('RUM^F', 'RUM<sup>F</sup>')
@@ -77,10 +77,10 @@ def figure(picture: str, caption: str) -> str:
 
 def table(caption: str, head: Sequence[str],
           bodies: Sequence[tuple[str, Sequence[Line]]], kind: str = '') -> str:
-  """A table that scrolls in its own box where it is too wide.
+  """A table that scrolls in its own box if it is too wide.
 
   Args:
-    caption: stands above it.
+    caption: the text above the table.
     head: the headings of the columns.
     bodies: a heading, or nothing, and rows, for each group of rows.
     kind: `words` if the cells hold words instead of numbers.
@@ -123,19 +123,19 @@ def _class(kind: str) -> str:
 
 
 def folded(summary: str, *parts: str) -> str:
-  """Parts that a reader unfolds; a printer always does."""
+  """Parts that a reader can unfold; they are printed unfolded."""
   return (f'<details><summary>{words(summary)}</summary>{"".join(parts)}'
           '</details>')
 
 
 def section(heading: str, *parts: str, kind: str = '') -> str:
-  """A heading and what stands under it; kind is `appendix` or nothing."""
+  """A section with a heading; kind is `appendix` or empty."""
   return (f'<section{_class(kind)}><h2>{words(heading)}</h2>{"".join(parts)}'
           '</section>')
 
 
 def beside(first: str, *second: str, kind: str = '') -> str:
-  """Two parts beside each other on a desktop, else one below the other."""
+  """Two parts, next to each other on a desktop and stacked on a phone."""
   return (f'<div class="{f"beside {kind}".strip()}"><div>{first}</div>'
           f'<div>{"".join(second)}</div></div>')
 

@@ -1,4 +1,4 @@
-"""What an estimate of memorization says, in words."""
+"""Sentences about estimates of memorization."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rum_jax.memorization.reliability import ScoresCard, ScoreSummary
 
 
 def agreement_line(name: str, agreement: Agreement) -> str:
-  """How far an estimate agrees with other scores, in words."""
+  """A sentence on the agreement of an estimate with other scores."""
   return (f'Spearman correlation with {name}: {agreement.spearman:.3f}; they '
           f'share {_shares(agreement)} (chance: {agreement.chance:.2f})')
 
@@ -21,7 +21,7 @@ def _shares(groups: Agreement | Reliability) -> str:
 
 
 def lines(report: Report) -> Sequence[str]:
-  """A report in words, for a terminal."""
+  """A report of reliability as lines of text."""
   fit = report.fit
   text = [f'models are right about {fit.mean:.1%} of what they trained on, '
           f'the least about {fit.least:.1%}; {fit.fitted} of {fit.models} '
@@ -37,7 +37,7 @@ def lines(report: Report) -> Sequence[str]:
 
 
 def scores_lines(card: ScoresCard) -> Sequence[str]:
-  """What packaged scores are of, and how reliable they are."""
+  """The origin and the reliability of packaged scores, as lines of text."""
   made, data = card.identity, card.identity['data']
   network, training = made['network'], made['training']
   widths = ', '.join(map(str, network.get('widths', ())))
@@ -64,7 +64,7 @@ def scores_lines(card: ScoresCard) -> Sequence[str]:
 
 
 def sentence(name: str, scores: ScoreSummary) -> str:
-  """A summary in words."""
+  """A summary of scores as a sentence."""
   quantiles = ', '.join(f'{q:.3f}' for q in scores.quantiles.values())
   return (f'{name}: {quantiles} at 5, 25, 50, 75 and 95 %; mean standard '
           f'error {scores.mean_standard_error:.4f}')

@@ -1,4 +1,4 @@
-"""Tables for a terminal."""
+"""Tables of text for a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WIDTH = 100
 
 
 def proxy_table(record: ProxiesFile) -> Sequence[str]:
-  """A table for a terminal, the best correlation first."""
+  """A table of proxies as text; the highest correlation comes first."""
   rows = sorted(record.proxies.items(), reverse=True, key=lambda item: (
       -2 if math.isnan(item[1].spearman) else item[1].spearman))
   cells = [_HEAD, *(_proxy_cells(*item) for item in rows)]
@@ -60,10 +60,9 @@ def table(results: Results) -> str:
       be NaN.
 
   Returns:
-    Lines of about 100 columns: warnings; the oracle and the reference rows,
-    then each method with its variants; under them what the columns mean. The
-    best row has a `*`, rows with diverged seeds a `†`, rows with seeds at
-    chance a `‡`; where the models are no use to judge by, all have a `!`.
+    Lines of about 100 columns: warnings; the oracle and the reference rows;
+    each method with its variants; and the meanings of the columns. The marks of
+    rows are those of `vocabulary.mark`.
   """
   first = winner(results)
   figures = [x for x in COMPARED
@@ -103,7 +102,7 @@ def table(results: Results) -> str:
 
 
 def _kept_notes(results: Results) -> list[str]:
-  """Test accuracy without the classes that are forgotten whole, if any are."""
+  """Test accuracy without the classes that the forget set holds completely."""
   if not results.forgotten_classes:
     return []
   rows = [('Oracle', results.oracle), *((name(x), x) for x in results.rows)]
@@ -115,7 +114,7 @@ def _kept_notes(results: Results) -> list[str]:
 
 
 def _cost_notes(results: Results) -> list[str]:
-  """What the seconds of a row leave out."""
+  """Notes on the costs that the seconds of a row do not include."""
   compiled = sum(row.compile_seconds for row in results.rows)
   refined = [row for row in results.rows if row.variant in REFINED]
   notes = [f'The seconds leave out {duration(compiled)} s of compilation for '
@@ -133,11 +132,11 @@ def _accuracies(row: Row | Oracle) -> list[str]:
 
 def aligned(lines: Sequence[Sequence[str]], left: Sequence[int] = (0,)
             ) -> list[str]:
-  """Columns set under each other.
+  """Lines whose columns are aligned.
 
   Args:
     lines: the cells of each line; a line of one cell is a heading.
-    left: columns of words, which begin under each other; all others end so.
+    left: the columns to align at the left; all others are aligned at the right.
   """
   full = [line for line in lines if len(line) > 1]
   wide = [max(len(line[0]) for line in lines),
@@ -149,7 +148,7 @@ def aligned(lines: Sequence[Sequence[str]], left: Sequence[int] = (0,)
 
 
 def _wrapped(sentences: Iterable[str], bullet: str = '') -> list[str]:
-  """Wraps sentences, but not between a figure and its interval."""
+  """Wraps sentences without breaking a figure from its interval."""
   return [line.replace('\xa0', ' ') for sentence in sentences
           for line in textwrap.wrap(
               bullet + sentence.replace(' ± ', '\xa0±\xa0'), _WIDTH,

@@ -1,4 +1,4 @@
-"""The names and meanings of what a report shows, and how figures are set."""
+"""Names and explanations of the terms of a report, and formats of figures."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ MEANINGS = {
 
 
 def called(key: str) -> str:
-  """What people call a method or a variant."""
+  """The name of a method or a variant in reports."""
   return NAMES.get(key, key)
 
 
 def score_name(results: Results) -> str:
-  """What the groups were chosen by: `memorization`, or that by a proxy."""
+  """The name of the score that the groups were chosen by."""
   name = results.recipe.refine_by.replace('_', ' ')
   return f'memorization by {name}'.removesuffix(' by memorization')
 
 
 def name(row: Row | FactorRow) -> str:
-  """What people call a row: `SalUn RUM^F`, `RUM`, `Do nothing`."""
+  """The name of a row in reports: `SalUn RUM^F`, `RUM`, `Do nothing`."""
   parts = [called(row.method)]
   if row.variant not in ('reference', row.method):
     parts.append(called(row.variant))
@@ -67,15 +67,15 @@ def name(row: Row | FactorRow) -> str:
 
 
 def figure(summary: Summary, signed: bool = False) -> str:
-  """A figure and its interval as people read it: `0.950 ± 0.024`."""
+  """A figure with its interval as text: `0.950 ± 0.024`."""
   return shown(summary.mean, summary.ci95, signed)
 
 
 def shown(mean: float, ci95: float | None = None, signed: bool = False) -> str:
-  """A number as people read it: `0.950`, or `–` where there is none."""
+  """A number as text: `0.950`, or `–` if it is missing."""
   parts = ['–' if x is None or not math.isfinite(x) else f'{x:{form}}'
            for x, form in ((mean, '+.3f' if signed else '.3f'), (ci95, '.3f'))]
-  # '-0.000' would claim a sign that rounding took away.
+  # Rounding may leave a sign without a value: '-0.000'.
   text = parts[0].replace('-0.000', '0.000').replace('+0.000', '0.000')
   text = text.replace('-', '−')
   return text if parts[0] == '–' or ci95 is None else f'{text} ± {parts[1]}'
@@ -92,7 +92,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def by_method(rows: Iterable[AnyRow]) -> list[tuple[str, list[AnyRow]]]:
-  """References and full RUM under no heading, all others under their method."""
+  """Rows by method; references and full RUM have no heading."""
   by_name: dict[str, list[AnyRow]] = {'': []}
   for row in rows:
     alone = row.variant == 'reference'
@@ -107,7 +107,7 @@ def by_method(rows: Iterable[AnyRow]) -> list[tuple[str, list[AnyRow]]]:
 
 
 def entries(rows: Iterable[Row]) -> list[Entry]:
-  """All but the reference rows as lines, each method under its name."""
+  """All rows except the references, with a heading for each method."""
   lines: list[Entry] = []
   for heading, members in by_method(rows):
     lines += [(heading, None)] if heading else []
@@ -117,26 +117,30 @@ def entries(rows: Iterable[Row]) -> list[Entry]:
 
 
 def placed(lines: Iterable[Entry]) -> list[tuple[int, Row]]:
-  """The rows among the lines, and where they are."""
+  """The rows among the lines, with their positions."""
   return [(y, row) for y, (_, row) in enumerate(lines) if row]
 
 
 def duration(seconds: float) -> str:
-  """Seconds to three digits."""
+  """Seconds with three digits."""
   if not math.isfinite(seconds):
     return '–'
   return f'{seconds:.3g}' if seconds < 1000 else f'{seconds:.0f}'
 
 
 def retrainings(seconds: float, one: float) -> str:
-  """A cost in units of retraining: `317 retrainings`; or that it is unknown."""
+  """A cost in units of retraining: `317 retrainings`, or `not recorded`."""
   if not (math.isfinite(seconds) and one > 0):
     return 'not recorded'
   return f'{seconds / one:.3g} retrainings'
 
 
 def mark(row: Row, first: Row | None, sound: bool) -> str:
-  """What stands before a row: `*` the best, `†` lost seeds, `!` no use."""
+  """The mark of a row.
+
+  It is `*` for the best row, `†` for diverged seeds, `‡` for seeds at chance,
+  and `!` if the original or retrained models are not sound.
+  """
   if not sound and row.variant != 'reference':
     return '!'
   return ('†' if row.diverged else '‡' if row.collapsed else
@@ -144,7 +148,7 @@ def mark(row: Row, first: Row | None, sound: bool) -> str:
 
 
 def losses(rows: Iterable[Row]) -> list[str]:
-  """Which seeds diverged, and in which stage; which are at chance."""
+  """Sentences on the seeds that diverged, and on those at chance."""
   sentences = []
   for row in rows:
     stages = len(row.setting or ()) or 1

@@ -1,4 +1,4 @@
-"""Pictures of a run, as SVG to stand inside a page, light or dark.
+"""Figures of a run, as SVG for a light or dark page.
 
 Figures of the results may be NaN.
 """

@@ -1,4 +1,4 @@
-"""What all pictures are drawn on: sizes, lines with names, SVG."""
+"""Functions of all figures: sizes, axes with named lines, SVG."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ WIDTH = 360  # Points; about what a phone is wide.
 
 
 def upright(axes: Axes, x: float, name: str, level: int = 0) -> None:
-  """A vertical line with its name on top."""
+  """Draws a vertical line with its name above it."""
   if np.isfinite(x):
     axes.axvline(x, color=GREY, lw=1)
     axes.text(x, -0.8 - level, name, ha='center', va='bottom', fontsize=8.5)
 
 
 def style(row: Named) -> tuple[str, str]:
-  """Colour and mark of a row's variant."""
+  """The colour and the marker of a row's variant."""
   return palette.VARIANTS.get(row.variant, palette.OTHER)
 
 
@@ -38,7 +38,7 @@ def figure(height: float, layout: Literal['constrained'] | None = 'constrained'
 
 
 def sideways(lines: Sequence[Entry], label: str) -> tuple[Figure, Axes]:
-  """Axes with a line for each entry, from top to bottom."""
+  """Axes with a horizontal line for each entry, from top to bottom."""
   whole = figure(48 + 14.5 * len(lines))
   axes = whole.subplots()
   axes.set_yticks(range(len(lines)),

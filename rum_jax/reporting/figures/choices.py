@@ -1,4 +1,4 @@
-"""How a finding moves with the choices that were made on the way."""
+"""The figure of the sensitivity of findings to choices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _METHODS = (*palette.GROUPS.values(), *list(palette.VARIANTS.values())[2:])
 
 
 def sensitivity_of_entanglement(variations: Sequence[Variation]) -> str:
-  """A line a variation: what it shares with the reference, and what it finds.
+  """A line for each variation: its overlap with the reference, its findings.
 
   Args:
     variations: the reference first.

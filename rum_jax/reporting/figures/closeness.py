@@ -1,4 +1,4 @@
-"""How close the methods come to retraining, and what they cost."""
+"""Figures of ToW and of the cost of methods."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rum_jax.types import GROUPS
 
 
 def tow_by_method(results: Results) -> str:
-  """ToW of every row: each seed, and the mean with its interval."""
+  """ToW of every row: all seeds, and the mean with its interval."""
   with matplotlib.rc_context(palette.TYPE):
     lines = entries(results.rows)
     figure, axes = canvas.sideways(lines, 'ToW (1: like retraining)')
@@ -43,7 +43,7 @@ def tow_by_method(results: Results) -> str:
 
 def tow_by_group(rows: Sequence[Row] | Sequence[FactorRow],
                  factor: str = 'memorization') -> str:
-  """ToW with one group as the forget set, a panel a method."""
+  """ToW with one group as the forget set, in a panel for each method."""
   panels = [(heading or called(members[0].method), members)
             for heading, members in by_method(rows)
             if members[0].variant != 'reference']
@@ -77,7 +77,7 @@ def tow_by_group(rows: Sequence[Row] | Sequence[FactorRow],
 
 
 def cost(results: Results) -> str:
-  """Seconds of each method over those of retraining."""
+  """Time of each method in units of retraining."""
   whole = results.oracle.seconds or float('nan')
   with matplotlib.rc_context(palette.TYPE):
     lines = entries(results.rows)

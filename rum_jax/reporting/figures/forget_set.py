@@ -1,4 +1,4 @@
-"""Who is forgotten: scores, images and embedding of the three groups."""
+"""Figures of the forget set: scores, images and embedding of the groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHARP = 400  # More points than this are drawn as an image.
 
 def memorization_histogram(score: np.ndarray, group: np.ndarray,
                            measure: str = 'memorization') -> str:
-  """How many examples are memorized how much, and where the groups lie.
+  """Histogram of memorization, with the three groups.
 
   Args:
     score: `[N]` memorization, or a proxy of it; NaN is left out.
@@ -95,7 +95,7 @@ def examples(image: np.ndarray, label: np.ndarray, true_label: np.ndarray,
 
 
 def embedding(plane: np.ndarray, group: np.ndarray) -> str:
-  """Where each group lies among the retained examples.
+  """The groups among the retained examples in the embedding.
 
   Args:
     plane: `[N, 2]` first two principal components of the features.
