@@ -36,6 +36,7 @@ from rum_jax.evaluation.statistics import confidence_interval
 from rum_jax.evaluation.statistics import difference
 from rum_jax.evaluation.statistics import Interval
 from rum_jax.evaluation.statistics import rank_correlation
+from rum_jax.evaluation.statistics import smallest
 from rum_jax.evaluation.statistics import Summary
 from rum_jax.evaluation.statistics import summary
 from rum_jax.evaluation.statistics import verdict
@@ -47,6 +48,7 @@ __all__ = [
     'difference', 'differences', 'difficulty', 'diverged', 'finite',
     'grouped_tug_of_war', 'joining', 'measurements', 'membership', 'metrics',
     'of_oracle', 'rank_correlation', 'reference_checks', 'references',
-    'results', 'row', 'signals', 'statistics', 'summary', 'svc_attack',
+    'results', 'row', 'signals', 'smallest', 'statistics', 'summary',
+    'svc_attack',
     'threshold_attack', 'tug_of_war', 'verdict', 'winner',
 ]

@@ -101,6 +101,23 @@ def verdict(difference: Summary, *, lower_is_better: bool = False) -> str:
   return BETTER if (mean > 0) != lower_is_better else WORSE
 
 
+def smallest(difference: Summary, power: float = 0.8) -> float:
+  """The smallest difference that so many seeds show in `power` of all cases.
+
+  Args:
+    difference: of two figures, paired by seed.
+    power: share of cases in which the 95 % interval is to exclude 0.
+
+  Returns:
+    NaN where fewer than two seeds have a value.
+  """
+  free = difference.seeds - 1
+  if free < 1:
+    return math.nan
+  half, more = special.stdtrit(free, [0.975, power])
+  return float(difference.ci95 / half * (half + more))
+
+
 def difference(figure: Summary, other: Summary) -> Summary:
   """`figure − other`, paired by seed."""
   return summary(np.subtract(figure.values, other.values))

@@ -73,6 +73,10 @@ def evidence_page(evidence: Evidence, pictures: Mapping[str, str]) -> str:
       f'What the model still shows of {counted(first.size, "forgotten row")}',
       _lead(evidence),
       _first_screen(first, drawn('confidences', _caption(first))),
+      *(markup.paragraph(
+          f'All {counted(part.size, "forgotten row")}, those of earlier '
+          f'requests included: {part.verdict.answer}; see the appendix.')
+        for part in others),
       markup.paragraph(first.verdict.caveat, 'note'),
       _cautions(evidence),
       section('What was done', _facts(evidence)),
@@ -80,10 +84,10 @@ def evidence_page(evidence: Evidence, pictures: Mapping[str, str]) -> str:
           _table(first), drawn('checks', 'What was judged. A line is an '
                                'interval, a grey band is where it should lie '
                                'as a whole; red lies outside.'))),
-      *(_union(part, drawn(f'{part.name}.confidences', _caption(part)))
-        for part in others),
       section('Appendix: every check', _checks_table(first), _rule(first),
               kind='appendix'),
+      *(_union(part, drawn(f'{part.name}.confidences', _caption(part)))
+        for part in others),
       section('Appendix: the attack at low false positive rates',
               _rates_table(first)),
       section('Appendix: rows and files', _rows(evidence), drawn(
@@ -275,8 +279,8 @@ def seeds_of(values: Iterable[float]) -> str:
 def _union(part: Part, picture: str) -> str:
   verdict = part.verdict
   return section(
-      f'All {counted(part.size, "forgotten row")}, those of earlier requests '
-      'included', markup.paragraph(
+      f'Appendix: all {counted(part.size, "forgotten row")}, those of earlier '
+      'requests included', markup.paragraph(
           f'{verdict.question} {verdict.answer.capitalize()}. '
           f'{verdict.reason}'), markup.items(verdict.cautions)
       if verdict.cautions else '', markup.beside(_table(part), picture))

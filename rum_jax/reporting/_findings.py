@@ -11,7 +11,7 @@ import itertools
 from typing import NamedTuple
 
 from rum_jax.evaluation import best, difference, Oracle, Results, Row, Summary
-from rum_jax.evaluation import winner
+from rum_jax.evaluation import smallest, winner
 from rum_jax.evaluation.results import CONTROLS, TOW, TOW_MIA
 from rum_jax.evaluation.statistics import BETTER, EQUAL, UNKNOWN, WORSE
 from rum_jax.reporting.vocabulary import called, counted, figure, listed, name
@@ -63,6 +63,80 @@ def comparisons(results: Results) -> list[Comparison]:
     pairs += [(name(x), 'Do nothing', difference(x.tow, idle.tow))
               for x in _unlearned(rows)]
   return [Comparison(*pair) for pair in pairs]
+
+
+class Headline(NamedTuple):
+  """What stands first on the page of a run.
+
+  Attributes:
+    question: that is answered.
+    answer: `yes`, `no` or `cannot tell`.
+    sentence: what it means.
+    reason: the difference that it follows from.
+    row: that the answer is about; `None` where there is none.
+  """
+
+  question: str
+  answer: str
+  sentence: str
+  reason: str
+  row: Row | None
+
+
+def headline(results: Results) -> Headline:
+  """Whether a row comes as close to retraining as retraining does to itself.
+
+  The row is the best one. If none is closer to retraining than doing nothing,
+  the answer is no. Otherwise its ToW is compared with that of another oracle,
+  paired by seed.
+  """
+  rows = _by_name(results)
+  ceiling = rows.get(('another_oracle', 'reference'))
+  made = lambda answer, sentence, reason='', row=None: Headline(
+      'Does a method come as close to retraining as a second retrained model?',
+      answer, sentence, reason, row)
+  if not results.sound or ceiling is None:
+    return made('cannot tell', 'The models of this run are no use to judge by.',
+                ' '.join(results.warnings))
+  alone = _unlearned(rows)
+  first = winner(results)
+  idle = rows.get(('do_nothing', 'reference'))
+  if first is None and len(alone) == 1 and not alone[0].lost:
+    first = alone[0]
+  if first is None:
+    highest = best(alone)
+    if highest is None or idle is None:
+      return made('cannot tell', 'No row has figures that can be judged.')
+    return made('no', 'No row has a higher ToW than doing nothing.',
+                f'The highest is {name(highest)} with {figure(highest.tow)}; '
+                f'doing nothing has {figure(idle.tow)}.', highest)
+  gap = difference(first.tow, ceiling.tow)
+  seeds = counted(gap.seeds, 'seed')
+  picked = (f'{name(first)} has the highest ToW of all rows that are no '
+            'controls. ' if len(alone) > 1 else '')
+  verdict = TOW.verdict(gap)
+  reason = (f'Its ToW minus that of the second retrained models is '
+            f'{figure(gap, signed=True)}; within ± {results.margin:g} they '
+            'count as equal.')
+  least = smallest(gap)
+  if verdict == UNKNOWN:
+    reason += (f' {seeds.capitalize()} would show a difference of '
+               f'{shown(least)} or more.' if least == least else
+               ' With one seed there is no interval.')
+  answer, said = {
+      BETTER: ('yes', 'It comes closer to retraining than a second retrained '
+                      'model does.'),
+      EQUAL: ('yes', 'It comes as close to retraining as a second retrained '
+                     'model.'),
+      WORSE: ('no', 'It stays further from retraining than a second retrained '
+                    'model.'),
+      UNKNOWN: ('cannot tell', f'{seeds.capitalize()} are too few to tell it '
+                               'from a second retrained model.')}[verdict]
+  if len(alone) == 1:
+    said = said.replace('It ', f'{name(first)} ', 1).replace(
+        'tell it', f'tell {name(first)}')
+  return made(answer, (picked + said).replace('1 seed are', '1 seed is'),
+              reason, first)
 
 
 def findings(results: Results) -> list[str]:

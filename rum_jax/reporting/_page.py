@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import math
 
-from rum_jax.evaluation import FIGURES, Results, Summary, winner
+from rum_jax.evaluation import FIGURES, Results, Row, smallest, Summary, winner
 from rum_jax.evaluation.results import ACCURACIES, COMPARED
 from rum_jax.reporting import details, markup
-from rum_jax.reporting._findings import comparisons, findings, worded
-from rum_jax.reporting.markup import Line, section
-from rum_jax.reporting.vocabulary import by_method, called, counted, duration
+from rum_jax.reporting._findings import comparisons, findings, headline, worded
+from rum_jax.reporting.markup import Cell, Line, Number, section
+from rum_jax.reporting.vocabulary import by_method, by_seed, called, counted
+from rum_jax.reporting.vocabulary import duration
 from rum_jax.reporting.vocabulary import figure, listed, losses, mark, MEANINGS
 from rum_jax.reporting.vocabulary import name, retrainings, score_name, shown
 from rum_jax.types import GROUPS
@@ -26,8 +28,7 @@ def page(results: Results, pictures: Mapping[str, str]) -> str:
   """One HTML page that holds all of a run and needs no other file.
 
   Args:
-    results: of a run with groups of low, medium and high memorization;
-      figures may be NaN.
+    results: of a run; figures may be NaN.
     pictures: SVG by the name of the function of `plots` that drew it; what is
       missing is left out.
   """
@@ -39,37 +40,65 @@ def page(results: Results, pictures: Mapping[str, str]) -> str:
   return markup.document(
       f'Machine unlearning by refinement: {recipe.dataset}, '
       f'{recipe.network}', _what_was_run(results),
+      _first_screen(results, drawn(
+          'tow_by_method', 'ToW of every method: 1 is like retraining. Small '
+          'dots are seeds (crosses: collapsed ones), large marks their mean '
+          'with its 95 % confidence interval; the bands are those of doing '
+          'nothing and of another oracle.')),
       *_warnings(results),
-      section('Findings', markup.items(findings(results)),
-              _comparison_table(results), markup.paragraph(
-                  _CAUTION.format(margin=results.margin), 'note')),
+      section('Findings', markup.items(findings(results), 'columns'),
+              markup.paragraph(_CAUTION.format(margin=results.margin),
+                               'note')),
       section('Every method', _main_table(results), _kept_table(results), *(
           markup.paragraph(x, 'note') for x in losses(results.rows))),
-      section('Closeness to retraining', drawn(
-          'tow_by_method', 'ToW of every method. Small dots are seeds, large '
-          'marks their mean with its 95 % confidence interval; the bands are '
-          'those of doing nothing and of another oracle.')),
-      section('What was forgotten', _group_table(results), drawn(
-          'memorization_histogram',
-          f'{score_name(results).capitalize()} of all '
-          'training examples; in colour, the groups of the forget set.'), drawn(
-          'examples', 'Examples of each group, from its first to its last '
-          'row, with the label that was trained on, what it truly is where '
-          f'that label was made wrong, and the {score_name(results)}.')),
-      section('Closeness by memorization', drawn(
+      section('Cost', markup.beside(_cost_table(results), drawn(
+          'cost', 'Bars: seconds of each method over those of retraining, '
+          'alone. Diamonds: with compilation, tuning and the scores that the '
+          'groups are chosen by, where these are recorded. The axis is '
+          'logarithmic.'))),
+      section('Appendix: what was forgotten', _group_table(results),
+              markup.beside(drawn(
+                  'memorization_histogram',
+                  f'{score_name(results).capitalize()} of all training '
+                  'examples; in colour, the groups of the forget set.'), drawn(
+                  'examples', 'Examples of each group, from its first to its '
+                  'last row, with the label that was trained on, what it truly '
+                  'is where that label was made wrong, and the '
+                  f'{score_name(results)}.')), kind='appendix'),
+      section('Appendix: closeness by memorization', markup.beside(drawn(
           'tow_by_group', 'ToW with one group alone as the forget set: how '
           'close each method comes on low, medium and high memorization.'),
-              _accuracy_table(results)),
-      section('Where the groups lie', drawn(
+              _accuracy_table(results))),
+      section('Appendix: where the groups lie', drawn(
           'embedding', 'Features of the first original model on their first '
           'two principal components; retained examples in grey.')),
-      section('Cost', drawn(
-          'cost', 'Seconds of each method over those of retraining; '
-          'compilation, tuning and what is needed beforehand are left out.'),
-              _cost_table(results)),
-      section('Paired differences', _difference_table(results)),
-      section('How it was made', *details.details(results)),
+      section('Appendix: paired differences', _comparison_table(results),
+              _difference_table(results)),
+      section('Appendix: how it was made', *details.details(results)),
       section('What the words mean', markup.terms(MEANINGS)))
+
+
+_KINDS = {'yes': 'good', 'no': 'bad', 'cannot tell': 'open'}
+
+
+def _first_screen(results: Results, picture: str) -> str:
+  said = headline(results)
+  rows = {(row.method, row.variant): row for row in results.rows}
+  shown_rows = [said.row, rows.get(('do_nothing', 'reference')),
+                rows.get(('another_oracle', 'reference'))]
+  numbers = [Number(shown(row.tow.mean), _interval(row.tow),
+                    f'ToW of {name(row)}')
+             for row in shown_rows if row is not None]
+  return markup.verdict(said.question, said.answer.capitalize(),
+                        _KINDS[said.answer], said.sentence, numbers,
+                        said.reason, picture)
+
+
+def _interval(summary: Summary) -> str:
+  if not math.isfinite(summary.ci95):
+    return f'{counted(summary.seeds, "seed")}: no interval'
+  return (f'{shown(summary.mean - summary.ci95)} to '
+          f'{shown(min(summary.mean + summary.ci95, 1.0))}')
 
 
 def _warnings(results: Results) -> list[str]:
@@ -82,16 +111,18 @@ def _warnings(results: Results) -> list[str]:
 
 def _what_was_run(results: Results) -> str:
   recipe, count = results.recipe, results.examples
-  sizes = [results.groups[group].size for group in GROUPS]
+  sizes = {group: about.size for group, about in results.groups.items()}
   wrong = len(results.corrupted)
   made = (f', {wrong:,} of which ({100 * recipe.corrupt:.3g} %) were given '
           'a wrong label' if wrong else '')
   networks = counted(len(results.seeds), 'network')
+  by_group = '' if set(sizes) != set(GROUPS) else (
+      ': ' + listed([f'{sizes[group]:,} of {group}' for group in GROUPS])
+      + f' {score_name(results)}')
   return (f'{networks} ({recipe.network}) trained on '
           f'{counted(count.train, "example")} of '
-          f'{recipe.dataset}{made}, and made to forget {sum(sizes):,} of '
-          f'them: {sizes[0]:,} of low, {sizes[1]:,} of medium and '
-          f'{sizes[2]:,} of high {score_name(results)}. Each method of '
+          f'{recipe.dataset}{made}, and made to forget '
+          f'{sum(sizes.values()):,} of them{by_group}. Each method of '
           'unlearning is held, seed by seed, against retraining without them; '
           f'{count.held_out:,} {recipe.held_out} examples are held out.')
 
@@ -106,19 +137,31 @@ def _main_table(results: Results) -> str:
       label = called(row.variant) if heading else name(row)
       lines.append(Line((
           _marked(label, mark(row, first, results.sound)),
-          *(figure(x.of(row)) for x in FIGURES),
-          duration(row.seconds.mean)), kind))
+          *(_figure(x.of(row), results, row) for x in FIGURES),
+          duration(row.seconds.mean)), kind, name(row)))
     bodies.append((heading, lines))
-  oracle = [figure(x.of(results.oracle)) for x in ACCURACIES]
+  oracle = [_figure(x.of(results.oracle), results) for x in ACCURACIES]
   bodies[:0] = [('', [Line(('Oracle', *[''] * len(COMPARED), *oracle, duration(
       results.oracle.seconds)), 'aside')])]
   return markup.table(
       'Mean ± half of the 95 % confidence interval; accuracy on the forget, '
-      'retain and test sets; seconds a seed. “best” has the highest mean ToW '
-      'of all rows but the controls, which are matched and shuffle.',
+      'retain and test sets; seconds of one seed, without what the table of '
+      'cost adds. “best ToW” has the highest mean ToW of all rows but the '
+      'controls, which are matched and shuffle, and those with seeds that '
+      'diverged (†) or collapsed (‡); it need not be the best in other '
+      'columns.',
       ('', *(x.title for x in COMPARED),
        *(x.title.capitalize() for x in ACCURACIES), 'Seconds'),
       bodies)
+
+
+def _figure(summary: Summary, results: Results, row: Row | None = None) -> Cell:
+  """A figure, with the value of each seed under the pointer."""
+  notes = {}
+  if row is not None:
+    notes = {seed: 'collapsed' for seed in row.collapsed}
+    notes |= {case.seed: 'diverged' for case in row.diverged}
+  return Cell(figure(summary), by_seed(summary, results.seeds, notes))
 
 
 def _kept_table(results: Results) -> str:
@@ -143,15 +186,16 @@ def _marked(label: str, sign: str) -> str:
 def _cost_table(results: Results) -> str:
   one = results.oracle.seconds
   return markup.table(
-      'What a row costs. Beforehand: the scores that the groups are chosen by, '
-      'and the search for a setting; both in units of one retraining, which '
-      f'took {duration(one)} s.',
-      ('', 'Seconds', 'Seconds to compile', 'Scores beforehand', 'Tuning'),
+      'What a row costs: seconds of one seed; seconds of compiling, once for '
+      'all seeds; beforehand, the scores that the groups are chosen by, and '
+      'the search for a setting, in units of one retraining, which took '
+      f'{duration(one)} s.',
+      ('', 'Seconds', 'Compiling', 'Scores', 'Tuning'),
       [(heading, [Line((
           called(row.variant) if heading else name(row),
           duration(row.seconds.mean), duration(row.compile_seconds),
           retrainings(row.beforehand_seconds, one),
-          retrainings(row.tuning_seconds, one)))
+          retrainings(row.tuning_seconds, one)), '', name(row))
                   for row in rows if row.variant != 'reference'])
        for heading, rows in by_method(results.rows)
        if rows[0].variant != 'reference'])
@@ -161,10 +205,13 @@ def _comparison_table(results: Results) -> str:
   if not results.sound:
     return ''
   return markup.table(
-      'Differences in ToW, paired by seed.',
-      ('', 'Minus', 'ToW', 'Verdict'),
-      [('', [Line((x.what, x.minus, figure(x.tow, signed=True), x.verdict))
-             for x in comparisons(results)])], 'words')
+      'Differences in ToW, paired by seed. The last column is the smallest '
+      'difference that so many seeds show in 80 % of cases.',
+      ('', 'Minus', 'Verdict', 'ToW', 'Would be shown'),
+      [('', [Line((x.what, x.minus, x.verdict, Cell(
+          figure(x.tow, signed=True), by_seed(x.tow, results.seeds)),
+                   shown(smallest(x.tow)))) for x in comparisons(results)])],
+      'words')
 
 
 def _group_table(results: Results) -> str:

@@ -55,9 +55,10 @@ def paragraph(plain: str, kind: str = '') -> str:
   return f'<p{_class(kind)}>{words(plain)}</p>'
 
 
-def items(sentences: Iterable[str]) -> str:
-  """A list."""
-  return f'<ul>{"".join(f"<li>{words(x)}</li>" for x in sentences)}</ul>'
+def items(sentences: Iterable[str], kind: str = '') -> str:
+  """A list; kind is `columns`, two of them on a desktop, or nothing."""
+  made = ''.join(f'<li>{words(x)}</li>' for x in sentences)
+  return f'<ul{_class(kind)}>{made}</ul>'
 
 
 def terms(meanings: Mapping[str, object]) -> str:
@@ -175,7 +176,7 @@ def verdict(question: str, answer: str, kind: str, sentence: str,
     picture: a figure.
   """
   made = ''.join(
-      f'<li><b>{words(x.value)}</b><i>{words(x.interval)}</i>'
+      f'<li><strong>{words(x.value)}</strong><i>{words(x.interval)}</i>'
       f'{words(x.meaning)}{"".join(f"<i>{words(y)}</i>" for y in x.others)}'
       '</li>' for x in numbers)
   left = (f'<h2>{words(question)}</h2><p class="answer">{words(answer)}</p>'

@@ -53,17 +53,17 @@ figcaption { margin-top: .6rem }
   border: solid var(--line); border-width: 1px 0; max-width: 46rem;
   font: .8125rem/1.4 var(--sans) }
 .numbers li { margin: 0 }
-.numbers b { display: block; font-size: clamp(1.3rem, 3vw, 1.8rem);
+.numbers strong { display: block; font-size: clamp(1.3rem, 3vw, 1.8rem);
   line-height: 1.2; font-variant-numeric: tabular-nums }
 .numbers i { display: block; font-style: normal; color: var(--soft) }
-.scroll { margin: 1.25rem 0; overflow-x: auto }
+.scroll { margin: 1.25rem 0; overflow-x: auto; container-type: inline-size }
 .scroll:focus-visible, summary:focus-visible, th button:focus-visible,
 td:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px }
 table { border-collapse: collapse; font: .8125rem/1.45 var(--sans);
   font-variant-numeric: tabular-nums lining-nums }
 caption { text-align: left }
 caption p { position: sticky; left: 0; width: max-content; margin: 0 0 .5rem;
-  max-width: min(46rem, 100vw - 2.5rem) }
+  max-width: min(46rem, 100cqw) }
 th, td { padding: .3rem .5rem; text-align: right; vertical-align: top;
   white-space: nowrap }
 th:first-child { position: sticky; left: 0; padding-left: 0; text-align: left;
@@ -86,7 +86,7 @@ td[data-seeds] { cursor: help }
 .best th[scope=row] { padding-left: .4rem }
 .aside th, .aside td { color: var(--soft) }
 .mark { padding: 0 .4em; border-radius: .6em; font-size: .75rem;
-  background: var(--accent); color: var(--page) }
+  white-space: nowrap; background: var(--accent); color: var(--page) }
 .all { display: none; font: .8125rem/2 var(--sans) }
 #tip { position: fixed; z-index: 2; max-width: 18rem; padding: .4rem .6rem;
   border: 1px solid var(--line); border-radius: .3rem; color: var(--ink);
@@ -96,10 +96,12 @@ summary { cursor: pointer; font: 600 .9375rem/1.5 var(--sans) }
 @media (min-width: 62rem) {
   .beside { display: grid; gap: 1rem 3rem; align-items: start;
     grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr) }
-  .half { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr) } }
+  ul.columns { columns: 2; column-gap: 3rem; max-width: none } }
 @media (min-width: 48rem), print {
   .facts, details dl { grid-template-columns: max-content 1fr max-content 1fr;
-    max-width: none } }
+    max-width: none }
+  .facts dt:last-of-type { grid-column: 1 }
+  .facts dd:last-of-type { grid-column: 2 / -1; max-width: none } }
 @media (max-width: 34rem) {
   body { padding-top: 1rem }
   .numbers { gap: .5rem }
@@ -117,15 +119,15 @@ summary { cursor: pointer; font: 600 .9375rem/1.5 var(--sans) }
     @bottom-right { content: counter(page) ' / ' counter(pages);
       font: 8pt sans-serif } }
   body { max-width: none; padding: 0; font-size: 10pt; --page: #fff }
-  .beside { display: grid; gap: 1rem 1.5rem;
+  .verdict .beside { display: grid; gap: 1rem 1.5rem;
     grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr) }
   h2 { margin-top: 1.25rem; break-after: avoid }
   .says { font-size: 11pt }
   .numbers, .note, figcaption, caption, dl, summary { font-size: 8.5pt }
-  .numbers b { font-size: 15pt }
+  .numbers strong { font-size: 15pt }
   .answer { font-size: 18pt; print-color-adjust: exact }
   .appendix { break-before: page }
-  .scroll { overflow: visible }
+  .scroll { overflow: visible; container-type: normal }
   .scroll th, .scroll td { position: static; padding: .15rem .35rem;
     font-size: 7.2pt }
   .words td { min-width: 0 }

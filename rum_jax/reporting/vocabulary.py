@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import math
 
 from rum_jax.evaluation import Results, Row, Summary
@@ -79,6 +79,22 @@ def shown(mean: float, ci95: float | None = None, signed: bool = False) -> str:
   text = parts[0].replace('-0.000', '0.000').replace('+0.000', '0.000')
   text = text.replace('-', '−')
   return text if parts[0] == '–' or ci95 is None else f'{text} ± {parts[1]}'
+
+
+def by_seed(summary: Summary, seeds: Sequence[int],
+            notes: Mapping[int, str] | None = None) -> str:
+  """The value of each seed, a line each.
+
+  Args:
+    summary: of a figure.
+    seeds: S numbers.
+    notes: seed to what is to be said of it, such as that it diverged.
+  """
+  notes = notes or {}
+  return '\n'.join(
+      f'seed {seed}: {shown(x)}' + (
+          f' ({notes[seed]})' if seed in notes else '')
+      for seed, x in zip(seeds, summary.values, strict=True))
 
 
 def counted(number: int, thing: str) -> str:

@@ -59,9 +59,9 @@ def test_the_answer_comes_first_and_the_glossary_last(found, kind, answer):
 
 def test_three_numbers_with_intervals_stand_on_the_first_screen(found):
   first = page(found['alone']).split('</section>')[0]
-  assert first.count('<li><b>') == 3 and first.count(' to ') >= 3
+  assert first.count('<li><strong>') == 3 and first.count(' to ') >= 3
   assert 'before 100.0' in first
-  assert page(found['nothing']).split('</section>')[0].count('<li><b>') == 2
+  assert page(found['nothing']).split('</section>')[0].count('<li><strong>') == 2
 
 
 def test_the_page_says_what_was_done_with_which_files_and_how(found):

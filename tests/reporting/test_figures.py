@@ -30,6 +30,7 @@ class Drawn:
 
   oracle: Any
   rows: list[Row]
+  seeds: tuple[int, ...] = (0, 1)
 
 
 def make_results(seconds=0.4):

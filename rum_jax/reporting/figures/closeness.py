@@ -29,8 +29,11 @@ def tow_by_method(results: Results) -> str:
     for y, row in placed(lines):
       colour, mark = canvas.style(row)
       seeds = row.tow.values
-      axes.plot(seeds, np.full(len(seeds), y + 0.36), 'o', color=colour,
-                alpha=0.6, ms=2.6, mew=0)
+      lost = np.isin(results.seeds, row.collapsed)
+      for chosen, dot in ((~lost, {'marker': 'o', 'ms': 2.6, 'mew': 0}),
+                          (lost, {'marker': 'x', 'ms': 4, 'mew': 1.2})):
+        axes.plot(np.asarray(seeds)[chosen], np.full(chosen.sum(), y + 0.36),
+                  color=colour, alpha=0.6, ls='', **dot)
       mean, ci95 = row.tow.mean, row.tow.ci95
       axes.errorbar(mean, y, xerr=ci95, color=colour, marker=mark, ms=6.5,
                     mew=0, lw=1.4)
@@ -77,20 +80,31 @@ def tow_by_group(rows: Sequence[Row] | Sequence[FactorRow],
 
 
 def cost(results: Results) -> str:
-  """Time of each method in units of retraining."""
+  """Time of one seed of each method in units of retraining.
+
+  Bars are the method alone. Diamonds add what is recorded of compilation,
+  shared by the seeds, and of scores and tuning beforehand.
+  """
   whole = results.oracle.seconds or float('nan')
   with matplotlib.rc_context(palette.TYPE):
     lines = entries(results.rows)
-    figure, axes = canvas.sideways(lines, 'seconds / seconds of retraining')
+    figure, axes = canvas.sideways(lines, 'cost / cost of retraining')
+    axes.set_xscale('log')
     canvas.upright(axes, 1, 'retraining')
-    most = 1.0
+    least, most = 0.5, 1.0
     for y, row in placed(lines):
       share = row.seconds.mean / whole
-      if np.isfinite(share):
-        axes.barh(y, share, height=0.62, color=canvas.style(row)[0])
+      if np.isfinite(share) and share > 0:
+        colour = canvas.style(row)[0]
+        added = np.nansum([row.compile_seconds / len(row.seconds.values),
+                           row.beforehand_seconds, row.tuning_seconds])
+        in_all = share + added / whole
+        axes.barh(y, share, height=0.62, color=colour)
         axes.annotate(f'{share:.2f}', (share, y), (3, 0), va='center',
                       textcoords='offset points', fontsize=8.5)
-        most = max(most, share)
-    axes.set_xlim(0, 1.14 * most)
+        if added:
+          axes.plot(in_all, y, 'D', color=colour, ms=4.5, mew=0)
+        least, most = min(least, share), max(most, in_all)
+    axes.set_xlim(least / 2, 2.5 * most)
     return canvas.svg(figure, 'cost',
                       'Bars of the cost of each method and variant')
