@@ -110,6 +110,9 @@ def smallest(difference: Summary, power: float = 0.8) -> float:
 
   Returns:
     NaN where fewer than two seeds have a value.
+
+  >>> round(smallest(summary([-1.0, 0.0, 1.0])), 2)  # Standard error 0.577.
+  3.1
   """
   free = difference.seeds - 1
   if free < 1:

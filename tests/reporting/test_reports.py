@@ -190,6 +190,42 @@ def test_the_page_has_a_verdict_on_each_figure():
       '<span class="ci">', '').replace('</span>', '')
 
 
+@pytest.mark.parametrize('tow, spread, answer, said', [
+    (0.97, 0.001, 'Yes', 'It comes as close to retraining'),
+    (0.80, 0.001, 'No', 'It stays further'),
+    (0.965, 0.05, 'Cannot tell', '3 seeds are too few to tell it'),
+    (0.50, 0.001, 'No', 'No row has a higher ToW than doing nothing')])
+def test_the_page_begins_with_a_verdict_that_follows_the_numbers(
+    tow, spread, answer, said):
+  value = make_results()
+  gap = spread * np.array([-1, 0, 1])
+  for row in value['rows']:
+    if row['variant'] != 'reference':
+      row['tow'] = figure(min(tow, 0.59) + JITTER)
+  row_of(value, 'rum', 'rum')['tow'] = figure(tow + JITTER + gap)
+  text = page(value, {})
+  first = text.split('</section>')[0]
+  assert f'<p class="answer">{answer}</p>' in first and said in first
+  assert first.count('<li><strong>') == 3
+  assert text.index('class="answer"') < text.index('<table')
+  assert re.findall('<h2>(.*?)</h2>', text)[-1] == 'What the words mean'
+  if answer == 'Cannot tell':
+    assert 'would show a difference of' in first
+
+
+def test_a_seed_is_shown_under_the_pointer_and_says_that_it_collapsed():
+  value = make_results()
+  row_of(value, 'rum', 'rum')['collapsed'] = [1]
+  assert 'seed 0: 0.940\nseed 1: 0.950 (collapsed)\nseed 2: 0.960' in (
+      page(value, {}))
+
+
+def test_the_best_row_is_marked_in_the_column_that_it_is_best_in():
+  assert '.best th[scope=row], .best th + td { background' in page(
+      make_results(), {})
+  assert 'best ToW' in page(make_results(), {})
+
+
 @pytest.mark.parametrize('accuracy, ruined', [(0.44, True), (0.46, False)])
 def test_a_row_that_loses_half_of_the_accuracy_ruins_the_network(
     accuracy, ruined):

@@ -30,10 +30,10 @@ def tow_by_method(results: Results) -> str:
       colour, mark = canvas.style(row)
       seeds = row.tow.values
       lost = np.isin(results.seeds, row.collapsed)
-      for chosen, dot in ((~lost, {'marker': 'o', 'ms': 2.6, 'mew': 0}),
-                          (lost, {'marker': 'x', 'ms': 4, 'mew': 1.2})):
+      for chosen, dot, size, edge in (
+          (~lost, 'o', 2.6, 0), (lost, 'x', 4, 1.2)):
         axes.plot(np.asarray(seeds)[chosen], np.full(chosen.sum(), y + 0.36),
-                  color=colour, alpha=0.6, ls='', **dot)
+                  dot, color=colour, alpha=0.6, ms=size, mew=edge)
       mean, ci95 = row.tow.mean, row.tow.ci95
       axes.errorbar(mean, y, xerr=ci95, color=colour, marker=mark, ms=6.5,
                     mew=0, lw=1.4)
