@@ -20,8 +20,8 @@ from rum_jax.commands import app
 from rum_jax.entanglement import partitions
 from rum_jax.evaluation import Results
 from rum_jax.evaluation.difficulty import by_level, Difficulty, Factor
-from rum_jax.pipeline import builders, forget_set, results, subset_models
-from rum_jax.pipeline import trained_models, unlearning
+from rum_jax.pipeline import builders, forget_set, outlook, results
+from rum_jax.pipeline import subset_models, trained_models, unlearning
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import difficulty_findings, figures
 from rum_jax.storage import files
@@ -56,10 +56,18 @@ def judged(recipe: recipes.Recipe, data: Data, runtime: Runtime,
                         done, scores)
 
 
+def stages(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
+  """What there is to do: each method forgets each of six sets."""
+  return [outlook.originals(recipe, data),
+          *outlook.memorization(recipe, data), outlook.oracles(recipe, data, 6),
+          outlook.unlearned(recipe, data, outlook.vanilla_jobs(recipe), 6)]
+
+
 def main() -> None:
   """Runs both factors."""
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
-  recipe, data, runtime = app.start_run('difficulty', tuned=True)
+  recipe, data, runtime = app.start_run(
+      'difficulty', tuned=True, stages=stages)
   scores = subset_models.estimate(recipe, data, runtime).score
   factors = {'memorization': forget_set.choose(recipe, data, scores)[0],
              'entanglement': by_entanglement(recipe, data, runtime)}

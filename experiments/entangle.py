@@ -20,8 +20,8 @@ from rum_jax import evaluation, recipes
 from rum_jax.commands import app
 from rum_jax.entanglement import measures, partitions
 from rum_jax.entanglement.measures import EntanglementFile, SetFigures
-from rum_jax.pipeline import builders, forget_set, results, subset_models
-from rum_jax.pipeline import trained_models
+from rum_jax.pipeline import builders, forget_set, outlook, results
+from rum_jax.pipeline import subset_models, trained_models
 
 PARTITION = flags.DEFINE_enum(
     'partition', 'distance', builders.PARTITIONS,
@@ -48,7 +48,9 @@ def main() -> None:
   """Measures all sets, and writes the figures."""
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
   recipe, data, runtime = app.start_run(
-      'entangle', options=(PARTITION, PARTS))
+      'entangle', options=(PARTITION, PARTS), stages=lambda recipe, data: [
+          outlook.originals(recipe, data),
+          *outlook.memorization(recipe, data)])
   n, first = data.num_train, recipe.first_seed
   features = trained_models.embedding(recipe, data, runtime)
   scores = subset_models.estimate(recipe, data, runtime).score

@@ -39,7 +39,7 @@ from rum_jax.commands import app
 from rum_jax.memorization import ensemble, influence, reliability
 from rum_jax.memorization.reliability import Identity, MemorizationFile
 from rum_jax.memorization.reliability import OtherScores
-from rum_jax.pipeline import proxies, results, segments, subset_models
+from rum_jax.pipeline import outlook, proxies, results, segments, subset_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import figures, sentences
 from rum_jax.storage import artefacts, files
@@ -130,7 +130,9 @@ def main() -> None:
   recipe, data, runtime = app.start_run(
       f'memorize --first_model={first}' if first else 'memorize',
       f'memorize_from{first}_' if first else None, growing=('models',),
-      varying=(MERGE, INFLUENCE, PROXY, COMPARE, TARGET))
+      varying=(MERGE, INFLUENCE, PROXY, COMPARE, TARGET), stages=lambda r, d: (
+          outlook.proxies(r, d, wanted) if wanted else
+          outlook.memorization(r, d, first)))
   workdir = runtime.workdir
   if wanted:
     write_proxies(recipe, data, runtime, wanted)

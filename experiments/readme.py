@@ -106,6 +106,7 @@ def _replaced(text: str, name: str, block: str) -> str:
 
 def main() -> None:
   """Fills all pages."""
+  app.refuse_dry_run()
   for name in PAGES:
     path = ROOT / name
     path.write_text(filled(path.read_text()))

@@ -61,6 +61,7 @@ def _read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
+  app.refuse_dry_run()
   if not app.FLAGS.workdir:
     raise ValueError('Expected --workdir, the folder of a finished run.')
   root = pathlib.Path(app.FLAGS.workdir)

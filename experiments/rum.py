@@ -21,8 +21,8 @@ import numpy as np
 from experiments import report
 from rum_jax import entanglement, recipes, refinement, reporting
 from rum_jax.commands import app
-from rum_jax.pipeline import forget_set, proxies, results, subset_models
-from rum_jax.pipeline import trained_models, unlearning
+from rum_jax.pipeline import forget_set, outlook, proxies, results
+from rum_jax.pipeline import subset_models, trained_models, unlearning
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.storage import artefacts, files, hosts
@@ -64,9 +64,18 @@ def write_figures(path: pathlib.Path, data: Data, scores: np.ndarray,
       'classes': np.asarray(source.classes)})
 
 
+def stages(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
+  """What there is to do."""
+  return [
+      outlook.originals(recipe, data), *outlook.scores(recipe, data),
+      outlook.oracles(recipe, data),
+      outlook.unlearned(recipe, data, outlook.table_jobs(recipe))]
+
+
 def main() -> None:
   """Runs all stages."""
-  context = recipe, data, runtime = app.start_run('rum', '', tuned=True)
+  context = recipe, data, runtime = app.start_run(
+      'rum', '', tuned=True, stages=stages)
   workdir = runtime.workdir
   scores, estimate = forget_set.difficulty(*context)
   if estimate:

@@ -27,7 +27,7 @@ from rum_jax import entanglement, recipes
 from rum_jax.commands import app
 from rum_jax.entanglement import partitions
 from rum_jax.evaluation import difficulty
-from rum_jax.pipeline import builders, context, results, trained_models
+from rum_jax.pipeline import builders, context, outlook, results, trained_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import difficulty_findings, figures
 from rum_jax.storage import files
@@ -103,11 +103,24 @@ def check(recipe: recipes.Recipe) -> None:
     recipes.one_of('others', network, recipes.NETWORKS)
 
 
+def stages(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
+  """What there is to do, when no two choices lead to the same sets.
+
+  Originals of other networks are counted at the pace of this one.
+  """
+  sets = 3 * (9 + SEEDS.value + len(OTHERS.value))
+  return [outlook.originals(recipe, data),
+          *(outlook.originals(dataclasses.replace(recipe, network=x), data)
+            for x in OTHERS.value),
+          outlook.oracles(recipe, data, sets),
+          outlook.unlearned(recipe, data, outlook.vanilla_jobs(recipe), sets)]
+
+
 def main() -> None:
   """Unlearns the sets of all variations, and writes the findings."""
   check(app.recipe())
   recipe, data, runtime = app.start_run(
-      'sensitivity', tuned=True, options=(OTHERS, SEEDS))
+      'sensitivity', tuned=True, options=(OTHERS, SEEDS), stages=stages)
   n, size = data.num_train, recipe.forget // 3
   if n < 6 * size:
     raise ValueError(f'Expected forget={recipe.forget} to be at most '

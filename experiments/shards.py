@@ -13,6 +13,7 @@ continues. Files of other machines may be copied into the folder at any time.
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 from absl import flags
 import numpy as np
@@ -20,6 +21,8 @@ import numpy as np
 from rum_jax import recipes
 from rum_jax.commands import app
 from rum_jax.memorization import shards
+from rum_jax.pipeline import outlook
+from rum_jax.pipeline.context import Data
 from rum_jax.pipeline.progress import Progress
 from rum_jax.pipeline.shards import forget_state, identity_of, missing, trained
 
@@ -31,13 +34,27 @@ EACH = flags.DEFINE_integer(
     'each', 2, 'Models in a file.', lower_bound=1)
 
 
-def main() -> None:
-  recipe, data, runtime = app.start_run(None, 'shards_', forgets=False)
-  folder, identity = pathlib.Path(FOLDER.value), identity_of(recipe, data)
+def models_there(identity: dict[str, Any]) -> set[int]:
+  """Numbers of the models that the folder holds."""
   there = set()
-  for path in sorted(folder.glob('models-*.npz')):
+  for path in sorted(pathlib.Path(FOLDER.value).glob('models-*.npz')):
     shard = shards.merged([path], identity)
     there |= set(range(shard.first, shard.first + shard.models))
+  return there
+
+
+def stages(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
+  """The models that are not in the folder."""
+  there = models_there(identity_of(recipe, data))
+  todo = missing(there, FIRST.value, recipe.models, EACH.value)
+  return [outlook.shards(recipe, data, sum(count for _, count in todo))]
+
+
+def main() -> None:
+  recipe, data, runtime = app.start_run(
+      None, 'shards_', forgets=False, stages=stages)
+  folder, identity = pathlib.Path(FOLDER.value), identity_of(recipe, data)
+  there = models_there(identity)
   todo = missing(there, FIRST.value, recipe.models, EACH.value)
   print(f'{len(there)} models are in {folder}; {sum(c for _, c in todo)} are '
         'to be trained.', flush=True)

@@ -8,13 +8,15 @@ from __future__ import annotations
 from rum_jax import evaluation, recipes
 from rum_jax.commands import app
 from rum_jax.evaluation import metrics
-from rum_jax.pipeline import trained_models
+from rum_jax.pipeline import outlook, trained_models
 from rum_jax.reporting.vocabulary import counted, figure
 from rum_jax.types import Signals
 
 
 def main() -> None:
-  recipe, data, runtime = app.start_run(None, forgets=False)
+  recipe, data, runtime = app.start_run(
+      None, forgets=False,
+      stages=lambda recipe, data: [outlook.originals(recipe, data)])
   artefact = trained_models.originals(recipe, data, runtime)
   signals = Signals(artefact.arrays['loss'], artefact.arrays['score'])
   for name, rows in (('training', data.source.train),

@@ -38,8 +38,8 @@ import numpy as np
 from rum_jax import evaluation, recipes, records, refinement, search
 from rum_jax.commands import app
 from rum_jax.evaluation import metrics
-from rum_jax.pipeline import builders, forget_set, results, trained_models
-from rum_jax.pipeline import unlearning
+from rum_jax.pipeline import builders, forget_set, outlook, results
+from rum_jax.pipeline import trained_models, unlearning
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.recipes.settings import MethodSearch, RumSearch, Searches
@@ -168,9 +168,23 @@ def settings_paths(recipe: recipes.Recipe, workdir: pathlib.Path
   return path, path if path.exists() else known
 
 
+def work_of(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
+  """What there is to do; no setting that was tried is kept."""
+  tried = [(method, variant, [search.draw(*recipes.SPACES[method], 1, 4)[0]] * (
+      1 if variant == 'vanilla' else 3))
+           for method in recipe.method_names for variant in recipes.VARIANTS
+           if variant != 'matched' or builders.takes(method, 'steps')]
+  work = outlook.unlearned(recipe, data, tried, BUDGET.value)
+  return [outlook.originals(recipe, data), *outlook.scores(recipe, data),
+          outlook.oracles(recipe, data), work._replace(
+              name='search', patterns=('tried/*',) * len(work.patterns),
+              programs=work.programs / BUDGET.value)]
+
+
 def main() -> None:
   """Searches, and writes the best settings."""
-  context = recipe, data, runtime = app.start_run('tune', varying=(BUDGET,))
+  context = recipe, data, runtime = app.start_run(
+      'tune', varying=(BUDGET,), stages=work_of)
   scores = forget_set.difficulty(*context).score
   groups, retain = forget_set.choose(recipe, data, scores)
   models = trained_models.references(*context, retain)

@@ -23,7 +23,7 @@ import numpy as np
 
 from rum_jax import datasets, recipes, refinement, reporting
 from rum_jax.commands import app
-from rum_jax.pipeline import builders, inputs, results, trained_models
+from rum_jax.pipeline import builders, inputs, outlook, results, trained_models
 from rum_jax.pipeline import unlearning
 
 METHOD = flags.DEFINE_string(
@@ -62,7 +62,10 @@ def main() -> None:
   setting = parse_setting(app.recipe(), METHOD.value, SETTING.value)
   context = recipe, data, runtime = app.start_run(
       'unlearn', f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False,
-      varying=(METHOD, SETTING, ROWS))
+      varying=(METHOD, SETTING, ROWS), stages=lambda recipe, data: [
+          outlook.originals(recipe, data), outlook.oracles(recipe, data),
+          outlook.unlearned(
+              recipe, data, [(METHOD.value, 'vanilla', [setting])])])
   if ROWS.value:
     rows = datasets.read_rows(ROWS.value, data.source)
     print(f'To forget: {datasets.describe_rows(rows, data.source)}')

@@ -237,6 +237,7 @@ def peaks(network: str, image: AnyArray, batch: int) -> list[float]:
 
 def main() -> None:
   """Measures the suite, prints the figures and writes them."""
+  app.refuse_dry_run()
   suite = SUITE.value
   whole = {'layers': layers.layer_costs, 'factors': factors.factor_costs
            }.get(suite)

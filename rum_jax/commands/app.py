@@ -19,11 +19,12 @@ from absl import logging
 import jax
 
 from rum_jax import recipes
-from rum_jax.pipeline import context, inputs, own_data, runs
+from rum_jax.pipeline import context, inputs, outlook, own_data, runs
 from rum_jax.pipeline.programs import Programs
 from rum_jax.storage import artefacts, hosts
 
 FLAGS = flags.FLAGS
+Stages = Callable[[recipes.Recipe, context.Data], Sequence[outlook.Stage]]
 _DEFINE = {'str': flags.DEFINE_string, 'int': flags.DEFINE_integer,
            'float': flags.DEFINE_float, 'bool': flags.DEFINE_bool}
 
@@ -55,6 +56,9 @@ def define(default: recipes.Recipe) -> None:
       'processes', None, 'Number of these processes; not with auto.')
   flags.DEFINE_integer(
       'process', None, 'Number of this process, from 0; not with auto.')
+  flags.DEFINE_bool(
+      'dry_run', False, 'Only print the stages of the command, how much of them '
+      'is there, and about how long the rest would take.')
   flags.DEFINE_bool('traceback', False, 'Show the traceback of an error.')
   flags.DEFINE_string(
       'compilation_cache', os.path.expanduser('~/.cache/rum_jax'),
@@ -121,6 +125,8 @@ def run(main: Callable[[], None]) -> typing.NoReturn:
 
 def parse(argv: Sequence[str]) -> Sequence[str]:
   """Parses the flags; an error is one line and exit code 2."""
+  if sys.stderr.isatty():
+    sys.stderr.write('\r\033[K')  # Over what `experiments` wrote.
   try:
     rest = FLAGS(argv)
   except flags.Error as error:
@@ -278,7 +284,8 @@ def start_run(command: str | None, prefix: str | None = None,
               forgets: bool = True, tuned: bool = False,
               growing: Sequence[str] = (),
               options: Sequence[flags.FlagHolder] = (),
-              varying: Sequence[flags.FlagHolder] = ()
+              varying: Sequence[flags.FlagHolder] = (),
+              stages: Stages = lambda recipe, data: ()
               ) -> tuple[recipes.Recipe, context.Data, context.Runtime]:
   """Claims the workdir that the flags give, and loads the recipe's data.
 
@@ -299,6 +306,8 @@ def start_run(command: str | None, prefix: str | None = None,
     options: flags of the command that determine its results. Their values must
       be those of earlier runs in this workdir.
     varying: flags of the command whose values may differ from earlier runs.
+    stages: the stages of the command. Those that are found are named, and
+      `--dry_run` prints them all and ends.
 
   Returns:
     The recipe, its data, and the runtime.
@@ -326,6 +335,10 @@ def start_run(command: str | None, prefix: str | None = None,
       {**dataclasses.asdict(chosen), **changed}))
   runtime = context.start(chosen, data, root, programs,
                           () if FLAGS.workdir else _beside(root))
+  if FLAGS.dry_run:
+    print(*filter(None, [str(suited)]), f'{root} would be written.',
+          *outlook.lines(stages(chosen, data), chosen, data, runtime), sep='\n')
+    sys.exit()
   if hosts.first():
     runs.claim(root)
     if command:
@@ -343,7 +356,20 @@ def start_run(command: str | None, prefix: str | None = None,
   print(f'{source.name}: {source.num_train} training and {len(source.test)} '
         f'{chosen.held_out} examples, {len(data.corrupted)} training labels '
         f'made wrong. Writing to {root}.', flush=True)
+  found = outlook.found_line(stages(chosen, data), runtime)
+  if found:
+    print(found, flush=True)
   return chosen, data, runtime
+
+
+def refuse_dry_run() -> None:
+  """Refuses the flag where it would not be followed.
+
+  Raises:
+    ValueError: if `--dry_run` is given.
+  """
+  if FLAGS.dry_run:
+    raise ValueError('Expected no dry_run: this command trains no models.')
 
 
 def _beside(root: pathlib.Path) -> tuple[pathlib.Path, ...]:

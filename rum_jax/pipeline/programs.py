@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 
 from rum_jax import parallel, seeds
+from rum_jax.pipeline.progress import awaited
 from rum_jax.storage import hosts
 from rum_jax.types import PyTree
 
@@ -93,7 +94,7 @@ class Programs:
     self.ahead(fn, in_axes, *args)
     identity = _identity(fn, in_axes, args)
     while True:
-      program = self._built[identity].result()
+      program = awaited('compiling', self._built[identity], _name(fn))
       try:
         placed = jax.block_until_ready(
             hosts.put(args, program.call.input_shardings[0]))

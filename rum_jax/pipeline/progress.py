@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent import futures
 import sys
 import time
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from rum_jax.storage import hosts
+
+_Result = TypeVar('_Result')
 
 
 class Progress:
@@ -25,6 +28,11 @@ class Progress:
     self._done += count
     self._show(figure)
 
+  def tick(self, figure: str = '') -> None:
+    """Time has passed, and nothing more is done."""
+    if self._stream.isatty():
+      self._show(figure)
+
   def _show(self, figure: str) -> None:
     spent = time.monotonic() - self._begun
     fresh = self._done - self._first
@@ -32,7 +40,7 @@ class Progress:
     full = 20 * self._done // self._total
     bar = '█' * full + '░' * (20 - full)
     ended = self._done == self._total
-    when = f'{spent:5.1f} s' if ended else f'{left:4.0f} s left'
+    when = f'{left:4.0f} s left' if fresh and not ended else f'{spent:5.1f} s'
     text = f'{self._done:>4}/{self._total:<4} {when:<11} {figure}'.rstrip()
     if self._silent:
       return
@@ -43,3 +51,20 @@ class Progress:
       self._stream.write(f'{self._name:<14} {text}\n')
       self._written = time.monotonic()
     self._stream.flush()
+
+
+
+def awaited(name: str, future: futures.Future[_Result], figure: str = ''
+            ) -> _Result:
+  """The result of a future, with a line that says what one waits for.
+
+  The line comes when a second has passed, and only if there is nothing yet.
+  """
+  futures.wait([future], timeout=1)
+  if not future.done():
+    progress = Progress(name, 1)
+    while futures.wait([future], timeout=0.5).not_done:
+      progress.tick(figure)
+    if future.exception() is None:
+      progress.step(figure)
+  return future.result()

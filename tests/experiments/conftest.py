@@ -75,7 +75,7 @@ def in_process(binary: str, *arguments: str
       app.parse([binary, *arguments])
       app.guarded(module.main)
     except SystemExit as end:
-      code = end.code
+      code = end.code or 0
     finally:
       signal.signal(signal.SIGINT, interrupted)
   return subprocess.CompletedProcess(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent import futures
+import contextlib
 import errno
 import io
 import os
+import re
+import threading
 
 from absl import flags
 from absl.testing import flagsaver
@@ -57,6 +61,22 @@ def test_a_file_gets_lines_of_plain_characters_and_no_bars():
   bar.step('done')
   stream.seek(0)
   assert stream.read().startswith('unlearning        2/2')
+
+
+def test_a_person_sees_what_takes_a_while():
+  stream = io.StringIO()
+  stream.isatty = lambda: True
+  done, later = futures.Future(), futures.Future()
+  done.set_result(1)
+  threading.Timer(1.2, later.set_result, [2]).start()
+  with contextlib.redirect_stderr(stream):
+    assert progress.awaited('compiling', done) == 1
+    assert not stream.getvalue()
+    assert progress.awaited('compiling', later, 'advance') == 2
+  shown = stream.getvalue().split('\r\033[K')
+  assert re.fullmatch(r'compiling +░{20} +0/1 +0\.\d s', shown[1])
+  assert re.fullmatch(
+      r'compiling +█{20} +1/1 +0\.\d s +advance\n', shown[-1])
 
 
 def test_where_every_run_diverged_no_model_is_offered():

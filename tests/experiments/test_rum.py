@@ -82,8 +82,31 @@ def test_a_second_run_computes_nothing(finished, run):
   process = run('rum', *TINY, f'--workdir={finished}')
   assert process.returncode == 0, process.stderr
   assert 'Differences in ToW, paired by seed' in process.stdout
+  assert 'Everything is there: nothing is to be trained.' in process.stdout
   assert {p: p.stat().st_mtime_ns for p in artefacts(finished)} == before
   assert figures(finished) == first
+  # Of another number of devices, it wrote them again; now it finds them.
+  process = run('rum', *TINY, f'--workdir={finished}')
+  assert f'Found {finished}/results.json' in process.stdout
+
+
+def test_a_dry_run_says_what_is_there_and_writes_nothing(
+    finished, run, tmp_path):
+  before = {p: p.stat().st_mtime_ns for p in finished.rglob('*')}
+  process = run('rum', *TINY, '--dry_run', f'--workdir={finished}')
+  assert process.returncode == 0, process.stderr
+  for line in ('originals      1 of 1 there', 'memorization   2 of 2 there',
+               'oracles        1 of 1 there', 'unlearning     5 of 5 there',
+               'Everything is there: nothing is to be trained.'):
+    assert f'\n{line}\n' in process.stdout
+  assert {p: p.stat().st_mtime_ns for p in finished.rglob('*')} == before
+  workdir = tmp_path / 'part'
+  shutil.copytree(finished / 'models', workdir / 'models')
+  process = run('rum', *TINY, '--dry_run', f'--workdir={workdir}')
+  assert '\nmemorization   2 of 2 there\n' in process.stdout
+  assert '\nunlearning     0 of 5 there, about ' in process.stdout
+  assert process.stdout.splitlines()[-1].startswith('In all about ')
+  assert [x.name for x in workdir.iterdir()] == ['models']
 
 
 def test_kills_change_nothing(finished, command, tmp_path):
