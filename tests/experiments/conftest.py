@@ -23,6 +23,7 @@ import pytest
 
 from rum_jax import recipes
 from rum_jax.commands import app
+from rum_jax.pipeline import runs
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = ('--seeds=2', '--models=70', '--epochs=2', '--methods=finetune')
@@ -67,7 +68,7 @@ def in_process(binary: str, *arguments: str
         contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors),
         mock.patch.object(app, 'set_up'),
         mock.patch.object(
-            app, 'atexit', types.SimpleNamespace(register=at_exit.callback))):
+            runs, 'atexit', types.SimpleNamespace(register=at_exit.callback))):
     for name, value in vars(default).items():
       flags.FLAGS.set_default(name, value)
     flags.FLAGS.unparse_flags()
