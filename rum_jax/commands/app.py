@@ -57,7 +57,7 @@ def define(default: recipes.Recipe) -> None:
   flags.DEFINE_integer(
       'process', None, 'Number of this process, from 0; not with auto.')
   flags.DEFINE_bool(
-      'dry_run', False, 'Only print the stages of the command, how much of them '
+      'dry_run', False, 'Only print the stages of the command, what of them '
       'is there, and about how long the rest would take.')
   flags.DEFINE_bool('traceback', False, 'Show the traceback of an error.')
   flags.DEFINE_string(
