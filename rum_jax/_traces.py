@@ -38,7 +38,9 @@ def flat(fn: Callable[..., PyTree], *args: PyTree
 
 def evaluated(program: core.ClosedJaxpr, inputs: Sequence[Any],
               rule: Rule = lambda equation, values: None,
-              plain: Callable[[Any], Any] = lambda value: value) -> list[Any]:
+              plain: Callable[[Any], Any] = lambda value: value,
+              note: Callable[[Any, list[Any]], None] = lambda *_: None
+              ) -> list[Any]:
   """Runs a program, an operation at a time and without jit of its own.
 
   Args:
@@ -47,6 +49,7 @@ def evaluated(program: core.ClosedJaxpr, inputs: Sequence[Any],
     rule: `(equation, values) -> results`: what to do in place of an operation,
       or `None` to do as it says. With a rule, values may be of any type.
     plain: makes an array of such a value, for an operation without a rule.
+    note: called with each operation and its results.
 
   Returns:
     The results.
@@ -62,6 +65,7 @@ def evaluated(program: core.ClosedJaxpr, inputs: Sequence[Any],
     results = rule(equation, values)
     if results is None:
       results = _done(program, equation, [plain(x) for x in values])
+    note(equation, results)
     known.update(zip(equation.outvars, results))
   return [read(x) for x in program.jaxpr.outvars]
 

@@ -19,7 +19,7 @@ from jax.extend import core
 import jax.numpy as jnp
 import optax
 
-from rum_jax import _checks, _low_rank, optimizers, trees
+from rum_jax import _checks, _head, _low_rank, optimizers, trees
 from rum_jax.types import (
     AnyArray, Array, Examples, Info, Key, Model, Outputs, PyTree, Split,
     Unlearner, Variables)
@@ -142,12 +142,14 @@ class Part(NamedTuple):
       initialises it initialises the subspace and keeps the other parameters.
     tx: the optimiser, which leaves the other parameters bit-identical.
     variables: the variables of `model` to start from.
+    examples: what `model` sees of the examples.
     whole: maps variables of `model` to those of the network itself.
   """
 
   model: Model
   tx: optax.GradientTransformation
   variables: Variables
+  examples: Examples
   whole: Callable[[Variables], Variables]
 
 
@@ -156,21 +158,36 @@ Subspace = Callable[
     [Key, Model, optax.GradientTransformation, Variables, Examples], Part]
 
 
-def last_layers(k: int) -> Subspace:
+def last_layers(k: int, *, cached: bool = False) -> Subspace:
   """The last `k` top-level modules, counted from the prediction.
 
   The forward pass decides which modules are last, not their names.
 
+  With `cached`, what the layers below give is computed once for all examples,
+  and the unlearner runs on the last layers alone. The results are the same up
+  to rounding, but a share of all parameters, such as SalUn's density, is then a
+  share of those of the last layers. This needs a network whose layers below do in training what they
+  do in evaluation, one example at a time: without dropout, and without
+  batch-norm unless it is frozen.
+
+      within(last_layers(2, cached=True), factory, batch_norm.frozen(model), tx)
+
   Args:
     k: number of modules; 1 is the last linear layer.
+    cached: whether to compute once what the layers below give, and to keep it
+      in memory: for each example as much as goes from one layer to the next.
+      There can be no augmentation then.
 
   Returns:
     `(key, model, tx, variables, examples) -> part`.
 
   Raises:
     ValueError: if `k` is not a whole number of at least 1 or, when called, if
-      the network has fewer modules.
-    TypeError: when called, if the parameters are not a dict of modules.
+      the network has fewer modules; with `cached`, when called, if there are no
+      layers below, or they depend on the batch, on random numbers or on what
+      the last layers give, or the task looks at what they alone should read.
+    TypeError: when called, if the parameters are not a dict of modules; with
+      `cached`, when called, if images are augmented.
   """
   _checks.check_count('k', k, 1)
 
@@ -178,6 +195,10 @@ def last_layers(k: int) -> Subspace:
            variables: Variables, examples: Examples) -> Part:
     del key
     names = last(model, variables, trees.take(examples, slice(1)), k)
+    if cached:
+      half = _head.upper(model, variables, examples, names)
+      return Part(half.model, tx, half.variables, half.examples,
+                  lambda above: _head.joined(variables, above))
 
     def init_from_data(fresh: Variables, examples: Examples, rows: AnyArray
                        ) -> Variables:
@@ -186,7 +207,8 @@ def last_layers(k: int) -> Subspace:
                          for old, new in zip(variables, fresh)))
 
     return Part(held(model, names)._replace(init_from_data=init_from_data),
-                gated(tx, variables.params, names), variables, lambda x: x)
+                gated(tx, variables.params, names), variables, examples,
+                lambda x: x)
 
   return part
 
@@ -248,7 +270,6 @@ def low_rank(rank: int, *, alpha: float | None = None,
 
   def part(key: Key, model: Model, tx: optax.GradientTransformation,
            variables: Variables, examples: Examples) -> Part:
-    del examples
     params, stats = variables
     adapters = _low_rank.start(jax.random.fold_in(key, _SALT), params,
                                _low_rank.chosen(params, adapted), rank)
@@ -256,7 +277,7 @@ def low_rank(rank: int, *, alpha: float | None = None,
     network = _low_rank.network(model, params, scale)
     return Part(
         network._replace(init_from_data=lambda fresh, examples, rows: begin),
-        tx, begin, lambda inside: Variables(
+        tx, begin, examples, lambda inside: Variables(
             _low_rank.merged(params, inside.params, scale), inside.stats))
 
   return part
@@ -301,7 +322,7 @@ def within(subspace: Subspace,
               ) -> tuple[Variables, Info]:
     part = subspace(key, model, tx, variables, examples)
     inside, info = factory(part.model, part.tx)(
-        key, part.variables, examples, split)
+        key, part.variables, part.examples, split)
     return part.whole(inside), info
 
   return unlearn
