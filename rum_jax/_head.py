@@ -132,9 +132,9 @@ def upper(model: Model, variables: Variables, examples: Examples,
     return found.tree.unflatten(_results(found, inputs, values))
 
   def init(key: Key) -> Variables:
-    fresh = model.init(key)
-    return jax.tree.map(lambda old, new: new.astype(old.dtype), above, Variables(
-        *({n: new[n] for n in old} for old, new in zip(above, fresh))))
+    fresh = Variables(*({n: new[n] for n in old}
+                        for old, new in zip(above, model.init(key))))
+    return jax.tree.map(lambda old, new: new.astype(old.dtype), above, fresh)
 
   half = Model(init, apply, model.task)
   return Half(half, above, tree.unflatten(leaves))
@@ -233,9 +233,8 @@ def _narrowest(program: core.ClosedJaxpr, other: core.ClosedJaxpr,
 
 def _per_example(x: Any, twins: Mapping[Any, Any]) -> bool:
   """Whether the first axis, and no other, is that of examples."""
-  here, there = x.aval.shape, twins[x].aval.shape if x in twins else ()
-  return (len(here) == len(there) > 0 and there[0] == here[0] + 1
-          and here[1:] == there[1:])
+  size, *rest = x.aval.shape or (0,)
+  return x in twins and twins[x].aval.shape == (size + 1, *rest)
 
 
 def _values(found: _Pass, inputs: list[Any]) -> tuple[Array, ...]:

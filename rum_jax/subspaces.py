@@ -166,9 +166,9 @@ def last_layers(k: int, *, cached: bool = False) -> Subspace:
   With `cached`, what the layers below give is computed once for all examples,
   and the unlearner runs on the last layers alone. The results are the same up
   to rounding, but a share of all parameters, such as SalUn's density, is then a
-  share of those of the last layers. This needs a network whose layers below do in training what they
-  do in evaluation, one example at a time: without dropout, and without
-  batch-norm unless it is frozen.
+  share of those of the last layers. This needs a network whose layers below do
+  in training what they do in evaluation, one example at a time: without
+  dropout, and without batch-norm unless it is frozen.
 
       within(last_layers(2, cached=True), factory, batch_norm.frozen(model), tx)
 

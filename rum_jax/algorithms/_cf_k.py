@@ -37,6 +37,10 @@ def cf_k(
 ) -> Unlearner:
   """`CE(retain)` over the last `k` top-level modules.
 
+  Where no image is augmented and batch-norm is frozen,
+  `subspaces.within(subspaces.last_layers(k, cached=True), finetune, ...)` gives
+  the same and computes once what the layers below give.
+
   Args:
     model: the network; its parameters are a dict of modules.
     tx: the optimiser; SCRUB's comparison: SGD, learning rate 0.01.
