@@ -70,7 +70,7 @@ _FIRST = ('vanilla', 'rum_f', 'rum')
 OUT = flags.DEFINE_string('out', 'gpu_out', 'Where to write.')
 WANTED = flags.DEFINE_list('parts', list(PARTS), 'Which parts to run.')
 SECONDS = flags.DEFINE_list(
-    'seconds', ['150', '240', '330'], 'The limit of each part: at most 480.')
+    'seconds', ['150', '220', '300'], 'The limit of each part: at most 480.')
 TOTAL = flags.DEFINE_integer(
     'total_seconds', 720, 'The limit of all parts together.', lower_bound=1)
 KNOWN = flags.DEFINE_string(

@@ -1,7 +1,7 @@
 """Trains memorization models of a published data set, a few at a time.
 
   python -m experiments.shards --shards=DIR \
-    --flagfile=experiments/flags/cifar10_memorization.flags
+    --flagfile=rum_jax/recipes/cifar10_memorization.flags
   python -m experiments.shards --first_model=64 ...  # On another machine.
 
 Every few models are written to a small file, a shard; its content is described

@@ -120,6 +120,19 @@ def test_models_are_those_of_the_recipe(folder, first):
   assert [x['models'] for x in found.notes['parts']] == [16, 8]
 
 
+def test_the_package_has_the_recipe_of_the_models_there_are(folder, first):
+  made = shards.merged(
+      (gpu_wheels.ROOT / 'results' / 'shards' / 'cifar10').glob('*.npz'))
+  data = context.load(app.recipe_of(str(folder / 'models.flags')),
+                      str(folder / 'data'), forgets=False)
+  found = pipeline.identity_of(app.recipe_of(gpu.MODELS_RECIPE.default), data)
+  assert {**found, 'data': ''} == {**made.identity, 'data': ''}
+  for name in (gpu.TABLE_RECIPE.default, 'cifar10_airbench'):
+    assert app.recipe_of(name).dataset == 'cifar10'
+  with pytest.raises(FileNotFoundError, match='No file of flags nowhere'):
+    app.recipe_of('nowhere')
+
+
 def test_the_table_forgets_by_the_scores_of_these_models(folder, first):
   out = folder / 'out'
   card = records.read(ScoresCard, out / 'scores.json')
