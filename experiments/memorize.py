@@ -126,7 +126,7 @@ def write_proxies(recipe: recipes.Recipe, data: Data, runtime: Runtime,
 
 def main() -> None:
   first = FIRST.value
-  wanted = proxies.names_of(app.recipe(), PROXY.value)
+  wanted = proxies.chosen_names(app.recipe(), PROXY.value)
   recipe, data, runtime = app.start_run(
       f'memorize --first_model={first}' if first else 'memorize',
       f'memorize_from{first}_' if first else None, growing=('models',),

@@ -89,16 +89,16 @@ def main() -> None:
   done = unlearn_all(*context, todo, models.original)
   judged = results.judged(*context, dict(zip(GROUPS, groups)), retain, models,
                           list(zip(todo, done)), scores, seconds)
-  stood = results.stands(workdir, judged)
-  if not stood and hosts.first():
+  current = results.is_current(workdir, judged)
+  if not current and hosts.first():
     results.write(workdir / 'results.json', judged)
     write_figures(workdir / 'figures.npz', data, scores,
                   models.original.arrays['features'][0], groups)
     report.write(workdir)
-    results.mark(workdir)
+    results.mark_current(workdir)
   print(reporting.table(judged))
-  unlearning.check_some_lived(recipe, list(zip(todo, done)))
-  print(f'\n{"Found" if stood else "Wrote"} {workdir}/results.json, '
+  unlearning.check_any_finite(recipe, list(zip(todo, done)))
+  print(f'\n{"Found" if current else "Wrote"} {workdir}/results.json, '
         f'{"memorization" if estimate else "figures"}.npz and report.html.')
 
 

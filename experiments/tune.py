@@ -80,7 +80,7 @@ class MeasureTow:
 
   def __call__(self, variables: Variables) -> np.ndarray:
     """`[S]` ToW; 0 where a run diverged."""
-    signals = trained_models.predicted(self._data, self._runtime, variables)
+    signals = trained_models.signals(self._data, self._runtime, variables)
     gaps = [a - b for a, b in zip(self._accuracies(signals), self._truth)]
     return np.nan_to_num(np.asarray(metrics.tug_of_war(*gaps)))
 

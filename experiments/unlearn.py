@@ -99,7 +99,7 @@ def main() -> None:
   for name in ('results.json', kept):
     results.write(runtime.workdir / name, judged)
   print(reporting.table(judged))
-  unlearning.check_some_lived(recipe, [(job, done)])
+  unlearning.check_any_finite(recipe, [(job, done)])
   print(f'\nWrote {runtime.workdir}/results.json, also as {kept}; the models '
         f'are in {folder}/tree.')
 

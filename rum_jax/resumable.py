@@ -66,10 +66,11 @@ class Observer(NamedTuple):
   update: Callable[[PyTree, training.State, Examples], PyTree]
 
 
-BLIND = Observer(lambda variables: (), lambda record, state, examples: record)
+NO_OBSERVER = Observer(
+    lambda variables: (), lambda record, state, examples: record)
 
 
-def initial_run(model: Model, fit: Fit, observer: Observer = BLIND
+def initial_run(model: Model, fit: Fit, observer: Observer = NO_OBSERVER
                 ) -> Callable[[Key, Examples, Split], Run]:
   """The function `(key, examples, split) -> run` before the first epoch."""
 
@@ -84,7 +85,7 @@ def initial_run(model: Model, fit: Fit, observer: Observer = BLIND
   return start
 
 
-def advance(fit: Fit, observer: Observer = BLIND) -> Callable[..., Run]:
+def advance(fit: Fit, observer: Observer = NO_OBSERVER) -> Callable[..., Run]:
   """The function `(key, run, count, examples, split) -> run` of `count` epochs.
 
   The key is the one that `initial_run` got. `count` is traced, so that one

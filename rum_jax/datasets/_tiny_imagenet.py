@@ -49,7 +49,7 @@ def tiny_imagenet(data_dir: str | os.PathLike[str]) -> Source:
     raise FileNotFoundError(
         f'No {folder / "wnids.txt"}. To get it: curl -LO {_ADDRESS} && unzip '
         f"-q {_NAME}.zip -d '{data_dir}'")
-  return decoded.remembered(folder, lambda: _decode(folder))
+  return decoded.cached(folder, lambda: _decode(folder))
 
 
 def _decode(folder: pathlib.Path) -> Source:

@@ -25,7 +25,7 @@ class Classes(NamedTuple):
   notes: tuple[str, ...]
 
 
-def fitted(name: str, labels: Labels, class_names: Any = ()) -> Classes:
+def classes_of(name: str, labels: Labels, class_names: Any = ()) -> Classes:
   """The classes of training labels.
 
   Whole numbers from 0 are classes already. Other labels become classes in
@@ -53,7 +53,7 @@ def fitted(name: str, labels: Labels, class_names: Any = ()) -> Classes:
   return _of_numbers(name, labels, names)
 
 
-def encoded(name: str, labels: Labels, classes: Classes) -> np.ndarray:
+def numbers_of(name: str, labels: Labels, classes: Classes) -> np.ndarray:
   """`[N]` int32 classes of labels.
 
   Args:
@@ -81,7 +81,7 @@ def encoded(name: str, labels: Labels, classes: Classes) -> np.ndarray:
   return index.astype(np.int32)
 
 
-def missing(label: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:
+def note_missing(label: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:
   """A note if some classes have no training example.
 
   Args:

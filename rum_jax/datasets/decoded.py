@@ -3,7 +3,7 @@
 The file holds four arrays, as `np.save` writes them: a header, labels, rows and
 images. The header holds the fingerprint of the folder and the SHA-256 of the
 other arrays. A folder is decoded again if the name, the size or the time of
-change of a file differs. A file that `remembered` did not write is never used.
+change of a file differs. A file that `cached` did not write is never used.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from rum_jax.types import Images
 _FORMAT = 2  # Number of the file format; other formats are replaced.
 
 
-def remembered(folder: pathlib.Path, decode: Callable[[], Source], *,
-               place: pathlib.Path | None = None, variant: str = '') -> Source:
+def cached(folder: pathlib.Path, decode: Callable[[], Source], *,
+           place: pathlib.Path | None = None, variant: str = '') -> Source:
   """Returns what `decode` returns, or what it returned before for these files.
 
   The result is kept in a file, all of it or nothing. If the file cannot be

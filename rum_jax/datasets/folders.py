@@ -69,7 +69,7 @@ def from_folder(folder: str | os.PathLike[str], *,
                     'cache', str(cache))
   if cache is not None:
     place.parent.mkdir(parents=True, exist_ok=True)
-  source = decoded.remembered(
+  source = decoded.cached(
       root, lambda: _decode(root, height_width), place=place,
       variant=f' size={height_width}')
   if len(source.test) or test_share == 0:
@@ -188,9 +188,9 @@ def _agreed(files: list[pathlib.Path], size: tuple[int, int] | None
   Raises:
     DataError: if images differ in size and `size` is `None`.
   """
-  looks = [pictures.look(path) for path in files]
-  first, others = looks[0], 0
-  for path, x in zip(files, looks):
+  headers = [pictures.read_header(path) for path in files]
+  first, others = headers[0], 0
+  for path, x in zip(files, headers):
     if size is None and x[:2] != first[:2]:
       raise DataError(
           f'Expected all images to be of one size, found {x.height}×{x.width} '
@@ -201,11 +201,11 @@ def _agreed(files: list[pathlib.Path], size: tuple[int, int] | None
   if size is not None and others:
     notes.append(f'{others:,} of {len(files):,} images were scaled and cut to '
                  '{}×{}.'.format(*size))
-  grey = sum(x.grey for x in looks)
+  grey = sum(x.grey for x in headers)
   if 0 < grey < len(files):
     notes.append(f'{grey:,} of {len(files):,} images are grey: they were read '
                  'as colour, like the others.')
-  transparent = sum(x.transparent for x in looks)
+  transparent = sum(x.transparent for x in headers)
   if transparent:
     notes.append(f'{transparent:,} of {len(files):,} images have transparency: '
                  'it was dropped.')

@@ -17,7 +17,7 @@ _GREY = ('1', 'L', 'LA')
 _COLOUR = ('RGB', 'RGBA', 'P', 'PA', 'CMYK', 'YCbCr', 'LAB', 'HSV', 'RGBX')
 
 
-class Look(NamedTuple):
+class Header(NamedTuple):
   """The header of an image file.
 
   Attributes:
@@ -33,7 +33,7 @@ class Look(NamedTuple):
   transparent: bool
 
 
-def look(path: pathlib.Path) -> Look:
+def read_header(path: pathlib.Path) -> Header:
   """Reads the header of an image file, without its pixels.
 
   Args:
@@ -51,8 +51,8 @@ def look(path: pathlib.Path) -> Look:
       raise DataError(
           f'Expected {path} to have 8 bits a channel, found mode {file.mode}: '
           'scale it to values from 0 to 255 first.', 'path', str(path))
-    return Look(file.height, file.width, file.mode in _GREY,
-                'A' in file.mode or 'transparency' in file.info)
+    return Header(file.height, file.width, file.mode in _GREY,
+                  'A' in file.mode or 'transparency' in file.info)
 
 
 def decode(files: Sequence[pathlib.Path], channels: int = 3,

@@ -61,8 +61,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
                     str(path)) from error
 
 
-def named(names: Sequence[str], files: Sequence[str], folder: str = ''
-          ) -> np.ndarray:
+def rows_of_files(names: Sequence[str], files: Sequence[str], folder: str = ''
+                  ) -> np.ndarray:
   """`[F]` int64 rows of the files with these names.
 
   A name may have four forms: as in `files` (`train/cat/1.png`); without the

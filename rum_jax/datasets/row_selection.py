@@ -135,4 +135,4 @@ def _as_rows(values: Any, source: Source) -> np.ndarray:
     raise DataError(
         f'Expected whole numbers, found {names[0]!r}: images of {source.name} '
         'have no files of their own.', 'rows', names[0])
-  return row_files.named(names, source.files, source.name)
+  return row_files.rows_of_files(names, source.files, source.name)

@@ -134,11 +134,11 @@ def from_parts(x_train: Any, y_train: Any, x_test: Any, y_test: Any, name: str,
                       f'x_{part}', 0)
     notes += [*said, *labels.notes]
     if known is None:
-      known = class_numbers.fitted('y_train', labels, class_names)
+      known = class_numbers.classes_of('y_train', labels, class_names)
       notes += known.notes
-    label = class_numbers.encoded(f'y_{part}', labels, known)
+    label = class_numbers.numbers_of(f'y_{part}', labels, known)
     if part == 'train':
-      notes += class_numbers.missing(label, known.names)
+      notes += class_numbers.note_missing(label, known.names)
     sources.append(from_arrays(image, label, name, known.names))
   return joined(*sources)._replace(notes=tuple(notes))
 

@@ -56,7 +56,7 @@ def from_tfds(name: str, data_dir: str | os.PathLike[str]) -> Source:
     raise ValueError(
         f'Expected name={name} to be one of {", ".join(NAMES)}.')
   folder = _newest(name, pathlib.Path(data_dir))
-  return decoded.remembered(folder, lambda: _decode(name, folder))
+  return decoded.cached(folder, lambda: _decode(name, folder))
 
 
 def _newest(name: str, data_dir: pathlib.Path) -> pathlib.Path:

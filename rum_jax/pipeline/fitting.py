@@ -47,7 +47,7 @@ class Course:
   recipe: Recipe
   model: Model
   images: int
-  observer: resumable.Observer = resumable.BLIND
+  observer: resumable.Observer = resumable.NO_OBSERVER
 
   @functools.cached_property
   def fit(self) -> resumable.Fit:

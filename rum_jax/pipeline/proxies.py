@@ -40,7 +40,7 @@ class Scored(NamedTuple):
   seconds: float
 
 
-def names_of(recipe: Recipe, names: Sequence[str]) -> Sequence[str]:
+def chosen_names(recipe: Recipe, names: Sequence[str]) -> Sequence[str]:
   """The proxies that a flag names; `all` means those that the data allow."""
   for name in set(names) - {'all'}:
     recipes.one_of('proxy', name, ('all', *recipes.PROXIES))
@@ -58,13 +58,13 @@ def scored(recipe: Recipe, data: Data, runtime: Runtime, names: Sequence[str]
   """Computes proxies, or reads them from the workdir."""
   found = {}
   for name in names:
-    runs = watched(recipe, data, runtime,
-                   'curvature' if name == 'curvature' else 'learning')
+    runs = from_training(recipe, data, runtime,
+                         'curvature' if name == 'curvature' else 'learning')
     seconds = runs.notes['seconds']
     if name in _WHEN:
       share = _early(recipe) / recipe.epochs if _WHEN[name] == 'early' else 1
-      look = looked(recipe, data, runtime, name, runs)
-      runs, seconds = look, share * seconds + look.notes['seconds']
+      computed = from_variables(recipe, data, runtime, name, runs)
+      runs, seconds = computed, share * seconds + computed.notes['seconds']
     found[name] = Scored(runs.arrays[name], seconds / recipe.seeds)
   return found
 
@@ -74,8 +74,8 @@ def _early(recipe: Recipe) -> int:
   return max(1, recipe.epochs // 10)
 
 
-def watched(recipe: Recipe, data: Data, runtime: Runtime, probe: str
-            ) -> Artefact:
+def from_training(recipe: Recipe, data: Data, runtime: Runtime, probe: str
+                  ) -> Artefact:
   """The scores of S runs that are observed: `learning` or `curvature`."""
   rows, n, early = data.source.train, data.num_train, _early(recipe)
   observer = (proxy_observers.curvature(runtime.model, n)
@@ -87,7 +87,7 @@ def watched(recipe: Recipe, data: Data, runtime: Runtime, probe: str
 
   def compute() -> Artefact:
     split = Split(jnp.zeros((0,), jnp.int32), jnp.asarray(rows))
-    run, notes = trained_models.fitted(
+    run, notes = trained_models.fit(
         recipe, data, runtime, f'probed {probe}', folder, identity,
         trained_models.keys(recipe, 'proxies'), split, observer=observer)
     if probe == 'curvature':
@@ -105,7 +105,7 @@ def watched(recipe: Recipe, data: Data, runtime: Runtime, probe: str
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class FromVariables:
   """The function `(key, variables, data, apart) -> [N]`, a proxy of one run.
 
   Held-out retraining uses the learning rate of the recipe. The follow-up paper
@@ -137,8 +137,8 @@ class Look:
     return proxies.el2n(logits, data.label)
 
 
-def looked(recipe: Recipe, data: Data, runtime: Runtime, name: str,
-           runs: Artefact) -> Artefact:
+def from_variables(recipe: Recipe, data: Data, runtime: Runtime, name: str,
+                   runs: Artefact) -> Artefact:
   """The scores of S runs from their early or their final variables."""
   identity = {'runs': runs.digest, 'look': name, **recipe.part('learning_rate')}
 
@@ -150,7 +150,7 @@ def looked(recipe: Recipe, data: Data, runtime: Runtime, name: str,
           jnp.asarray, builders.load_validation(recipe, data.folder))
     variables = Variables(**jax.tree.map(jnp.asarray, runs.tree[_WHEN[name]]))
     scores, notes = runtime.programs.run(
-        Look(name, recipe, runtime.model), (0, 0, None, None),
+        FromVariables(name, recipe, runtime.model), (0, 0, None, None),
         trained_models.keys(recipe, name), variables, train, apart)
     return Artefact({name: np.asarray(scores)}, notes=notes)
 

@@ -183,7 +183,7 @@ def write(path: pathlib.Path, record: Any) -> None:
   files.write_json(path, records.as_json(record))
 
 
-def stands(root: pathlib.Path, results: Results) -> bool:
+def is_current(root: pathlib.Path, results: Results) -> bool:
   """Whether `root` holds these results and an unchanged report of them."""
   try:
     same = (root / 'results.json').read_bytes() == files.to_json(
@@ -193,7 +193,7 @@ def stands(root: pathlib.Path, results: Results) -> bool:
     return False
 
 
-def mark(root: pathlib.Path) -> None:
+def mark_current(root: pathlib.Path) -> None:
   """Records that the report in `root` belongs to the results there."""
   files.write_json(root / _DRAWN, _hashes(root))
 

@@ -135,7 +135,7 @@ def trained(recipe: Recipe, data: Data, runtime: Runtime, place: pathlib.Path,
 
   key, subset = numbered(first + jnp.arange(count))
   nobody = jnp.zeros((count, 0), jnp.int32)
-  run, notes = trained_models.fitted(
+  run, notes = trained_models.fit(
       recipe, data, runtime, 'subset models', place, identity, key,
       Split(nobody, subset), split_axis=0)
   lost = np.flatnonzero(~np.isfinite(np.asarray(run.loss)).all(axis=1))

@@ -52,10 +52,10 @@ def train(recipe: Recipe, data: Data, runtime: Runtime, name: str, key: Array,
 
   def compute() -> Artefact:
     split = Split(jnp.zeros((0,), jnp.int32), jnp.asarray(rows))
-    run, notes = fitted(
+    run, notes = fit(
         recipe, data, runtime, name, folder, identity, key, split)
-    return described(data, runtime, run.state.variables, run.loss, notes,
-                     features=name == 'originals')
+    return as_artefact(data, runtime, run.state.variables, run.loss, notes,
+                       features=name == 'originals')
 
   artefact = context.stage(runtime, folder, identity, compute)
   fitting.forget_states(folder)
@@ -66,11 +66,11 @@ def train(recipe: Recipe, data: Data, runtime: Runtime, name: str, key: Array,
   return artefact
 
 
-def fitted(recipe: Recipe, data: Data, runtime: Runtime, name: str,
-           folder: pathlib.Path, identity: dict[str, Any], key: Array,
-           split: Split, split_axis: int | None = None,
-           observer: resumable.Observer = resumable.BLIND
-           ) -> tuple[resumable.Run, dict[str, float]]:
+def fit(recipe: Recipe, data: Data, runtime: Runtime, name: str,
+        folder: pathlib.Path, identity: dict[str, Any], key: Array,
+        split: Split, split_axis: int | None = None,
+        observer: resumable.Observer = resumable.NO_OBSERVER
+        ) -> tuple[resumable.Run, dict[str, float]]:
   """Trains a model for each key on the retain set, in segments."""
   course = fitting.Course(
       recipe, runtime.model, split.retain.shape[-1], observer)
@@ -81,13 +81,13 @@ def fitted(recipe: Recipe, data: Data, runtime: Runtime, name: str,
       split, watch, split_axis)
 
 
-def described(data: Data, runtime: Runtime, variables: Variables,
-              loss: AnyArray, notes: dict[str, Any], features: bool = False
-              ) -> Artefact:
+def as_artefact(data: Data, runtime: Runtime, variables: Variables,
+                loss: AnyArray, notes: dict[str, Any], features: bool = False
+                ) -> Artefact:
   """The artefact of S models: variables, training losses, and signals."""
-  signals = predicted(data, runtime, variables, features)._asdict()
+  found = signals(data, runtime, variables, features)._asdict()
   arrays = {'training_loss': loss, **{
-      name: x for name, x in signals.items() if x is not None}}
+      name: x for name, x in found.items() if x is not None}}
   return Artefact(jax.tree.map(np.asarray, arrays),
                   jax.tree.map(np.asarray, variables._asdict()),
                   {**notes, models.saved.NOTE: dict(runtime.description)})
@@ -110,8 +110,8 @@ class Predict:
         self.model, variables, examples, features=self.features)
 
 
-def predicted(data: Data, runtime: Runtime, variables: Variables,
-              features: bool = False) -> Signals:
+def signals(data: Data, runtime: Runtime, variables: Variables,
+            features: bool = False) -> Signals:
   """Signals of S models for all examples."""
   return runtime.programs.run(
       Predict(runtime.model, features), (0, None), variables,

@@ -16,7 +16,7 @@ from rum_jax import evaluation, recipes, refinement, rum
 from rum_jax.pipeline import builders
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
-from rum_jax.pipeline.trained_models import described, keys
+from rum_jax.pipeline.trained_models import as_artefact, keys
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
@@ -174,7 +174,7 @@ def unlearn(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
     losses = [np.asarray(info.loss) for info in infos]
     notes['steps'] = [x.shape[1] for x in losses]
     notes['probes'] = [_means(info.probes) for info in infos]
-    artefact = described(
+    artefact = as_artefact(
         data, runtime, variables, np.concatenate(losses, 1), notes)
     diverged = [
         {'seed': recipe.first_seed + s, 'stage': stage}
@@ -187,7 +187,7 @@ def unlearn(recipe: Recipe, data: Data, runtime: Runtime, job: Job,
       identity_of(recipe, job, start), compute)
 
 
-def check_some_lived(recipe: Recipe, done: Sequence[tuple[Job, Artefact]]
+def check_any_finite(recipe: Recipe, done: Sequence[tuple[Job, Artefact]]
                      ) -> None:
   """Raises an error if all runs of all jobs diverged.
 

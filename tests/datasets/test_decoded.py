@@ -49,7 +49,7 @@ def folder(tmp_path) -> pathlib.Path:
 
 @pytest.fixture
 def kept(folder) -> pathlib.Path:
-  decoded.remembered(folder, Decoder())
+  decoded.cached(folder, Decoder())
   return folder.with_name('set.decoded')
 
 
@@ -59,8 +59,8 @@ def never():
 
 def test_a_folder_is_decoded_once(folder):
   decode = Decoder()
-  first = decoded.remembered(folder, decode)
-  second = decoded.remembered(folder, decode)
+  first = decoded.cached(folder, decode)
+  second = decoded.cached(folder, decode)
   assert decode.count == 1 and same(first, source_of())
   assert same(first, second)
   assert second.train.tolist() == [0, 1, 2, 3]
@@ -84,7 +84,7 @@ def test_a_changed_folder_is_decoded_again(folder, kept, change):
   decode = Decoder()
   decode.source = source_of(1)
   for _ in range(2):
-    assert same(decoded.remembered(folder, decode), source_of(1))
+    assert same(decoded.cached(folder, decode), source_of(1))
   assert decode.count == 1
 
 
@@ -93,7 +93,7 @@ def test_a_folder_may_move_with_what_is_kept(folder, kept):
   moved.mkdir()
   for path in (folder, kept):
     path.rename(moved / path.name)
-  assert same(decoded.remembered(moved / 'set', never), source_of())
+  assert same(decoded.cached(moved / 'set', never), source_of())
 
 
 def test_a_folder_that_changes_while_it_is_decoded_is_not_kept(folder):
@@ -102,7 +102,7 @@ def test_a_folder_that_changes_while_it_is_decoded_is_not_kept(folder):
     (folder / 'records').write_text('1234567')
     return source_of()
 
-  assert same(decoded.remembered(folder, decode), source_of())
+  assert same(decoded.cached(folder, decode), source_of())
   assert not folder.with_name('set.decoded').exists()
 
 
@@ -115,7 +115,7 @@ def test_no_flipped_byte_is_served(folder, kept):
     kept.write_bytes(altered)
     decode = Decoder()
     try:
-      found = decoded.remembered(folder, decode)
+      found = decoded.cached(folder, decode)
     except ValueError as error:
       assert str(error).startswith(f'Expected {kept} as it was written')
       assert '\n' not in str(error)
@@ -130,10 +130,10 @@ def test_no_truncated_file_is_served(folder, kept):
   for count in [*range(0, len(contents), 17), len(contents) - 1]:
     kept.write_bytes(contents[:count])
     with pytest.raises(ValueError, match=f'Expected {kept} .* delete it'):
-      decoded.remembered(folder, never)
+      decoded.cached(folder, never)
   kept.write_bytes(contents + b'0')
   with pytest.raises(ValueError, match='truncated or altered'):
-    decoded.remembered(folder, never)
+    decoded.cached(folder, never)
 
 
 @pytest.mark.parametrize('which', range(5))
@@ -149,14 +149,14 @@ def test_arrays_written_by_others_are_not_served(folder, kept, which):
     for x in (np.array(json.dumps(header)), *arrays):
       np.save(file, x, allow_pickle=False)
   with pytest.raises(ValueError, match=f'Expected {kept} as it was written'):
-    decoded.remembered(folder, never)
+    decoded.cached(folder, never)
 
 
 def test_nothing_is_unpickled(folder, kept):
   with kept.open('wb') as file:
     np.save(file, np.array([{}], object), allow_pickle=True)
   with pytest.raises(ValueError, match='truncated or altered'):
-    decoded.remembered(folder, never)
+    decoded.cached(folder, never)
 
 
 @pytest.mark.parametrize('when', ['open', 'write', 'rename'])
@@ -176,13 +176,13 @@ def test_what_cannot_be_written_is_not_kept(folder, monkeypatch, when):
     monkeypatch.setattr(pathlib.Path, 'replace', refuse)
   decode = Decoder()
   for _ in range(2):
-    assert same(decoded.remembered(folder, decode), source_of())
+    assert same(decoded.cached(folder, decode), source_of())
   assert decode.count == 2
   assert [x.name for x in folder.parent.iterdir()] == ['set']
 
 
 def test_leftovers_of_a_killed_process_are_removed(folder):
   folder.with_name('.set.decoded.1.partial').write_text('half')
-  decoded.remembered(folder, Decoder())
+  decoded.cached(folder, Decoder())
   assert sorted(x.name for x in folder.parent.iterdir()) == [
       'set', 'set.decoded']

@@ -84,6 +84,6 @@ def test_where_every_run_diverged_no_model_is_offered():
   job = unlearning.Job('finetune', 'vanilla', [('finetune', {})], ())
   lost = [{'seed': seed, 'stage': 0} for seed in (0, 1)]
   one, both = (Artefact({}, notes={'diverged': x}) for x in (lost[:1], lost))
-  unlearning.check_some_lived(recipe, [(job, one), (job, both)])
+  unlearning.check_any_finite(recipe, [(job, one), (job, both)])
   with pytest.raises(ValueError, match='All 2 runs of finetune vanilla diverg'):
-    unlearning.check_some_lived(recipe, [(job, both)])
+    unlearning.check_any_finite(recipe, [(job, both)])

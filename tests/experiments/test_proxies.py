@@ -99,7 +99,7 @@ def test_a_second_run_computes_nothing(scored, run, tmp_path):
 
 def test_nobody_retrains_on_the_test_set(tmp_path, capsys):
   recipe = recipes.Recipe(epochs=1, seeds=1)
-  names = proxies.names_of(recipe, ['all'])
+  names = proxies.chosen_names(recipe, ['all'])
   assert set(recipes.PROXIES) - set(names) == {'held_out_retraining'}
   assert '--validation' in capsys.readouterr().out
   data = context.load(recipe, 'data')
@@ -117,8 +117,8 @@ def test_nobody_retrains_on_the_test_set(tmp_path, capsys):
 
 def test_names_are_checked_before_anything_is_done():
   with pytest.raises(ValueError, match='Expected proxy=magic to be one of all'):
-    proxies.names_of(recipes.Recipe(), ['loss', 'magic'])
-  assert proxies.names_of(recipes.Recipe(), []) == []
+    proxies.chosen_names(recipes.Recipe(), ['loss', 'magic'])
+  assert proxies.chosen_names(recipes.Recipe(), []) == []
   assert recipes.PROXIES[:6] == learning_events.NAMES
 
 

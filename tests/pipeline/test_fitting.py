@@ -28,13 +28,13 @@ def train(prepared, monkeypatch):
   """`(folder, seconds of a segment, seconds between saves) -> run`."""
 
   def start(folder, call=0.0, save=1e9, watch=lambda variables: 'fine',
-            observer=resumable.BLIND):
+            observer=resumable.NO_OBSERVER):
     monkeypatch.setattr(fitting, '_CALL', call)
     monkeypatch.setattr(fitting, '_SAVE', save)
     monkeypatch.setattr(fitting, '_WORTH', 0)
     rows, (data, runtime) = jnp.arange(300), prepared
     return fitting.train(
-        'models' if observer is resumable.BLIND else 'observed',
+        'models' if observer is resumable.NO_OBSERVER else 'observed',
         folder / 'models', {'of': 'a test'},
         fitting.Course(RECIPE, runtime.model, len(rows), observer),
         runtime.programs, jax.random.split(jax.random.key(0), 2), data.examples,
