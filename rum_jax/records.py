@@ -1,13 +1,12 @@
 """Dataclasses that are kept as JSON, with one reader for all of them.
 
-A record is a frozen dataclass or a `NamedTuple`, whose fields are strings,
+A record is a frozen dataclass or a `NamedTuple`. Its fields are strings,
 numbers, booleans, `None`, tuples, mappings of strings to such values, or other
-records. A file is
-strict JSON: NaN is written as null, and null is read as NaN where a number is
-expected. The outermost record has a class attribute `SCHEMA`, the number of its
-form, which the file holds under `schema`.
+records. A file is strict JSON: NaN is written as null, and null is read as NaN
+where a number is expected. The outermost record has a class attribute `SCHEMA`,
+the number of its format, which the file holds under `schema`.
 
-A field with `metadata=REST` takes all that the other fields do not name.
+A field with `metadata=REST` takes all entries that no other field names.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ def as_json(record: Any) -> Any:
   """A record as nested dictionaries and lists; NaN stays as it is.
 
   Args:
-    record: a dataclass, or what a field of one may hold.
+    record: a dataclass, or a value of a field.
 
   Returns:
-    What `json` writes, in the order of the fields; `schema` comes first.
+    A value for `json`, in the order of the fields; `schema` comes first.
   """
   if isinstance(record, Mapping):
     return {key: as_json(value) for key, value in record.items()}
@@ -54,7 +53,7 @@ def as_json(record: Any) -> Any:
 
 
 def from_json(kind: type[T], value: Any, path: str = 'the record') -> T:
-  """A record from what `as_json` made of it.
+  """A record from the value that `as_json` returned.
 
   Args:
     kind: the dataclass.
@@ -116,7 +115,7 @@ def read_json(path: pathlib.Path) -> Any:
 
 
 class _Mismatch(ValueError):
-  """A value that is not what its field says."""
+  """A value whose type is not that of its field."""
 
 
 def _refuse(token: str) -> float:
@@ -129,7 +128,7 @@ def _is_rest(field: dataclasses.Field[Any]) -> bool:
 
 @functools.cache
 def _fields(kind: Any) -> dict[str, tuple[Any, bool, bool]]:
-  """Name to type, whether it must be there, and whether it takes the rest."""
+  """Name to type, whether it is required, and whether it takes the rest."""
   hints = typing.get_type_hints(kind)
   if not dataclasses.is_dataclass(kind):
     return {name: (hints[name], name not in kind._field_defaults, False)
@@ -139,7 +138,7 @@ def _fields(kind: Any) -> dict[str, tuple[Any, bool, bool]]:
 
 
 def _read(kind: Any, value: Any, place: str) -> Any:
-  """`value` as `kind`; `place` is where it stands in the file."""
+  """`value` as `kind`; `place` is its position in the file."""
   if kind is Any:
     return value
   origin, args = typing.get_origin(kind), typing.get_args(kind)

@@ -145,7 +145,7 @@ def guarded(main: Callable[[], None]) -> None:
   signal.signal(signal.SIGINT, _interrupted)
   for stream in (sys.stdout, sys.stderr):
     if hasattr(stream, 'reconfigure'):
-      stream.reconfigure(errors='replace')  # Of ± where it is no ASCII.
+      stream.reconfigure(errors='replace')  # A terminal may lack ±.
   try:
     start_devices()
     main()

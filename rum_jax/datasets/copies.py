@@ -126,26 +126,26 @@ def with_copies(rows: Any, source: Source) -> np.ndarray:
   return every
 
 
-def describe_copies(found: Copies, of: str = 'rows to forget') -> str:
+def describe_copies(copies: Copies, first_set: str = 'rows to forget') -> str:
   """One or two sentences about copies; empty if there are none.
 
   Args:
-    found: what `exact_copies` or `part_copies` returns.
-    of: the name of the first set in the sentence.
+    copies: what `exact_copies` or `part_copies` returned.
+    first_set: the name of the first set in the sentence.
   """
-  if not len(found.rows):
+  part, rows, others, other_label = copies
+  if not len(rows):
     return ''
   where = {'retain': 'training examples that stay',
            'sample': 'training examples left out of the sample'}.get(
-               found.part, f'examples of the {found.part} part')
-  text = (f'{len(found.rows):,} of the {of} ({listed(found.rows.tolist())}) '
-          f'{"has" if len(found.rows) == 1 else "have"} {len(found.copies):,} '
-          f'exact {"copy" if len(found.copies) == 1 else "copies"} among the '
-          f'{where} '
-          f'({listed(found.copies.tolist())})')
-  if found.other_label:
-    text += f', {found.other_label:,} of them with another label'
-  if found.part == 'retain':
+               part, f'examples of the {part} part')
+  text = (f'{len(rows):,} of the {first_set} ({listed(rows.tolist())}) '
+          f'{"has" if len(rows) == 1 else "have"} {len(others):,} '
+          f'exact {"copy" if len(others) == 1 else "copies"} among the {where} '
+          f'({listed(others.tolist())})')
+  if other_label:
+    text += f', {other_label:,} of them with another label'
+  if part == 'retain':
     text += ('; as the copies are still trained on, it cannot be seen whether '
              'these rows were forgotten')
   return f'{text}.'

@@ -144,7 +144,7 @@ def from_parts(x_train: Any, y_train: Any, x_test: Any, y_test: Any, name: str,
 
 
 def without_test(source: Source) -> Source:
-  """The training examples alone; nothing is held out."""
+  """The source of the training examples only, without a held-out part."""
   train = slice(0, source.num_train)
   return source._replace(
       dataset=Images(*(x[train] for x in source.dataset)),

@@ -1,4 +1,4 @@
-"""What makes unlearning hard, and how far that depends on choices.
+"""Results by level of memorization or entanglement, and their sensitivity.
 
 There is one forget set for each level of a factor. According to the paper,
 unlearning is harder if the forget set is more memorized, and if it is more
@@ -40,7 +40,7 @@ _record = dataclasses.dataclass(frozen=True, kw_only=True)
 
 @_record
 class LevelFigures:
-  """How close a method comes on the forget set of one level."""
+  """How close a method is to retraining on the forget set of one level."""
 
   tow: Summary
   tow_mia: Summary
@@ -61,7 +61,7 @@ class Change(Summary):
 
 @_record
 class Changes:
-  """Of each figure, `low to medium`, `medium to high` and `low to high`."""
+  """The changes of each figure: low to medium, medium to high, low to high."""
 
   tow: Mapping[str, Change]
   tow_mia: Mapping[str, Change]
@@ -77,7 +77,7 @@ class FactorRow:
     variant: as in a `Row`.
     diverged: runs that are not finite, on any level.
     groups: level to the figures on its forget set.
-    falls: the change of each figure from one level to another.
+    falls: the changes of each figure from one level to another.
   """
 
   method: str

@@ -1,4 +1,4 @@
-"""Whether original and retrained models are accurate enough to compare with."""
+"""Checks whether original and retrained models are accurate enough."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rum_jax.evaluation import statistics
 from rum_jax.evaluation.statistics import Summary
 
 FIT = 0.9  # The accuracy on the training set that models must reach.
-_NORMAL = 1.96  # Half of the 95 % interval of a standard normal.
-_SURE = 3.0  # Standard errors by which one model has to exceed chance.
+_NORMAL = 1.96  # Half-width of the 95 % interval of a standard normal.
+_SURE = 3.0  # Standard errors by which a model must exceed chance.
 ALL_DIVERGED = 'All runs of all methods diverged: there is no unlearned model.'
 
 

@@ -85,7 +85,7 @@ def put(tree: PyTree, shardings: PyTree) -> PyTree:
 
 
 def _put(x: Array, sharding: jax.sharding.Sharding | None) -> Array:
-  if sharding is None:  # The program makes no use of it.
+  if sharding is None:  # The program does not use it.
     return x
   if isinstance(x, jax.Array) and not x.is_fully_addressable:
     return jax.jit(_same, out_shardings=sharding)(x)

@@ -107,7 +107,7 @@ def _normalise(x: Array, scale: Array, bias: Array, weight: Array,
 
 def _forward(x: Array, scale: Array, bias: Array, weight: Array,
              epsilon: float):
-  # Not `_normalised`: second derivatives go through the moments, too.
+  # It is not `_normalised`, so that second derivatives include the moments.
   results = _normalise(x, scale, bias, weight, epsilon)
   return results, (x, scale, weight, *results[1:])
 

@@ -1,4 +1,4 @@
-"""The patches of the rows of outputs, one row at a time, in one buffer.
+"""Patches for one row of outputs at a time, in one buffer.
 
 Two consecutive rows of outputs share most of their rows of inputs. For the next
 row, only the new rows of inputs are written, in place of those that are no
@@ -28,7 +28,7 @@ def scan(step: Callable[[_Carry, Array, Array], tuple[_Carry, PyTree]],
     step: `(carry, row [], patches [height · width · C, W' · B]) ->
       (carry, result)`. The patches are in the order of the numbers of
       `jnp.roll(kernel, row · stride, 0)`, for a kernel `[height, width, C, D]`.
-    carry: the first one.
+    carry: the first carry.
     x: `[C, H, W, B]`, padded.
     size: height and width of the kernel.
     stride: the stride in both directions.

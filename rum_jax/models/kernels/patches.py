@@ -1,8 +1,8 @@
 """Convolution by products of matrices of patches.
 
-Arrays are laid out as `[C, H, W, B]`, see `convolution`. The patches are those
-of all outputs where they are few, otherwise of one row after another, so that
-they stay in the cache.
+Arrays have the layout `[C, H, W, B]`, as in `convolution`. If there are few
+patches, those of all outputs are made at once. Otherwise they are made for one
+row of outputs after the other, so that they stay in the cache.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from rum_jax.models.kernels import patch_rows
 from rum_jax.models.kernels.layout import interleaved, separately
 from rum_jax.types import Array
 
-_CACHED = 2**20  # Patches of an image of 32×32 and 64 channels are fewer.
+_CACHED = 2**20  # Numbers in all patches, at most, that are made at once.
 
-# Rows above and below, columns left and right, that padding adds.
+# Rows above and below, and columns left and right, of padding.
 Margins = tuple[tuple[int, int], tuple[int, int]]
 
 # `(x [C, H, W, B], kernel [height, width, C, D], stride, margins)` to
@@ -29,27 +29,27 @@ Convolution = Callable[[Array, Array, int, Margins], Array]
 
 
 def margins_of(kernel: Array, padded: bool) -> Margins:
-  """Half a kernel on every side, so that with stride 1 the size stays."""
+  """Half a kernel on every side, which keeps the size with stride 1."""
   rows, columns = (((k - 1) // 2, k // 2) if padded else (0, 0)
                    for k in kernel.shape[:2])
   return rows, columns
 
 
 def transposed(weights: Array) -> Array:
-  """`weights.mT`, written out: a product that turns it itself is slower."""
+  """`weights.mT` as an array, because transposing in a product is slower."""
   return lax.optimization_barrier(weights.mT)
 
 
 def padded(x: Array, margins: Margins) -> Array:
-  """With so many zeros around, or less of it where there are fewer than 0."""
+  """`x` with margins of zeros; negative margins remove rows or columns."""
   wide = lax.pad(x, jnp.zeros((), x.dtype), (
       (0, 0, 0), *((*margin, 0) for margin in margins), (0, 0, 0)))
-  # Or XLA would find the middle tap to be `x` and compute that anew in the sum.
+  # Otherwise XLA would replace the middle tap by `x` and compute `x` again.
   return lax.optimization_barrier(wide)
 
 
 def taps_of(x: Array, kernel: Array, stride: int) -> list[Array]:
-  """`[C, H, W, B]` as each tap of a kernel sees it, `[C, H', W', B]`."""
+  """The part `[C, H', W', B]` of `x` that each tap of a kernel reads."""
   height, width = kernel.shape[:2]
   rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
   return [x[:, i:i + rows:stride, j:j + columns:stride]
@@ -57,7 +57,7 @@ def taps_of(x: Array, kernel: Array, stride: int) -> list[Array]:
 
 
 def _is_small(kernel: Array, shape: Sequence[int]) -> bool:
-  """Whether the patches of outputs `[D, H', W', B]` are made all at once."""
+  """Whether the patches of outputs `[D, H', W', B]` are made at once."""
   return math.prod(kernel.shape[:3]) * math.prod(shape[1:]) <= _CACHED
 
 
@@ -93,7 +93,7 @@ def _multiply(x: Array, kernel: Array, stride: int, margins: Margins) -> Array:
 
 def _kernel_gradient(x: Array, kernel: Array, stride: int, margins: Margins,
                     cotangent: Array) -> Array:
-  """For `cotangent` `[D, H', W', B]`, the gradient of the outputs."""
+  """Gradient of the kernel, for the `cotangent` `[D, H', W', B]`."""
   x, (features, rows) = padded(x, margins), cotangent.shape[:2]
   if _is_small(kernel, cotangent.shape):
     patches = _all_patches(x, kernel, stride)
@@ -106,7 +106,7 @@ def _kernel_gradient(x: Array, kernel: Array, stride: int, margins: Margins,
     rolled = jnp.roll(product.reshape(kernel.shape), -row * stride, 0)
     return total + rolled, None
 
-  kind = jnp.promote_types(x.dtype, jnp.float32)  # Sums need digits.
+  kind = jnp.promote_types(x.dtype, jnp.float32)  # For the sums.
   total, _ = patch_rows.scan(
       add_row, jnp.zeros(kernel.shape, kind), x, kernel.shape[:2], stride,
       cotangent.shape[1:3])
@@ -116,11 +116,14 @@ def _kernel_gradient(x: Array, kernel: Array, stride: int, margins: Margins,
 def _input_gradient(convolve: Convolution, cotangent: Array, kernel: Array,
                     stride: int, margins: Margins, shape: tuple[int, ...]
                     ) -> Array:
-  """`[C, *shape, B]`: a convolution for each place modulo the stride."""
+  """Gradient `[C, *shape, B]` of the input.
+
+  It takes one convolution for each position modulo the stride.
+  """
   counts = [-(-length // stride) for length in shape]
 
   def tapped(axis: int, place: int) -> tuple[int, tuple[int, int]]:
-    """The first tap that such inputs meet, and the margins of outputs."""
+    """The first tap that reads such inputs, and the margins of outputs."""
     low, taps = margins[axis][0], kernel.shape[axis]
     first, ahead = (place + low) % stride, (place + low) // stride
     reach = len(range(first, taps, stride)) - 1
@@ -150,11 +153,12 @@ def differentiable(forward: Convolution, backward: Convolution | None = None
 
   Args:
     forward: the convolution.
-    backward: of stride 1, for the gradient of its input; by default itself.
+    backward: a convolution of stride 1 for the gradient of the input; by
+      default the result itself.
   """
 
   def save(x: Array, kernel: Array, stride: int, margins: Margins):
-    # Not `forward`: where this is differentiated, the rule is to be used again.
+    # It is not `forward`, so that second derivatives use this rule, too.
     return function(x, kernel, stride, margins), (x, kernel)
 
   def gradients(stride: int, margins: Margins, saved, cotangent: Array):

@@ -1,4 +1,4 @@
-"""3×3 convolution with 36 products for every sixteen outputs instead of 144.
+"""Winograd's 3×3 convolution: 36 products for 16 outputs instead of 144.
 
 A tile of 6×6 inputs d gives a tile of 4×4 outputs Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A. The
 product ⊙ is a matrix product for each of 36 points, which sums over channels.
@@ -26,8 +26,9 @@ from rum_jax.models.kernels.patches import Margins, transposed
 from rum_jax.types import Array
 
 _TILE, _TAPS = 4, 3  # Outputs and taps along an axis.
-# Where polynomials are multiplied, and at infinity. With the usual ±2, or ±½,
-# instead of the last two, rounding is half again as coarse, or worse.
+# The points at which polynomials are evaluated, besides infinity. With the
+# usual ±2 or ±½ instead of the last two, rounding errors are at least 1.5 times
+# as large.
 _POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 
 
@@ -53,7 +54,7 @@ _BOTH_AXES = np.einsum('bj,ai->baij', _KERNEL, _KERNEL).reshape(
 
 def _mixed(matrix: np.ndarray, parts: Sequence[Array] | Array
            ) -> list[Array]:
-  """`matrix @ parts`, one fused sum a row."""
+  """`matrix @ parts`, with one fused sum for each row."""
   return [functools.reduce(jnp.add, (
       float(weight) * part for weight, part in zip(row, parts) if weight))
           for row in matrix]
@@ -68,7 +69,7 @@ def _cut(x: Array, matrix: np.ndarray, count: int, axis: int) -> list[Array]:
 
 
 def _joined(parts: Sequence[Array], axis: int) -> Array:
-  """Lays tiles side by side; what reaches over a tile is added to the next."""
+  """Joins tiles along an axis; rows beyond a tile are added to the next."""
   if len(parts) > _TILE:
     before, after = [[(0, 0)] * parts[0].ndim for _ in range(2)]
     before[axis], after[axis] = (1, 0), (0, 1)
@@ -80,17 +81,18 @@ def _joined(parts: Sequence[Array], axis: int) -> Array:
 
 def _points(x: Array, matrix: np.ndarray, starts: Sequence[int],
             counts: Sequence[int]) -> list[Array]:
-  """All points of `x`, with zeros around it.
+  """The values of all tiles of `x` at all points.
 
   Args:
     x: `[C, H, W, B]`.
     matrix: `[points, pixels]` along an axis of a tile.
-    starts: zeros above and left; below and right, as many as fill the tiles.
+    starts: the number of zeros above and at the left. Below and at the right,
+      there are as many as fill the tiles.
     counts: the numbers of tiles, down and right.
 
   Returns:
-    For each point along a row of a tile, those of the six along a column
-    `[6, C, tiles · B]`.
+    For each point along a row of a tile, the values `[6, C, tiles · B]` at the
+    six points along a column.
   """
   lengths = [_TILE * (count - 1) + matrix.shape[1] for count in counts]
   margins = [(low, length - low - n)
@@ -110,13 +112,14 @@ def _points(x: Array, matrix: np.ndarray, starts: Sequence[int],
 
 def _image(products: Sequence[Array], matrix: np.ndarray,
            tiles: Sequence[int], window: Sequence[tuple[int, int]]) -> Array:
-  """`[D, H, W, B]`, the inverse.
+  """The image `[D, H, W, B]` from its values at the points.
 
   Args:
     products: the products that `_points` returned.
     matrix: `[pixels, points]` along an axis of a tile.
-    tiles: how many there are down and right, and B.
-    window: first row and the one after the last; the same of columns.
+    tiles: the numbers of tiles down and right, and B.
+    window: the first row and the row after the last one, then the same for
+      columns.
   """
   grid = [x.reshape(*x.shape[:2], *tiles) for x in products]
 
@@ -132,29 +135,29 @@ def _image(products: Sequence[Array], matrix: np.ndarray,
 
 
 def _weights(kernel: Array) -> Array:
-  """`[6, 6, …]`, points along a row first, for a kernel `[3, 3, …]`."""
+  """The values `[6, 6, …]` of a kernel `[3, 3, …]` at all points."""
   matrix = jnp.asarray(_BOTH_AXES, kernel.dtype)
   flat = matrix @ kernel.reshape(_TAPS**2, -1)
   return flat.reshape(len(_KERNEL), len(_KERNEL), *kernel.shape[2:])
 
 
 def _counts(sizes: Sequence[int]) -> list[int]:
-  """Tiles down and right for so many rows and columns of outputs."""
+  """The numbers of tiles for these numbers of rows and columns of outputs."""
   return [-(-size // _TILE) for size in sizes]
 
 
 def _exact(x: Array) -> Array:
-  """Half precision as single, in which the transforms lose few digits."""
+  """The array in single precision at least, for accurate transforms."""
   return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _forward(x: Array, kernel: Array, margins: Margins):
-  # Where this is differentiated, the rule is used again.
+  # It calls `multiply`, so that second derivatives use this rule, too.
   return multiply(x, kernel, margins), (x, kernel)
 
 
 def _backward(margins: Margins, saved, cotangent: Array):
-  """The transposes of the forward's steps, in reverse order."""
+  """The transposed steps of the forward pass, in reverse order."""
   kinds = [a.dtype for a in saved]
   x, kernel, cotangent = map(_exact, (*saved, cotangent))
   starts, counts = [low for low, _ in margins], _counts(cotangent.shape[1:3])
@@ -177,7 +180,7 @@ def _backward(margins: Margins, saved, cotangent: Array):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def multiply(x: Array, kernel: Array, margins: Margins) -> Array:
-  """Convolution with stride 1; half precision is computed in single.
+  """Convolution with stride 1, computed in single precision at least.
 
   Args:
     x: `[C, H, W, B]`.
