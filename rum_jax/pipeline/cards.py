@@ -1,8 +1,8 @@
-"""Model cards: what lies beside weights that were made to forget.
+"""Model cards: files beside unlearned weights that describe all requests.
 
 A card holds numbers, names and hashes, and no images. The next request reads
-the card of the weights that it starts from, so that the rows of all requests
-are known.
+the card of the weights that it starts from. So the rows of all requests are
+known.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ class Forgotten:
   """One request that was carried out.
 
   Attributes:
-    date: when, in UTC: `2026-11-28T19:00:00+00:00`.
-    rows: published rows that were forgotten.
-    images: a hash of the pixels of each, by which it is found again in data
-      whose rows have moved.
+    date: the date and time in UTC: `2026-11-28T19:00:00+00:00`.
+    rows: the published rows that were forgotten.
+    images: the hash of the pixels of each image, by which it is found in data
+      with other rows.
     rows_hash: SHA-256 of the rows.
-    data: name of the data set.
+    data: the name of the data set.
     data_hash: SHA-256 of its training part.
-    weights_hash: SHA-256 of the weights that came in.
-    method: name of the algorithm, or `package.module:factory`.
-    setting: its hyper-parameters, and those of the loop.
-    seeds: the numbers of the keys with which copies were unlearned; the first
-      of them made the weights.
-    seconds: name of a part of the work to the seconds that it took.
-    versions: of Python and the libraries.
-    command: that did it; empty if it was called from Python.
-    measured: what was measured on all copies.
+    weights_hash: SHA-256 of the given weights.
+    method: the name of the algorithm, or `package.module:factory`.
+    setting: its hyper-parameters, and those of the training loop.
+    seeds: the numbers of the keys of all copies; the first one made the written
+      weights.
+    seconds: name of a stage to its time in seconds.
+    versions: the versions of Python and of the libraries.
+    command: the command; empty if it was called from Python.
+    measured: the figures of all copies.
   """
 
   date: str
@@ -63,14 +63,14 @@ class Forgotten:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Card:
-  """What a card says of one file of weights.
+  """The content of a card, for one file of weights.
 
   Attributes:
-    weights: name of the file.
-    weights_hash: SHA-256 of it.
-    network: what was said of the network: its name, `mean`, `std`, `classes`
-      and the like.
-    requests: all that was forgotten, the first request first.
+    weights: the name of the file.
+    weights_hash: SHA-256 of the file.
+    network: the description of the network: its name, `mean`, `std`, `classes`
+      and similar values.
+    requests: all requests, the first one first.
   """
 
   SCHEMA: ClassVar[int] = 1
@@ -82,7 +82,7 @@ class Card:
 
 
 def path_of(weights: pathlib.Path) -> pathlib.Path:
-  """Where the card of a file of weights lies."""
+  """The path of the card of a file of weights."""
   return weights.with_name(weights.name + SUFFIX)
 
 
@@ -90,12 +90,12 @@ def read(weights: pathlib.Path, weights_hash: str) -> Card | None:
   """The card beside a file of weights, if there is one.
 
   Args:
-    weights: the file.
-    weights_hash: SHA-256 of it.
+    weights: the path of the file.
+    weights_hash: SHA-256 of the file.
 
   Raises:
     OSError: if the card cannot be read.
-    ValueError: if it is no card, or that of other weights.
+    ValueError: if it is no card, or the card of other weights.
   """
   path = path_of(weights)
   if not path.exists():
@@ -119,7 +119,9 @@ def write(weights: pathlib.Path, card: Card) -> None:
 
 
 def image_hashes(image: AnyArray) -> tuple[str, ...]:
-  """A hash of the pixels of each image: 32 hexadecimal digits of BLAKE2b.
+  """The hash of the pixels of each image, as 32 hexadecimal digits.
+
+  It is 128 bits of BLAKE2b.
 
   Args:
     image: `[F, H, W, C]` uint8.
@@ -130,17 +132,18 @@ def image_hashes(image: AnyArray) -> tuple[str, ...]:
 
 def earlier_positions(card: Card | None, source: datasets.Source,
                       data_hash: str) -> tuple[np.ndarray, int]:
-  """Where the examples stand that earlier requests made a network forget.
+  """The positions of the examples that earlier requests forgot.
 
-  In the same data they are found by their rows, in others by their pixels.
+  They are found by their rows in the same data, and by their pixels in other
+  data.
 
   Args:
-    card: of the weights, if they have one.
+    card: the card of the weights, or `None`.
     source: the data set, as it was read.
-    data_hash: of its training part.
+    data_hash: the hash of its training part.
 
   Returns:
-    `[E]` positions, sorted; and how many rows are no longer there.
+    `[E]` sorted positions, and the number of rows that are not in the data.
   """
   found: set[int] = set()
   missing = 0

@@ -1,4 +1,4 @@
-"""Trained networks that somebody gives, and the way back to their files."""
+"""Reads and writes the weights of a person's own trained network."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from rum_jax.types import Model, Variables
 _PICKLES = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.pickle')
 _NAMES = {**recipes.NETWORKS, 'resnet34': models.resnet34,
           'vit_small': models.vit_small, 'vit_base': models.vit_base}
-# What two networks of one name must share; widths and stems may differ.
+# Fields that networks of one name must have in common; others may differ.
 _DEPTHS = ('depths', 'depth', 'bottleneck')
-_CLASSES = 'classes'  # What the networks of this package call their number.
+_CLASSES = 'classes'  # The attribute of the number of classes.
 CONVERT = (
     "python -c \"import torch, safetensors.torch as s; d = torch.load('{}', "
     "map_location='cpu', weights_only=True); d = d.get('state_dict', d); "
@@ -31,15 +31,15 @@ CONVERT = (
 
 
 class Weights(NamedTuple):
-  """A file of weights, read.
+  """The content of a file or folder of weights.
 
   Attributes:
-    path: of the file or folder.
+    path: the path of the file or folder.
     digest: SHA-256 of the file, or of all arrays of a folder.
-    state: name to array, as in the file; of a folder, by `models.to_plain`.
-    description: of the network, where a folder has one.
-    stacked: how many models a folder holds, of which the first was read; 0
-      where there is no axis of models.
+    state: name to array, as in the file; for a folder, as by `models.to_plain`.
+    description: the description of the network, if a folder has one.
+    stacked: the number of models in a folder, of which the first one was read;
+      0 if there is no axis of models.
   """
 
   path: pathlib.Path
@@ -50,13 +50,13 @@ class Weights(NamedTuple):
 
 
 class Network(NamedTuple):
-  """A network that was given, and its weights.
+  """A given network and its weights.
 
   Attributes:
     model: the network.
     variables: its weights.
-    name: what to call it, for people.
-    classes: how many classes it tells apart.
+    name: its name in messages.
+    classes: the number of its classes.
     image_shape: `(H, W, C)` of the images that it takes.
     named: `variables -> name to array`, as in the file that they came from.
   """
@@ -70,21 +70,21 @@ class Network(NamedTuple):
 
   @property
   def size(self) -> int:
-    """How many parameters it has."""
+    """The number of parameters."""
     return sum(x.size for x in jax.tree.leaves(self.variables.params))
 
 
 def read(path: str | os.PathLike[str], name: str = 'weights') -> Weights:
-  """Reads weights, and refuses what are none.
+  """Reads a file of weights.
 
   Args:
-    path: of a `.safetensors` file.
-    name: of the argument, for messages.
+    path: the path of a `.safetensors` file.
+    name: the name of the argument, for messages.
 
   Raises:
     OSError: if it cannot be read.
-    ValueError: naming the file, if it is a pickle, not all of a file, or of
-      another kind.
+    ValueError: that names the file, if it is a pickle, truncated, or of another
+      format.
   """
   path = pathlib.Path(path)
   if not path.exists():
@@ -113,22 +113,22 @@ def network_of(
     std: Sequence[float] | None = None,
     heads: int | None = None,
 ) -> Network:
-  """The network that weights belong to.
+  """The network of the given weights.
 
   Args:
-    weights: as they were read.
-    network: `package.module:factory` for `models.from_factory`, the name of a
-      network that the tensors must be of, or nothing to recognise it.
+    weights: the weights, as they were read.
+    network: `package.module:factory` for `models.from_factory`; or the name of
+      the network that the tensors must belong to; or empty to recognise it.
     source: the data set, whose images and classes must fit.
-    mean: of every channel, in units of the full range; by default what the
-      weights say themselves (in a layer `normalize`, or in a description),
-      else 0.
-    std: likewise; else 1.
-    heads: of a ViT's attention, as `models.recognise` takes them.
+    mean: the mean of every channel, in units of the full range; by default that
+      in a layer `normalize` of the weights or in their description, or else 0.
+    std: the standard deviation of every channel; the default is found in the
+      same way, or else 1.
+    heads: the number of attention heads of a ViT, as for `models.recognise`.
 
   Raises:
-    ValueError: naming what does not fit: a tensor, the images, the classes, or
-      the name of the network.
+    ValueError: that names what does not fit: a tensor, the images, the classes,
+      or the name of the network.
   """
   shape = source.dataset.image.shape[1:]
   how = _feeding(weights, mean, std)
@@ -147,7 +147,7 @@ def network_of(
 
 
 def channels_of(weights: Weights, network: str) -> int | None:
-  """How many channels the network wants, where its tensors tell."""
+  """The number of channels of images; `None` if the weights do not show it."""
   if ':' in network:
     return None
   if weights.description is not None:
@@ -160,18 +160,18 @@ def channels_of(weights: Weights, network: str) -> int | None:
 
 
 def write(path: pathlib.Path, network: Network, variables: Variables) -> None:
-  """Writes weights as a `.safetensors` file with the names that they came with.
+  """Writes weights as a `.safetensors` file, with the names of the given file.
 
   Raises:
-    OSError: naming the file, if it cannot be written.
-    ValueError: if a value does not fit into the type that it came in.
+    OSError: that names the file, if it cannot be written.
+    ValueError: if a value does not fit into the type of the given array.
   """
   models.write_safetensors(path, network.named(variables))
 
 
 def _feeding(weights: Weights, mean: Sequence[float] | None,
              std: Sequence[float] | None) -> dict[str, Sequence[float]]:
-  """`mean` and `std`, given or as the weights say."""
+  """`mean` and `std`, as they were given or as the weights define them."""
   found: dict[str, Any] = {'mean': mean, 'std': std}
   described = weights.description or {}
   bare = {name.removeprefix('module.'): x for name, x in weights.state.items()}
@@ -268,7 +268,7 @@ def _size(shape: Sequence[int]) -> str:
 
 
 def _looks_pickled(path: pathlib.Path) -> bool:
-  """Whether a file is what `torch.save` writes, whatever it is called."""
+  """Whether the content of a file looks like that of `torch.save`."""
   with path.open('rb') as file:
     start = file.read(2)
   return start[:1] == b'\x80' or start == b'PK' and zipfile.is_zipfile(path)

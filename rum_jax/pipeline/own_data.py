@@ -1,23 +1,24 @@
-"""Rate, length and forget set of training on data that no recipe was made for.
+"""Learning rate, epochs and forget set for data without a recipe of their own.
 
-The defaults of a `Recipe` are those of the demo on digits. On other data they
-may not fit the training set, or not finish. `suited` puts values of a written
-rule in the place of those that nobody gave:
+The defaults of a `Recipe` are those of the demo on digits. On other data, such
+a model may not fit the training set, or training may take too long. `suited`
+chooses the values that no flag gives by this rule:
 
-* `learning_rate`: of an MLP 0.1 √(64 / P) for images of P numbers, at most 0.1.
-  The input has P entries of about unit variance, so that the largest stable
-  rate falls with P. The demo has P = 64 and a rate of 0.2, with which some
-  seeds collapse on a part of its data. Of a transformer 0.03,
-  of a network with batch-norm 0.1. Times batch_size / 64 where a step has fewer
-  than 64 examples, for its gradient is noisier. One digit of it is kept.
-* `epochs`: as many as take 2,500 steps of at least 64 examples, at least 20 and
-  at most 200.
+* `learning_rate`: 0.1 √(64 / P) for an MLP on images of P numbers, but at most
+  0.1; 0.03 for a transformer; and 0.1 for a network with batch-norm. The input
+  of an MLP has P entries of about unit variance, so the largest stable rate
+  falls with P. The demo has P = 64 and a rate of 0.2; with this rate, some
+  seeds collapse on parts of its data. If a step has fewer than 64 examples, its
+  gradient is noisier, so the rate is multiplied by batch_size / 64. The rate is
+  rounded to one digit.
+* `epochs`: the number for 2,500 steps of at least 64 examples, but at least 20
+  and at most 200.
 * `forget`: a tenth of the training examples, rounded to a multiple of 3.
 
 References:
   LeCun et al., Efficient BackProp, 1998, on the largest stable rate. Smith and
   Le, A Bayesian perspective on generalization and stochastic gradient descent,
-  2018, on rate and batch size.
+  2018, on learning rate and batch size.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ from typing import Any, NamedTuple
 from rum_jax.recipes import Recipe
 
 _STEPS, _SHORTEST, _LONGEST = 2500, 20, 200
-_NUMBERS, _BATCH = 64, 64  # Of an image and of a step: where rates are whole.
+_NUMBERS, _BATCH = 64, 64  # Numbers of an image, examples of a step: rate 0.1.
 _MLP_RATE, _NORM_RATE, _TRANSFORMER_RATE = 0.1, 0.1, 0.03
 _FORGET = 0.1
 
 
 class Suited(NamedTuple):
-  """A recipe that suits its data, and why it is as it is.
+  """A recipe for its data, with the reasons for its values.
 
   Attributes:
-    recipe: with the values of the rule.
-    reasons: name of a field to the reason of its value, for all fields whose
-      value is of the rule.
+    recipe: the recipe with the values of the rule.
+    reasons: name of a field to the reason for its value, for all fields that
+      the rule chose.
   """
 
   recipe: Recipe
@@ -59,14 +60,14 @@ def suited(recipe: Recipe, given: Collection[str], image_shape: Sequence[int],
   """A recipe whose rate, epochs and forget set suit the data.
 
   Args:
-    recipe: as its fields were given, the others being those of the demo.
-    given: names of the fields that were given, whose values stay.
+    recipe: the recipe with the given fields, and with those of the demo.
+    given: the names of the given fields, whose values are kept.
     image_shape: `(H, W, C)` of the data.
-    num_train: training examples.
+    num_train: the number of training examples.
     forgets: whether the recipe's forget set is used.
 
   Returns:
-    The recipe, unchanged where its data are those of the demo.
+    The recipe; it is unchanged if its data are those of the demo.
   """
   if recipe.dataset == 'digits':
     return Suited(recipe, {})
@@ -86,7 +87,7 @@ def suited(recipe: Recipe, given: Collection[str], image_shape: Sequence[int],
 
 
 def _learning_rate(recipe: Recipe, numbers: int) -> tuple[float, str]:
-  """The rate for images of so many numbers, and why."""
+  """The learning rate for images of so many numbers, and its reason."""
   why = f' with batch_size={recipe.batch_size}'
   if recipe.network == 'mlp':
     rate = _MLP_RATE * min(1.0, math.sqrt(_NUMBERS / numbers))
@@ -99,5 +100,5 @@ def _learning_rate(recipe: Recipe, numbers: int) -> tuple[float, str]:
 
 
 def _rounded(rate: float) -> float:
-  """The first digit of a number."""
+  """The number, rounded to one digit."""
   return float(f'{rate:.1g}')

@@ -1,4 +1,4 @@
-"""Packaged scores: one file and its card from the models of many machines."""
+"""Makes a packaged score file and its card from memorization models."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rum_jax.memorization import score_files, shards
 from rum_jax.memorization.reliability import ScoresCard, Work
 from rum_jax.storage import digests
 
-_START = 16  # Models at the first point of the curve.
-_TARGET = 0.8  # Share of the medium group that two runs should share.
+_START = 16  # Number of models at the first point of the curve.
+_TARGET = 0.8  # Share of their medium groups that two runs should share.
 
 
 def _compact(scores: Memorization) -> Memorization:
-  """The same in as few bytes as the standard errors warrant."""
+  """The same scores in types that take fewer bytes."""
   return scores._replace(
       score=scores.score.astype(np.float32),
       standard_error=scores.standard_error.astype(np.float32),
@@ -29,8 +29,8 @@ def package(shard: shards.Shard, path: pathlib.Path, size: int) -> ScoresCard:
 
   Args:
     shard: the models.
-    path: of the score file, ends in `.npz`.
-    size: examples in each group, for the agreement of halves.
+    path: the path of the score file; it ends in `.npz`.
+    size: the number of examples in each group, for the agreement of halves.
   """
   models = shards.as_ensemble(shard)
   data = shard.identity['data']

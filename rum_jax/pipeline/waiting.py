@@ -1,4 +1,4 @@
-"""Lines that say that a long piece of work goes on."""
+"""Prints lines while a long computation runs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _EVERY = 10.0  # Seconds between two lines.
 def waiting(name: str, expected: float | None = None,
             stream: TextIO | None = None, every: float = _EVERY
             ) -> Generator[None]:
-  """Says every ten seconds how long a block has taken and may still take.
+  """Prints every ten seconds how long a block has run.
 
   Args:
-    name: of the work.
-    expected: seconds that the block should take, where that is known.
-    stream: where to write; by default the error output.
+    name: the name of the computation.
+    expected: the expected duration in seconds, if it is known.
+    stream: the stream to write to; by default the standard error.
     every: seconds between two lines.
   """
   stream, begun = stream or sys.stderr, time.monotonic()
@@ -44,7 +44,7 @@ def waiting(name: str, expected: float | None = None,
 
 
 def minutes(seconds: float) -> str:
-  """Seconds for people: `8 s`, `3 min`, `2.5 h`."""
+  """A duration as text: `8 s`, `3 min`, `2.5 h`."""
   if seconds < 90:
     return f'{seconds:.0f} s'
   if seconds < 5400:
