@@ -1,6 +1,6 @@
-"""A data set in files that are small enough to be carried, and back.
+"""Splits a data set into small files, and joins them again.
 
-Images are compressed without loss, which halves CIFAR.
+Images are compressed without loss, which halves the size of CIFAR.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image
 
 from rum_jax.storage import files
 
-_ROWS = 16_000  # Rows of pixels in a picture; WebP takes up to 16,383.
+_ROWS = 16_000  # Rows of pixels in a picture; WebP allows 16,383.
 _LABELS = ('y_train', 'y_test')
 
 
@@ -48,10 +48,12 @@ def split(path: pathlib.Path, folder: pathlib.Path, parts: int
 
 
 def joined(folder: pathlib.Path, name: str) -> pathlib.Path | None:
-  """Writes `NAME.npz` beside its parts, if it is not there and all of them are.
+  """Writes `NAME.npz` beside its parts, if all parts are there.
+
+  An existing file is kept.
 
   Returns:
-    Its path, or `None` where parts are missing.
+    Its path, or `None` if parts are missing.
 
   Raises:
     ValueError: if the parts do not belong together.
@@ -79,7 +81,7 @@ def joined(folder: pathlib.Path, name: str) -> pathlib.Path | None:
 
 
 def _packed(image: np.ndarray) -> np.ndarray:
-  """Images below each other as one picture."""
+  """Images, stacked to one picture and compressed."""
   stream = io.BytesIO()
   picture = Image.fromarray(image.reshape(-1, *image.shape[2:]))
   picture.save(stream, 'WEBP', lossless=True, quality=75)

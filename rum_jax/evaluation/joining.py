@@ -1,4 +1,4 @@
-"""One table from several, each of other seeds."""
+"""Joins results of different seeds to one table."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from rum_jax.evaluation import statistics
 from rum_jax.evaluation.results import Results, Row
 from rum_jax.evaluation.statistics import Summary
 
-# Fields that may differ: the seeds, and paths of files, since the groups and
-# settings that these hold are compared themselves.
+# Fields that may differ: the seeds, and paths of files, because the groups and
+# settings in these files are compared.
 _FREE = ('seeds', 'first_seed', 'scores', 'groups', 'settings', 'rest')
 
 
 def joined(parts: Sequence[Results]) -> Results:
-  """The results of all seeds, from results of some of them each.
+  """The results of all seeds, from several results of some seeds.
 
-  Only rows that all parts have are kept. Their figures are those of the parts,
-  so nothing is trained or judged again.
+  Only rows that all parts have are kept. Nothing is trained or evaluated again.
 
   Args:
-    parts: of the same recipe but for its seeds, data and forget set.
+    parts: results with the same data and forget set, and with the same recipe
+      except for its seeds.
 
   Returns:
-    Their results as if they were of one run, in ascending order of seeds.
+    The results of all seeds, in ascending order, as if they were of one run.
 
   Raises:
-    ValueError: if there is no part, a seed is in two, or the parts differ in
-      recipe, data or forget set; the message names what differs.
+    ValueError: if there is no part, if two parts share a seed, or if the parts
+      differ in recipe, data or forget set; the message names the difference.
   """
   if not parts:
     raise ValueError('Expected results to join, found none.')
@@ -95,7 +95,7 @@ def _summary(parts: Sequence[Summary]) -> Summary:
 
 
 def _merged(parts: Sequence[Any]) -> Any:
-  """Fields that are summaries, of all seeds; the others of the first part."""
+  """The first part, with summaries over the seeds of all parts."""
   fields: dict[str, Any] = {}
   for name, value in vars(parts[0]).items():
     values = [getattr(x, name) for x in parts]

@@ -1,4 +1,4 @@
-"""Networks that somebody made, of whatever kind, as models."""
+"""Adapts a person's own network of any supported kind to `Model`."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def from_factory(
     mean: Sequence[float] | AnyArray = (0.0,),
     std: Sequence[float] | AnyArray = (1.0,),
 ) -> tuple[Model, Any]:
-  """The model of whatever a function makes.
+  """The model of the network that a function makes.
 
   Args:
-    factory: called with those of `classes` (the number of classes),
-      `image_shape` `(H, W, C)` and `rngs` (an `nnx.Rngs`) that it names. It
-      returns a Linen module, an NNX module, a pair of pure functions `(init,
-      apply)` as `from_functions` takes them, or a `Model`, which then
-      normalises images itself. An NNX module can be trained from the beginning
-      only if the function names `rngs`.
+    factory: is called with those of the arguments `classes` (the number of
+      classes), `image_shape` `(H, W, C)` and `rngs` (an `nnx.Rngs`) that it
+      has. It returns a Linen module, an NNX module, a pair of pure functions
+      `(init, apply)` as for `from_functions`, or a `Model`. A `Model` must
+      normalise images itself. An NNX module can be trained from scratch only if
+      the function has the argument `rngs`.
     image_shape: `(H, W, C)`.
-    classes: how many classes the data have.
-    mean: of every channel, in units of the full range, as `from_linen`.
-    std: likewise.
+    classes: the number of classes of the data.
+    mean: the mean of every channel, in units of the full range.
+    std: the standard deviation of every channel, in the same units.
 
   Returns:
-    The model, and what the function returned.
+    The model, and the value that the function returned.
 
   Raises:
     TypeError: if the function needs other arguments, or returns anything else.
-    ValueError: as `from_linen`, `from_nnx` and `from_functions`.
+    ValueError: if `from_linen`, `from_nnx` or `from_functions` raises one.
   """
   given = {'classes': classes, 'image_shape': tuple(image_shape)}
   parameters = inspect.signature(factory).parameters
@@ -73,7 +73,7 @@ def from_factory(
   if isinstance(made, nnx.Module):
     fresh = make if 'rngs' in parameters else None
     model, own = from_nnx(made, image_shape, fresh=fresh, **how)
-    if fresh is None:  # Shapes are all that is wanted of it here.
+    if fresh is None:  # Only the shapes of `init` are used.
       model = model._replace(init=lambda key: own)
     return model, made
   if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):

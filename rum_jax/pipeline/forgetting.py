@@ -1,4 +1,4 @@
-"""Copies of given weights are made to forget, judged, and handed back."""
+"""Unlearns copies of given weights, evaluates them and writes one of them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import (
     AnyArray, Examples, Info, Key, Model, Signals, Split, Variables)
 
-_FORWARD = 3.0  # A step costs so many times what a forward pass costs.
-_NORMALISATIONS = {  # What networks are often fed with: mean and std.
+_FORWARD = 3.0  # The time of a step, in units of a forward pass.
+_NORMALISATIONS = {  # Usual values of mean and std.
     'of ImageNet': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     'of CIFAR-10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     'from -1 to 1': ((0.5,), (0.5,)), 'from 0 to 1': ((0.0,), (1.0,))}
@@ -34,13 +34,13 @@ _NORMALISATIONS = {  # What networks are often fed with: mean and std.
 
 @dataclasses.dataclass(frozen=True)
 class Forget:
-  """`(key, variables, examples, split) -> (variables, info)` of a method.
+  """The function `(key, variables, examples, split) -> (variables, info)`.
 
   Attributes:
-    loop: batch size, momentum, weight decay, and what batch-norm does.
+    loop: batch size, momentum, weight decay and the mode of batch-norm.
     model: the network.
-    method: name of an algorithm, or `package.module:factory`.
-    setting: its hyper-parameters.
+    method: the name of an algorithm, or `package.module:factory`.
+    setting: the hyper-parameters of the method.
   """
 
   loop: tuple[tuple[str, Any], ...]
@@ -56,7 +56,7 @@ class Forget:
 
 
 class Loop(NamedTuple):
-  """What all algorithms share."""
+  """The hyper-parameters of the training loop."""
 
   batch_size: int
   momentum: float
@@ -65,13 +65,13 @@ class Loop(NamedTuple):
 
 
 class Before(NamedTuple):
-  """What the given weights do.
+  """The signals and accuracies of the given weights.
 
   Attributes:
     signals: `[1, N]` loss and score of all examples.
-    train: accuracy on the training examples that were not forgotten before.
-    test: accuracy on held-out examples; NaN where there are none.
-    seconds: that a forward pass of all examples took.
+    train: the accuracy on the training examples that were not forgotten before.
+    test: the accuracy on held-out examples; NaN if there are none.
+    seconds: the time of a forward pass of all examples.
   """
 
   signals: Signals
@@ -81,13 +81,13 @@ class Before(NamedTuple):
 
 
 class Plan(NamedTuple):
-  """What a request will cost.
+  """The expected cost of a request.
 
   Attributes:
-    seconds: for all copies, about; NaN where it cannot be told.
-    memory: bytes that the program of one copy needs, with the data.
+    seconds: the approximate time for all copies; NaN if it is unknown.
+    memory: the bytes that the program of one copy and the data need.
     units: the cost in units of one training of the network.
-    steps: of one copy.
+    steps: the number of steps of one copy.
   """
 
   seconds: float
@@ -97,13 +97,13 @@ class Plan(NamedTuple):
 
 
 class Done(NamedTuple):
-  """What came out.
+  """The result of a request.
 
   Attributes:
-    weights: path of the new weights.
-    card: what lies beside them.
-    variables: of the copy that was written.
-    before: what the given weights did.
+    weights: the path of the new weights.
+    card: the card of the new weights.
+    variables: the variables of the copy that was written.
+    before: signals and accuracies of the given weights.
     after: `[S, N]` signals of all copies.
   """
 
@@ -115,7 +115,7 @@ class Done(NamedTuple):
 
 
 def look(prepared: Prepared, programs: Programs) -> Before:
-  """What the given weights do on the given data."""
+  """Signals and accuracies of the given weights on the given data."""
   variables = trees.take(
       jax.tree.map(jnp.asarray, prepared.network.variables), None)
   with waiting('reading'):
@@ -130,11 +130,12 @@ def look(prepared: Prepared, programs: Programs) -> Before:
 
 def check_trained(prepared: Prepared, before: Before, programs: Programs
                   ) -> None:
-  """Refuses a network that knows no more of the data than the class sizes.
+  """Refuses a network whose accuracy is not above that of a guess.
 
   Raises:
-    ValueError: if its accuracy on the training examples is that of chance; it
-      says which other normalisation of the images gives a better one.
+    ValueError: if its accuracy on the training examples is that of chance. The
+      message names a normalisation of the images that gives a higher accuracy,
+      if there is one.
   """
   label = prepared.source.dataset.label[:prepared.source.num_train]
   share = np.bincount(label).max() / len(label)
@@ -152,7 +153,7 @@ def check_trained(prepared: Prepared, before: Before, programs: Programs
 
 def _better_feeding(prepared: Prepared, programs: Programs, chance: float
                     ) -> str:
-  """A sentence about a usual normalisation that works; empty if none does."""
+  """A sentence about a usual normalisation that is better; or empty."""
   request, rows = prepared.request, prepared.source.train
   rows = rows[np.linspace(0, len(rows) - 1, min(500, len(rows))).astype(int)]
   few = trees.take(prepared.examples, rows)
@@ -173,7 +174,7 @@ def _better_feeding(prepared: Prepared, programs: Programs, chance: float
 
 
 def program_of(prepared: Prepared) -> Forget:
-  """The function that one copy runs through."""
+  """The program of one copy."""
   request = prepared.request
   loop = tuple((name, getattr(request, name)) for name in Loop._fields)
   setting = tuple(sorted((k, tuple(v) if isinstance(v, list) else v)
@@ -183,14 +184,15 @@ def program_of(prepared: Prepared) -> Forget:
 
 def plan(prepared: Prepared, before: Before, programs: Programs,
          train_epochs: int, compiled: bool = False) -> Plan:
-  """What the copies will cost, without making them.
+  """The expected cost of the copies.
 
   Args:
     prepared: the request.
-    before: tells how long a forward pass takes.
-    programs: to compile with.
-    train_epochs: epochs of one training of the network, the unit of prices.
-    compiled: whether to compile the program, which tells the memory.
+    before: gives the time of a forward pass.
+    programs: compiles the program.
+    train_epochs: the number of epochs of one training of the network, which is
+      the unit of the cost.
+    compiled: whether to compile the program, from which the memory is known.
   """
   request, split = prepared.request, prepared.split
   program, arguments = program_of(prepared), _arguments(prepared)
@@ -228,7 +230,7 @@ def _arguments(prepared: Prepared) -> tuple[Any, ...]:
 
 
 def identity_of(prepared: Prepared) -> dict[str, Any]:
-  """What decides the copies."""
+  """All that determines the copies."""
   request = prepared.request
   return {
       'rum_jax': rum_jax.__version__, 'weights': prepared.weights.digest,
@@ -243,7 +245,7 @@ def identity_of(prepared: Prepared) -> dict[str, Any]:
 
 
 def network_notes(prepared: Prepared) -> dict[str, Any]:
-  """What a card says of the network, so that it need not be said again."""
+  """The description of the network on the card, for later requests."""
   request, network = prepared.request, prepared.network
   return {'network': request.network, 'name': network.name,
           'parameters': network.size, 'image_shape': list(network.image_shape),
@@ -256,13 +258,13 @@ def network_notes(prepared: Prepared) -> dict[str, Any]:
 
 def unlearned(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
               expected: float | None = None) -> Artefact:
-  """The copies, made or read from the workdir.
+  """The unlearned copies, computed or read from the workdir.
 
   Args:
     prepared: the request.
-    workdir: where they are kept.
-    programs: to run with.
-    expected: seconds that it should take.
+    workdir: the folder in which they are kept.
+    programs: runs the programs.
+    expected: the expected time in seconds.
 
   Returns:
     `tree`: variables `[S, ...]`; `arrays`: loss and score `[S, N]`, and the
@@ -306,14 +308,14 @@ def hand_back(prepared: Prepared, artefact: Artefact, before: Before,
 
   Args:
     prepared: the request.
-    artefact: of the copies.
-    before: what the given weights did.
-    out: where the weights go.
-    command: for the card.
-    measured: for the card.
+    artefact: the artefact of the copies.
+    before: signals and accuracies of the given weights.
+    out: the path of the new weights.
+    command: the command, for the card.
+    measured: the figures, for the card.
 
   Raises:
-    OSError: if a file cannot be written; then neither of the two is there.
+    OSError: if a file cannot be written; then neither file is left.
   """
   request = prepared.request
   alive = np.flatnonzero(evaluation.finite(artefact.arrays['loss']))
@@ -350,7 +352,7 @@ def hand_back(prepared: Prepared, artefact: Artefact, before: Before,
 
 
 def versions() -> dict[str, str]:
-  """Of Python and the libraries that decide numbers."""
+  """Versions of Python and of the libraries that affect results."""
   import importlib.metadata
   names = ('jax', 'jaxlib', 'flax', 'optax', 'numpy')
   return {'python': platform.python_version(),

@@ -1,4 +1,4 @@
-"""What a person asks to be forgotten: their network, their data, their rows."""
+"""Requests to unlearn rows of a person's own data in their own network."""
 
 from __future__ import annotations
 
@@ -25,35 +25,36 @@ METHOD = 'neggrad_plus'
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-  """All that decides which weights come out.
+  """All values that determine the new weights.
 
   Attributes:
-    weights: path of the weights that come in.
-    data: name or path of a data set, as `datasets.load` takes it.
-    rows: what to forget, as `datasets.read_rows` takes it.
-    network: as `given_networks.network_of` takes it.
-    mean: of every channel, in units of the full range; `None` for what the
-      weights or their card say.
-    std: likewise.
+    weights: the path of the given weights.
+    data: the name or path of a data set, as for `datasets.load`.
+    rows: the rows to forget, as for `datasets.read_rows`.
+    network: the network, as for `given_networks.network_of`.
+    mean: the mean of every channel, in units of the full range; `None` for that
+      of the weights or their card.
+    std: the standard deviation of every channel; `None` as for `mean`.
     size: `(H, W)` to which the images of a folder are scaled.
-    classes: names of all classes in the order of the network's outputs; empty
-      for the order of the data set.
-    heads: of a ViT's attention.
-    data_dir: where data sets lie that are given by a name.
-    test_share: of a folder of images without a test part, which is held out.
-      Give it only if the network was not trained on these images.
-    cache: where decoded images of a folder are kept.
-    with_copies: whether exact copies of the rows are forgotten, too.
-    method: name of an algorithm, or `package.module:factory`.
-    setting: hyper-parameters of the method; others are as its paper has them.
-    budget: the most epochs that may be spent on a copy.
-    seeds: how many copies of the weights are made to forget, each with a key of
-      its own. The first is what comes out.
+    classes: the names of all classes in the order of the network's outputs;
+      empty for the order of the data set.
+    heads: the number of attention heads of a ViT.
+    data_dir: the folder of data sets that are given by a name.
+    test_share: the share of the images that is held out, for a folder of images
+      without a test part. Give it only if the network was not trained on these
+      images.
+    cache: the folder in which decoded images are kept.
+    with_copies: whether exact copies of the rows are also forgotten.
+    method: the name of an algorithm, or `package.module:factory`.
+    setting: hyper-parameters of the method; others are those of its paper.
+    budget: the largest number of epochs for a copy.
+    seeds: the number of copies of the weights that unlearn, each with its own
+      key. The first copy is written.
     first_seed: the number of the first key.
-    batch_size: examples in a step.
-    momentum: of SGD.
-    weight_decay: of SGD.
-    batch_norm: what happens to running moments: `update`, `freeze`, or
+    batch_size: the number of examples in a step.
+    momentum: the momentum of SGD.
+    weight_decay: the weight decay of SGD.
+    batch_norm: the mode of running moments: `update`, `freeze`, or
       `recalibrate`.
   """
 
@@ -93,13 +94,13 @@ class Request:
 
 
 class Prepared(NamedTuple):
-  """A request, read and found to be possible.
+  """A request whose files were read and whose values were checked.
 
   Attributes:
-    request: as it was made.
-    weights: that come in.
-    network: that they belong to.
-    card: of the weights, if they were made to forget before.
+    request: the request, with values from the card.
+    weights: the given weights.
+    network: the network of the weights.
+    card: the card of the weights, if they unlearned before.
     source: the data set, with the classes and channels of the network.
     examples: its images and labels, on the device.
     data_hash: SHA-256 of the training part, as it was read.
@@ -107,9 +108,9 @@ class Prepared(NamedTuple):
     split: positions to forget, and those to retain, without the rows of earlier
       requests.
     earlier: positions of the rows of earlier requests that are in the data.
-    missing: how many rows of earlier requests are no longer in the data.
+    missing: the number of rows of earlier requests that are not in the data.
     setting: hyper-parameters of the method.
-    notes: what was changed or is worth knowing, as whole sentences.
+    notes: sentences on changes of the data and on copies.
   """
 
   request: Request
@@ -128,17 +129,17 @@ class Prepared(NamedTuple):
 
   @property
   def test(self) -> np.ndarray:
-    """Positions of the examples that are held out."""
+    """Positions of the held-out examples."""
     return self.source.test
 
 
 def prepare(request: Request) -> Prepared:
-  """Reads all that a request names, and refuses what cannot be done.
+  """Reads all files that a request names, and checks its values.
 
   Raises:
     OSError: if a file cannot be read.
-    TypeError: if a factory returns something else than it should.
-    ValueError: naming the value that does not fit.
+    TypeError: if a factory returns a value of a wrong type.
+    ValueError: that names the value that does not fit.
   """
   setting = setting_of(request)
   weights = given_networks.read(request.weights)
@@ -182,9 +183,9 @@ def setting_of(request: Request) -> dict[str, Any]:
   """The hyper-parameters of a request's method.
 
   Raises:
-    ValueError: if there is no such method, or the budget allows nothing.
+    ValueError: if there is no such method, or if the budget allows no epoch.
   """
-  builders.factory(request.method)  # Refuses what is none.
+  builders.factory(request.method)  # Refuses unknown methods.
   if ':' in request.method:
     return dict(request.setting)
   own = paper_settings.setting_of(request.method, request.budget)
@@ -192,16 +193,16 @@ def setting_of(request: Request) -> dict[str, Any]:
 
 
 def check_place(out: pathlib.Path, overwrite: bool, size: int = 0) -> None:
-  """Refuses a place that cannot be written to, before anything is computed.
+  """Refuses a path that cannot be written to, before anything is computed.
 
   Args:
-    out: where the weights are to be written.
+    out: the path of the new weights.
     overwrite: whether an old file may be replaced.
-    size: bytes that are needed there.
+    size: the number of bytes that are needed.
 
   Raises:
-    OSError: if it is no place to write to, or there is no space.
-    ValueError: if it is no `.safetensors` file, or is there already.
+    OSError: if it cannot be written to, or if there is no space.
+    ValueError: if it does not end in `.safetensors`, or if it exists already.
   """
   if out.suffix != '.safetensors':
     raise ValueError(f'Expected out={out} to end in .safetensors.')
@@ -222,7 +223,7 @@ def check_place(out: pathlib.Path, overwrite: bool, size: int = 0) -> None:
 
 
 def _as_before(request: Request, card: cards.Card | None) -> Request:
-  """The request, completed by what the card says of the network."""
+  """The request, with missing values of the network from the card."""
   if card is None:
     return request
   said = dict(card.network)
@@ -237,7 +238,7 @@ def _as_before(request: Request, card: cards.Card | None) -> Request:
 
 def _check_classes(source: datasets.Source, network: given_networks.Network
                    ) -> None:
-  """Refuses labels that may not be those that the network was trained on."""
+  """Refuses classes that do not match the outputs of the network."""
   count, outputs = len(source.classes), network.classes
   if count > outputs:
     raise ValueError(

@@ -1,4 +1,4 @@
-"""The whole way of a request: from given weights to new ones and evidence."""
+"""Carries out a request: from given weights to new weights and evidence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rum_jax.recipes import paper_settings
 from rum_jax.storage import artefacts
 from rum_jax.types import Signals
 
-TRAIN_EPOCHS = 30  # Of one training, as in the paper: the unit of prices.
+TRAIN_EPOCHS = 30  # Epochs of one training in the paper, the unit of costs.
 
 
 def carry_out(
@@ -33,26 +33,26 @@ def carry_out(
     command: str = '',
     say: Callable[[str], Any] = lambda text: None,
 ) -> Done | None:
-  """Makes copies of given weights forget, and writes one of them.
+  """Unlearns copies of given weights, and writes one of them.
 
   Args:
-    request: what is asked for.
-    out: a `.safetensors` file for the new weights.
-    overwrite: whether an old file there is replaced.
-    workdir: where the copies and the evidence go; by default a folder in `runs`
-      named after the weights.
+    request: the request.
+    out: the path of a `.safetensors` file for the new weights.
+    overwrite: whether an old file is replaced.
+    workdir: the folder of the copies and the evidence; by default a folder in
+      `runs` that is named after the weights.
     force: whether a network that is no better than chance is used.
-    dry_run: whether to stop when the plan has been told.
-    programs: to compile and run with.
-    command: that asked, for the card.
-    say: called with each line that a person should read.
+    dry_run: whether to stop after the plan.
+    programs: compiles and runs programs.
+    command: the command, for the card.
+    say: is called with each line for the user.
 
   Returns:
-    What came out; `None` after a dry run.
+    The result; `None` after a dry run.
 
   Raises:
     OSError: if a file cannot be read or written.
-    ValueError: naming the value that does not fit.
+    ValueError: that names the value that does not fit.
   """
   if out is not None and not dry_run:
     requests.check_place(out, overwrite)
@@ -92,7 +92,7 @@ def carry_out(
 
 
 def _described(prepared: Prepared) -> list[str]:
-  """What was read."""
+  """Lines about the weights, the data and the rows."""
   network, source = prepared.network, prepared.source
   lines = [*prepared.notes]
   lines.append(

@@ -1,7 +1,7 @@
-"""What an algorithm is given where nobody has tuned it.
+"""Hyper-parameters of the algorithms from their papers, without tuning.
 
-Learning rates and lengths are those of the papers, as far as they say them.
-Nothing here was chosen on a data set of a person's own.
+Learning rates and epochs are those of the papers, if these give them. None was
+chosen on a person's own data.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from rum_jax import algorithms
 
-# The learning rate and epochs that the RUM paper or its code gives, else those
-# of the algorithm's own paper. Those without a rate take no steps.
+# Learning rate and epochs of the RUM paper or its code, or else of the paper of
+# the algorithm. Algorithms without a rate take no steps.
 _PAPERS: dict[str, dict[str, Any]] = {
     'bad_teacher': {'learning_rate': 1e-2, 'epochs': 1},
     'cf_k': {'learning_rate': 1e-2, 'epochs': 10},
@@ -32,19 +32,18 @@ _PAPERS: dict[str, dict[str, Any]] = {
 
 
 def setting_of(method: str, budget: float | None = None) -> dict[str, Any]:
-  """The hyper-parameters of an algorithm, as its paper has them.
+  """The hyper-parameters of an algorithm from its paper.
 
   Args:
-    method: name of an algorithm.
-    budget: the most epochs, passes over the data, that may be spent; `None` for
-      as many as the paper has.
+    method: the name of an algorithm.
+    budget: the largest number of epochs, which are passes over the data; `None`
+      for the number in the paper.
 
   Returns:
-    Name to value. The values that the paper and the factory agree in are not
-    among them.
+    Name to value, without the values that are defaults of the factory.
 
   Raises:
-    ValueError: if `budget` allows no epoch, or there is no such algorithm.
+    ValueError: if `budget` allows no epoch, or if there is no such algorithm.
 
   >>> setting_of('finetune', budget=3)
   {'learning_rate': 0.01, 'epochs': 3}
@@ -61,7 +60,7 @@ def setting_of(method: str, budget: float | None = None) -> dict[str, Any]:
 
 
 def spelled_out(method: str, setting: dict[str, Any]) -> dict[str, Any]:
-  """A setting with the values that the factory of the method adds itself."""
+  """A setting with the default values of the factory of the method."""
   factory = getattr(algorithms, method, None)
   if factory is None:
     return dict(setting)
