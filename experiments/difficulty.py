@@ -43,7 +43,7 @@ def by_entanglement(recipe: recipes.Recipe, data: Data, runtime: Runtime
 def judged(recipe: recipes.Recipe, data: Data, runtime: Runtime,
            rows: np.ndarray, scores: np.ndarray | None) -> Results:
   """The results of all methods for one forget set."""
-  settings = recipes.tuned(recipe).methods
+  settings = recipes.tuned(recipe, variants=('vanilla',)).methods
   retain = refinement.stages((rows,), data.num_train)[0].retain
   models = trained_models.references(recipe, data, runtime, retain)
   todo = [unlearning.job_of(
@@ -67,7 +67,8 @@ def main() -> None:
   """Runs both factors."""
   recipes.one_of('refine_by', app.recipe().refine_by, (recipes.MEMORIZATION,))
   recipe, data, runtime = app.start_run(
-      'difficulty', tuned=True, stages=stages)
+      'difficulty', check=lambda x: app.settings(x, ('vanilla',)),
+      stages=stages)
   scores = subset_models.estimate(recipe, data, runtime).score
   factors = {'memorization': forget_set.choose(recipe, data, scores)[0],
              'entanglement': by_entanglement(recipe, data, runtime)}

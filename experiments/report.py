@@ -2,7 +2,8 @@
 
   python -m experiments.report --workdir=runs/digits_mlp-0123456789ab
 
-Reads `results.json` and `figures.npz` and writes `report.html` beside them.
+Reads `results.json` and, of groups of memorization, `figures.npz`, and writes
+`report.html` beside them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rum_jax.commands import app
 from rum_jax.evaluation import Results
 from rum_jax.reporting import figures, vocabulary
 from rum_jax.storage import files
+from rum_jax.types import GROUPS
 
 _ARRAYS = ('score', 'group', 'plane', 'image', 'label', 'true_label', 'shown',
            'classes')
@@ -26,26 +28,35 @@ def write(root: pathlib.Path) -> None:
   """Writes `report.html`, all of it or nothing.
 
   Args:
-    root: folder with `results.json` and `figures.npz`.
+    root: folder with `results.json` and, of groups of memorization,
+      `figures.npz`.
 
   Raises:
     OSError: if a file cannot be read or written.
     ValueError: if a file is not what this program writes.
   """
   results = records.read(Results, root / 'results.json')
-  arrays = _read_arrays(root / 'figures.npz')
+  pictures = {'tow_by_method': figures.tow_by_method(results),
+              'cost': figures.cost(results)}
+  if set(results.groups) == set(GROUPS):
+    pictures |= _of_groups(results, _read_arrays(root / 'figures.npz'))
+  files.write_text(root / 'report.html', reporting.page(results, pictures))
+
+
+def _of_groups(results: Results, arrays: dict[str, np.ndarray]
+               ) -> dict[str, str]:
+  """Pictures of groups of low, medium and high memorization."""
   score, group = arrays['score'], arrays['group']
   pictures = {
-      'tow_by_method': figures.tow_by_method(results),
-      'memorization_histogram': figures.memorization_histogram(
-          score, group, vocabulary.score_name(results)),
       'examples': figures.examples(
           arrays['image'], arrays['label'], arrays['true_label'],
           arrays['classes'].tolist(), score[arrays['shown']]),
       'tow_by_group': figures.tow_by_group(results.rows),
-      'embedding': figures.embedding(arrays['plane'], group),
-      'cost': figures.cost(results)}
-  files.write_text(root / 'report.html', reporting.page(results, pictures))
+      'embedding': figures.embedding(arrays['plane'], group)}
+  if np.isfinite(score).any():
+    pictures['memorization_histogram'] = figures.memorization_histogram(
+        score, group, vocabulary.score_name(results))
+  return pictures
 
 
 def _read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:

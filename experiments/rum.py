@@ -12,6 +12,7 @@ write the report.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import pathlib
 import sys
@@ -46,7 +47,20 @@ def unlearn_all(recipe: recipes.Recipe, data: Data, runtime: Runtime,
   return done
 
 
-def write_figures(path: pathlib.Path, data: Data, scores: np.ndarray,
+def say_full_rum(recipe: recipes.Recipe) -> None:
+  """Says what full RUM runs beside what was asked for, or why it has no row."""
+  path, stages = recipes.settings_path(recipe), app.settings(recipe).rum
+  more = dict.fromkeys(method for method, _ in stages if method != 'identity'
+                       and method not in recipe.method_names)
+  if more:
+    print(f'Full RUM also runs {", ".join(more)}, as its stages in {path} are.')
+  if not stages:
+    command = dataclasses.replace(recipe, methods=','.join(recipes.MAIN)).tuning
+    print(f'There is no row of full RUM, as {path} holds no stages of it. This '
+          f'command finds them: {command}{app.data_flag()}')
+
+
+def write_figures(path: pathlib.Path, data: Data, scores: np.ndarray | None,
                   features: np.ndarray, groups: refinement.Groups) -> None:
   """Writes the arrays that the figures of the report need."""
   count = min(12, len(groups[0]))
@@ -56,7 +70,8 @@ def write_figures(path: pathlib.Path, data: Data, scores: np.ndarray,
   shown = np.stack([rows[np.linspace(0, len(rows) - 1, count).astype(int)]
                     for rows in groups])
   files.write_arrays(path, {
-      'score': scores, 'group': group,
+      'score': (np.full(data.num_train, np.nan) if scores is None else
+                scores), 'group': group,
       'plane': entanglement.principal_plane(features[:source.num_train]),
       'image': source.dataset.image[shown],
       'label': source.dataset.label[shown],
@@ -75,9 +90,11 @@ def stages(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
 def main() -> None:
   """Runs all stages."""
   context = recipe, data, runtime = app.start_run(
-      'rum', '', tuned=True, stages=stages)
+      'rum', '', check=app.settings, stages=stages)
   workdir = runtime.workdir
-  scores, estimate = forget_set.difficulty(*context)
+  scores, estimate = None, None  # Rows that are given need no scores.
+  if recipe.scores or not recipe.groups:
+    scores, estimate = forget_set.difficulty(*context)
   if estimate:
     subset_models.write(workdir / 'memorization.npz', data, estimate)
   seconds = math.nan
@@ -85,6 +102,7 @@ def main() -> None:
     seconds = proxies.estimate_seconds(*context)
   groups, retain = forget_set.choose(recipe, data, scores)
   models = trained_models.references(*context, retain)
+  say_full_rum(recipe)
   todo = unlearning.jobs_of(*context, groups)
   done = unlearn_all(*context, todo, models.original)
   judged = results.judged(*context, dict(zip(GROUPS, groups)), retain, models,

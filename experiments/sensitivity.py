@@ -120,7 +120,8 @@ def main() -> None:
   """Unlearns the sets of all variations, and writes the findings."""
   check(app.recipe())
   recipe, data, runtime = app.start_run(
-      'sensitivity', tuned=True, options=(OTHERS, SEEDS), stages=stages)
+      'sensitivity', options=(OTHERS, SEEDS), stages=stages,
+      check=lambda x: app.settings(x, ('vanilla',)))
   n, size = data.num_train, recipe.forget // 3
   if n < 6 * size:
     raise ValueError(f'Expected forget={recipe.forget} to be at most '

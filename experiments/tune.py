@@ -28,6 +28,7 @@ import itertools
 import pathlib
 import shlex
 import sys
+import time
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -44,22 +45,34 @@ from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
 from rum_jax.recipes.settings import MethodSearch, RumSearch, Searches
 from rum_jax.recipes.settings import Setting, TunedSettings
+from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Array, Signals, Variables
 
 # On other seeds than those that are reported, and judged on other examples.
 DEFAULT = recipes.Recipe(
     held_out='validation', seeds=4, first_seed=1000, methods='all')
+ROWS = flags.DEFINE_string(
+    'rows', '', 'Rows to forget in place of the groups, for the command '
+    'unlearn: class=NAME, or a file that lists rows of the published training '
+    'part. Only the vanilla variants are searched.')
 BUDGET = flags.DEFINE_integer(
     'budget', 32, 'Number of settings to try for each method and variant.',
     lower_bound=1)
 
 
 class Best(NamedTuple):
-  """The best setting of a method and variant, and its mean ToW over seeds."""
+  """The best setting of a method and variant, and its mean ToW over seeds.
+
+  Attributes:
+    setting: the hyper-parameters.
+    tow: the mean ToW.
+    seconds: time of the search.
+  """
 
   setting: Setting
   tow: float
+  seconds: float
 
 
 Found = Mapping[str, Mapping[str, Best]]  # Method to variant to the best.
@@ -90,14 +103,14 @@ def best_of(recipe: recipes.Recipe, data: Data, runtime: Runtime,
             progress: Progress) -> Best:
   """The best of the settings that are drawn for a job's method."""
   tried = search.draw(*recipes.SPACES[job.method], BUDGET.value, 4)
-  scored = []
+  scored, begun = [], time.perf_counter()
   for setting in tried:
     trial = job._replace(setting=[(job.method, setting)] * len(job.splits))
     (variables, _), _ = unlearning.run_job(recipe, data, runtime, trial, start)
     scored.append(float(measure_tow(variables).mean()))
     progress.step(f'{job.method} {job.variant} ToW {max(scored):.3f}')
   best = int(np.argmax(scored))
-  return Best(tried[best], scored[best])
+  return Best(tried[best], scored[best], time.perf_counter() - begun)
 
 
 def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
@@ -105,23 +118,23 @@ def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
                    measure_tow: MeasureTow) -> Found:
   """The best setting of each method and variant.
 
-  Methods of which all settings ruin the network are left out.
+  One group alone has a vanilla variant only. Methods of which all settings ruin
+  the network are left out.
   """
   names = recipe.method_names
-  progress = Progress('search', BUDGET.value * sum(
-      3 + builders.takes(method, 'steps') for method in names))
+  wanted = {method: _variants(method, len(groups)) for method in names}
+  progress = Progress(
+      'search', BUDGET.value * sum(map(len, wanted.values())))
   found: dict[str, dict[str, Best]] = {}
   for method in names:
     first = search.draw(*recipes.SPACES[method], 1, 4)[0]
     named = {
         v: unlearning.job_of(recipe, data.num_train, runtime.model, groups,
                              method, v, first)
-        for v in recipes.VARIANTS}
-    if builders.takes(method, 'steps'):
+        for v in wanted[method]}
+    if 'matched' in named:
       steps = unlearning.count_steps(recipe, data, runtime, named['rum_f'])
       named['matched'] = named['matched']._replace(steps=steps)
-    else:
-      del named['matched']  # A closed form takes no steps to match.
     found[method] = {}
     for variant, job in named.items():
       found[method][variant] = best_of(
@@ -131,6 +144,15 @@ def search_methods(recipe: recipes.Recipe, data: Data, runtime: Runtime,
             'network, so none is stored.', file=sys.stderr)
       del found[method]
   return found
+
+
+def _variants(method: str, groups: int) -> tuple[str, ...]:
+  """The variants of a method for so many groups."""
+  if groups == 1:
+    return ('vanilla',)
+  if builders.takes(method, 'steps'):
+    return recipes.VARIANTS
+  return recipes.REFINEMENT  # A closed form takes no steps to match.
 
 
 def search_rum(recipe: recipes.Recipe, data: Data, runtime: Runtime,
@@ -172,21 +194,35 @@ def work_of(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
   """What there is to do; no setting that was tried is kept."""
   tried = [(method, variant, [search.draw(*recipes.SPACES[method], 1, 4)[0]] * (
       1 if variant == 'vanilla' else 3))
-           for method in recipe.method_names for variant in recipes.VARIANTS
-           if variant != 'matched' or builders.takes(method, 'steps')]
+           for method in recipe.method_names
+           for variant in _variants(method, 1 if ROWS.value else 3)]
   work = outlook.unlearned(recipe, data, tried, BUDGET.value)
-  return [outlook.originals(recipe, data), *outlook.scores(recipe, data),
+  scored = [] if ROWS.value else outlook.scores(recipe, data)
+  return [outlook.originals(recipe, data), *scored,
           outlook.oracles(recipe, data), work._replace(
               name='search', patterns=('tried/*',) * len(work.patterns),
               programs=work.programs / BUDGET.value)]
 
 
+def _digest(data: Data, groups: refinement.Groups) -> str:
+  """The hash of the published rows that are forgotten, in any order."""
+  rows = data.source.row[np.concatenate(groups)]
+  return artefacts.array_digest(np.sort(rows))
+
+
 def main() -> None:
   """Searches, and writes the best settings."""
+  if ROWS.value and app.FLAGS['groups'].value:
+    raise ValueError(f'Expected groups={app.FLAGS["groups"].value} or rows='
+                     f'{ROWS.value}, found both.')
   context = recipe, data, runtime = app.start_run(
-      'tune', varying=(BUDGET,), stages=work_of)
-  scores = forget_set.difficulty(*context).score
-  groups, retain = forget_set.choose(recipe, data, scores)
+      'tune', forgets=not ROWS.value, rows=ROWS.value, options=(ROWS,),
+      varying=(BUDGET,), stages=work_of)
+  if ROWS.value:
+    groups, retain = forget_set.named(recipe, data, ROWS.value)
+  else:
+    scores = forget_set.difficulty(*context).score
+    groups, retain = forget_set.choose(recipe, data, scores)
   models = trained_models.references(*context, retain)
   start = Variables(**jax.tree.map(jnp.asarray, models.original.tree))
   measure_tow = MeasureTow(
@@ -205,19 +241,29 @@ def main() -> None:
       'recipe': origin.pop('recipe'), 'rest': origin}
   searches = {method: MethodSearch(
       **how, settings_tried=BUDGET.value, space=recipes.SPACES[method],
-      tow={variant: best.tow for variant, best in variants.items()})
+      tow={variant: best.tow for variant, best in variants.items()},
+      seconds={variant: best.seconds for variant, best in variants.items()},
+      forget_rows=_digest(data, groups) if ROWS.value else None)
               for method, variants in found.items()}
   rum, rum_search = kept.rum, kept.searched.rum
-  if set(recipes.MAIN) <= set(found):
+  if not ROWS.value and set(recipes.MAIN) <= set(found):
+    begun = time.perf_counter()
     stages, tows = search_rum(*context, groups, start, measure_tow, found)
     rum, rum_search = tuple(stages), RumSearch(
-        **how, sequences_tried=len(tows), tow=max(tows.values()))
+        **how, sequences_tried=len(tows), tow=max(tows.values()),
+        seconds=time.perf_counter() - begun + sum(
+            found[method]['rum_f'].seconds for method in recipes.MAIN))
   results.write(path, TunedSettings(
       methods={**kept.methods, **{
           method: {variant: best.setting for variant, best in variants.items()}
           for method, variants in found.items()}},
       rum=rum, searched=Searches(
           rum=rum_search, rest={**kept.searched.rest, **searches})))
+  if not rum and not ROWS.value:
+    lacking = ', '.join(x for x in recipes.MAIN if x not in found)
+    print(f'No stages of full RUM are in {path}: they are chosen among the '
+          f'settings of {", ".join(recipes.MAIN)}, of which this search has '
+          f'not found {lacking}. The main job leaves out its row.')
   print(f'Wrote {path}. The other commands read it with '
         f'--settings={shlex.quote(str(path))}')
 

@@ -16,15 +16,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from typing import Any
 
 from absl import flags
 import numpy as np
 
-from rum_jax import datasets, recipes, refinement, reporting
+from rum_jax import recipes, reporting
 from rum_jax.commands import app
-from rum_jax.pipeline import builders, inputs, outlook, results, trained_models
-from rum_jax.pipeline import unlearning
+from rum_jax.pipeline import builders, forget_set, outlook, results
+from rum_jax.pipeline import trained_models, unlearning
+from rum_jax.pipeline.context import Data
+from rum_jax.pipeline.progress import Progress
+from rum_jax.storage import artefacts
 
 METHOD = flags.DEFINE_string(
     'method', 'salun', 'Name of an algorithm, or package.module:factory.')
@@ -40,16 +44,44 @@ def parse_setting(recipe: recipes.Recipe, method: str, text: str
                   ) -> dict[str, Any]:
   """The hyper-parameters of `--setting`, or the tuned ones."""
   if not text:
-    if ':' in method:
-      return {}
-    chosen = dataclasses.replace(recipe, methods=method)
-    return dict(app.settings(chosen).methods[method]['vanilla'])
+    found = tuned(recipe, method)
+    return dict(found.methods[method]['vanilla']) if found else {}
   pairs = [part.partition('=') for part in text.split(',')]
   try:
     return {name: json.loads(value) for name, _, value in pairs}
   except ValueError as error:
     raise ValueError(f'Expected setting={text} to read name=value,'
                      f'name=value, each value a number: {error}.') from error
+
+
+def tuned(recipe: recipes.Recipe, method: str) -> recipes.TunedSettings | None:
+  """Tuned settings, or `None` for a method of somebody's own."""
+  if ':' in method:
+    return None
+  rows = f' --rows={shlex.quote(ROWS.value)}' if ROWS.value else ''
+  return app.settings(
+      dataclasses.replace(recipe, methods=method), ('vanilla',), rows)
+
+
+def say_setting(recipe: recipes.Recipe, settings: recipes.TunedSettings,
+                setting: dict[str, Any], rows: np.ndarray) -> None:
+  """Says which setting is used, and whether it was tuned for these rows."""
+  search = settings.searched.rest.get(METHOD.value)
+  given = ','.join(f'{k}={v}' for k, v in setting.items())
+  path = recipes.settings_path(recipe)
+  if search and search.forget_rows == artefacts.array_digest(np.sort(rows)):
+    print(f'No --setting, so {given}: tuned for these rows, in {path}.')
+  else:
+    print(f'No --setting, so {given}: tuned for other examples to forget, in '
+          f'{path}; another may do better here.')
+
+
+def stages(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
+  """What there is to do."""
+  setting = parse_setting(recipe, METHOD.value, SETTING.value)
+  return [outlook.originals(recipe, data), outlook.oracles(recipe, data),
+          outlook.unlearned(
+              recipe, data, [(METHOD.value, 'vanilla', [setting])])]
 
 
 def main() -> None:
@@ -59,38 +91,33 @@ def main() -> None:
       raise ValueError(f'Expected no {name}={app.FLAGS[name].value}: here it '
                        f'is --{mine}.')
   builders.factory(METHOD.value)
-  setting = parse_setting(app.recipe(), METHOD.value, SETTING.value)
   context = recipe, data, runtime = app.start_run(
       'unlearn', f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False,
-      varying=(METHOD, SETTING, ROWS), stages=lambda recipe, data: [
-          outlook.originals(recipe, data), outlook.oracles(recipe, data),
-          outlook.unlearned(
-              recipe, data, [(METHOD.value, 'vanilla', [setting])])])
+      rows=ROWS.value, varying=(METHOD, SETTING, ROWS),
+      check=lambda x: parse_setting(x, METHOD.value, SETTING.value),
+      stages=stages)
+  setting = parse_setting(recipe, METHOD.value, SETTING.value)
   if ROWS.value:
-    rows = datasets.read_rows(ROWS.value, data.source)
-    print(f'To forget: {datasets.describe_rows(rows, data.source)}')
-    positions = datasets.positions(rows, data.source)
+    groups, retain = forget_set.named(recipe, data, ROWS.value)
   else:
-    positions = data.corrupted
-    if not len(positions):
+    if not len(data.corrupted):
       raise ValueError(f'Expected rows to be given: with corrupt='
                        f'{recipe.corrupt:g} no label was made wrong.')
-    print(f'To forget: the {len(positions)} examples whose labels were made '
-          'wrong; accuracy on them counts these labels, so less of it is '
+    print(f'To forget: the {len(data.corrupted)} examples whose labels were '
+          'made wrong; accuracy on them counts these labels, so less of it is '
           'better.')
-  groups = (np.asarray(positions, np.int32),)
-  retain = refinement.stages(groups, data.num_train)[0].retain
-  inputs.check_retain(
-      data.num_train, recipe.batch_size, len(positions),
-      f'{len(positions)} rows to forget')
-  if setting and not SETTING.value:
-    given = ','.join(f'{k}={v}' for k, v in setting.items())
-    print(f'No --setting, so {given}: tuned for other examples to forget, in '
-          f'{recipes.settings_path(recipe)}; another may do better here.')
+    groups, retain = forget_set.alone(recipe, data, data.corrupted)
+  settings = None if SETTING.value else tuned(recipe, METHOD.value)
   job = unlearning.job_of(recipe, data.num_train, runtime.model, groups,
                           METHOD.value, 'vanilla', setting)
+  if settings:
+    say_setting(recipe, settings, setting, data.source.row[groups[0]])
+    job = job._replace(tuning_seconds=settings.seconds(METHOD.value, 'vanilla'))
   models = trained_models.references(*context, retain)
+  unlearning.compile_ahead(*context, [job], models.original)
+  progress = Progress('unlearning', 1)
   done = unlearning.unlearn(*context, job, models.original)
+  progress.step(f'{job.method} {job.variant}')
   judged = results.judged(
       *context, {'forget': groups[0]}, retain, models, [(job, done)])
   folder = unlearning.artefact_path(
@@ -100,7 +127,9 @@ def main() -> None:
     results.write(runtime.workdir / name, judged)
   print(reporting.table(judged))
   unlearning.check_any_finite(recipe, [(job, done)])
-  print(f'\nWrote {runtime.workdir}/results.json, also as {kept}; the models '
+  print(f"\nrum_jax.models.load_saved('{folder}', seed=0) loads the first of "
+        f'{recipe.seeds} models, with their network.')
+  print(f'Wrote {runtime.workdir}/results.json, also as {kept}; the models '
         f'are in {folder}/tree.')
 
 

@@ -273,16 +273,22 @@ def chunk() -> int | None:
   return int(FLAGS.chunk)
 
 
-def settings(recipe: recipes.Recipe) -> recipes.TunedSettings:
+def settings(recipe: recipes.Recipe,
+             variants: Sequence[str] = recipes.REFINEMENT, extra: str = ''
+             ) -> recipes.TunedSettings:
   """`recipes.tuned`, whose errors name a command with this `--data_dir`."""
+  return recipes.tuned(recipe, extra + data_flag(), variants)
+
+
+def data_flag() -> str:
+  """` --data_dir=…`, where it is not the default."""
   data = FLAGS.data_dir
-  return recipes.tuned(
-      recipe, f' --data_dir={shlex.quote(data)}' if data != 'data' else '')
+  return f' --data_dir={shlex.quote(data)}' if data != 'data' else ''
 
 
 def start_run(command: str | None, prefix: str | None = None,
-              forgets: bool = True, tuned: bool = False,
-              growing: Sequence[str] = (),
+              forgets: bool = True, growing: Sequence[str] = (), rows: str = '',
+              check: Callable[[recipes.Recipe], object] = lambda recipe: None,
               options: Sequence[flags.FlagHolder] = (),
               varying: Sequence[flags.FlagHolder] = (),
               stages: Stages = lambda recipe, data: ()
@@ -300,9 +306,11 @@ def start_run(command: str | None, prefix: str | None = None,
     prefix: the prefix of the default workdir's name,
       `runs/<prefix><recipe>-<hash>`; by default `<command>_`.
     forgets: whether the recipe's forget set is used.
-    tuned: whether all methods of the recipe must have tuned settings.
     growing: fields of the recipe whose values may be larger than in an earlier
       run in this workdir.
+    rows: what is to be forgotten, where it is not the recipe's forget set.
+    check: called with the recipe before the workdir is claimed, to raise what
+      would fail after an hour of training.
     options: flags of the command that determine its results. Their values must
       be those of earlier runs in this workdir.
     varying: flags of the command whose values may differ from earlier runs.
@@ -318,15 +326,14 @@ def start_run(command: str | None, prefix: str | None = None,
   """
   programs = Programs(chunk(), FLAGS.devices_per_run)
   wanted = recipe()
-  data = context.load(wanted, FLAGS.data_dir, forgets=False)
+  data = context.load(wanted, FLAGS.data_dir, forgets=False, rows=rows)
   suited = own_data.suited(
       wanted, _given(), data.source.dataset.image.shape[1:], data.num_train,
       forgets)
   chosen = suited.recipe
   if forgets:
     inputs.check_forget_set(chosen, data.source)
-  if tuned:  # Fails before training, not after it.
-    settings(chosen)
+  check(chosen)
   if prefix is None:
     prefix = f'{command}_' if command else ''
   changed = {x.name: x.value for x in options if x.value != x.default}

@@ -15,6 +15,7 @@ error can say why such a row cannot be forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import functools
 
 import jax
@@ -25,11 +26,12 @@ from rum_jax import _checks
 from rum_jax.datasets.errors import DataError
 from rum_jax.datasets.sources import Source
 from rum_jax.labels import random_labels
-from rum_jax.types import Array, Images, Key
+from rum_jax.types import AnyArray, Array, Images, Key
 
 
 def hold_out(source: Source, share: float, seed: int, *,
-             part: str = 'validation') -> Source:
+             part: str = 'validation', keep: AnyArray | Sequence[int] = ()
+             ) -> Source:
   """Holds out a share of the training examples of each class.
 
   Examples that were held out before are dropped. So tuning on a part of the
@@ -40,6 +42,8 @@ def hold_out(source: Source, share: float, seed: int, *,
     share: the share of each class, in `(0, 1)`.
     seed: the seed of the draw.
     part: the name of the examples that are held out, in `apart`.
+    keep: published rows that are not held out, such as those to forget. Fewer
+      are held out of a class that has not enough others.
 
   Returns:
     The source with fewer training examples, in their old order.
@@ -47,7 +51,7 @@ def hold_out(source: Source, share: float, seed: int, *,
   Raises:
     ValueError: if `share` is out of range or leaves a part empty.
   """
-  kept, drawn = _draw(source, share, seed)
+  kept, drawn = _draw(source, share, seed, keep)
   return _arrange(source, kept, drawn, part, drawn)
 
 
@@ -100,7 +104,8 @@ def sampled(source: Source, count: int, seed: int) -> Source:
   return leave_out(source, 1 - count / source.num_train, seed, part='sample')
 
 
-def _draw(source: Source, share: float, seed: int
+def _draw(source: Source, share: float, seed: int,
+          keep: AnyArray | Sequence[int] = ()
           ) -> tuple[np.ndarray, np.ndarray]:
   """Positions of the examples that stay, and of the share of each class."""
   _checks.check_range('share', share, 0, 1, open_low=True)
@@ -109,7 +114,8 @@ def _draw(source: Source, share: float, seed: int
   out = np.zeros(source.num_train, bool)
   for k in np.unique(label):
     members = rng.permutation(np.flatnonzero(label == k))
-    out[members[:round(share * len(members))]] = True
+    free = members[~np.isin(source.row[members], keep)]
+    out[free[:round(share * len(members))]] = True
   if out.all() or not out.any():
     raise ValueError(f'Expected share={share} of {source.num_train} examples '
                      'to leave some in and some out.')

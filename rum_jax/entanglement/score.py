@@ -65,6 +65,36 @@ def entanglement_score(features: AnyArray, split: Split, *,
   return _midpoint(moments) if midpoint else _pooled(moments)
 
 
+def double_precision_scores(features: np.ndarray, split: Split) -> np.ndarray:
+  """ES of one split under S models, in NumPy and double precision.
+
+  The order of its sums does not depend on devices or threads, unlike that of a
+  compiled program. So the same features give the same bits on every number of
+  devices.
+
+  Args:
+    features: `[S, N, D]` embedding under S original models.
+    split: forget set `[F]` and retain set `[R]`.
+
+  Returns:
+    `[S]`; infinite where the two means coincide.
+  """
+
+  def one(x: np.ndarray) -> float:
+    forget, retain = (np.asarray(x[np.asarray(rows)], np.float64)
+                      for rows in (split.forget, split.retain))
+    means = forget.mean(axis=0), retain.mean(axis=0)
+    spread = sum(((part - mean)**2).sum(axis=1).mean()
+                 for part, mean in zip((forget, retain), means))
+    between = ((means[1] - means[0])**2).sum()
+    f, r = len(forget), len(retain)
+    share = (r**2 + f**2) / (2 * (r + f)**2)
+    with np.errstate(divide='ignore'):
+      return float(np.divide(spread, share * between))
+
+  return np.array([one(np.asarray(x)) for x in features])
+
+
 def entanglement_scores(features: AnyArray, forget: AnyArray,
                         retain: AnyArray | None = None,
                         weight: AnyArray | None = None) -> Array:

@@ -359,7 +359,8 @@ def row(method: str, variant: str, groups: Iterable[str],
         diverged: Iterable[Divergence] = (),
         probes: Iterable[Mapping[str, float]] = (),
         setting: Sequence[tuple[str, Mapping[str, Any]]] | None = None,
-        beforehand_seconds: float = 0.0) -> Row:
+        beforehand_seconds: float = 0.0,
+        tuning_seconds: float = math.nan) -> Row:
   """One row of the table.
 
   Args:
@@ -376,6 +377,8 @@ def row(method: str, variant: str, groups: Iterable[str],
     setting: the method and the hyper-parameters of each stage.
     beforehand_seconds: time to compute the scores that the groups were chosen
       by.
+    tuning_seconds: time of the search for the setting; NaN where it was not
+      recorded.
   """
   compared = measurements.compare(unlearned, oracle)
   summary = statistics.summary
@@ -400,7 +403,7 @@ def row(method: str, variant: str, groups: Iterable[str],
       diverged=tuple(diverged), probes=tuple(probes), groups=parts,
       setting=None if setting is None else tuple(
           (name, values) for name, values in setting),
-      beforehand_seconds=beforehand_seconds,
+      beforehand_seconds=beforehand_seconds, tuning_seconds=tuning_seconds,
       kept_test_accuracy=_kept(unlearned))
 
 

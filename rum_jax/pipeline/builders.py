@@ -46,16 +46,24 @@ class Loop(Protocol):
   def batch_norm(self) -> str: ...
 
 
-def load_source(recipe: Recipe, data_dir: str) -> datasets.Source:
+def load_source(recipe: Recipe, data_dir: str, rows: str = ''
+                ) -> datasets.Source:
   """The data of a recipe, with their true labels.
 
   `validation` is the share of each class's training examples that is set apart,
   whether or not the models are judged on them. If it is 0 and the models are
-  judged on validation examples, a fifth is set apart.
+  judged on validation examples, a fifth is set apart, without the examples that
+  are to be forgotten.
+
+  Args:
+    recipe: names the data set, and what is done to it.
+    data_dir: the folder of the data sets.
+    rows: what is to be forgotten, as `datasets.read_rows` takes it; by default
+      the groups of the recipe.
   """
   source = _whole(recipe.dataset, data_dir)
   if recipe.held_out == 'validation':
-    source = datasets.hold_out(source, recipe.validation or 0.2, seed=1)
+    source = _validating(recipe, source, rows)
   elif recipe.validation:
     source = datasets.leave_out(source, recipe.validation, seed=1)
   if not recipe.examples:
@@ -77,8 +85,23 @@ def load_validation(recipe: Recipe, data_dir: str) -> Images:
     raise ValueError(
         f'Expected validation={recipe.validation} to be above 0: some examples '
         'must be set apart, for the test set is not to be trained on.')
-  apart = datasets.hold_out(_whole(recipe.dataset, data_dir), share, seed=1)
+  whole = _whole(recipe.dataset, data_dir)
+  apart = (datasets.hold_out(whole, share, seed=1) if recipe.validation else
+           _validating(recipe, whole))
   return trees.take(apart.dataset, apart.test)
+
+
+def _validating(recipe: Recipe, whole: datasets.Source, rows: str = ''
+                ) -> datasets.Source:
+  """A data set whose validation part judges."""
+  if recipe.validation:  # The training part that it gives whoever judges.
+    return datasets.hold_out(whole, recipe.validation, seed=1)
+  keep = np.zeros(0, int)
+  if rows:
+    keep = datasets.read_rows(rows, whole)
+  elif recipe.groups:
+    keep = np.concatenate(datasets.read_groups(recipe.groups, whole))
+  return datasets.hold_out(whole, 0.2, seed=1, keep=keep)
 
 
 def published_hash(recipe: Recipe, data_dir: str) -> str:

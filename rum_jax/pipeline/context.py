@@ -72,19 +72,22 @@ class Runtime(NamedTuple):
   description: Mapping[str, Any] = types.MappingProxyType({})
 
 
-def load(recipe: Recipe, folder: str, forgets: bool = True) -> Data:
+def load(recipe: Recipe, folder: str, forgets: bool = True, rows: str = ''
+         ) -> Data:
   """Loads the data of a recipe and puts them on the device.
 
   Args:
     recipe: names the data set, and the changes to it.
     folder: the folder that holds the data sets.
     forgets: whether the recipe's forget set is used; it is then checked.
+    rows: what is to be forgotten, where it is not the recipe's forget set; it
+      is left out of a validation part that the recipe gives no share of.
 
   Raises:
     OSError: if a file cannot be read.
     ValueError: if the data or the forget set are not valid.
   """
-  clean = builders.load_source(recipe, folder)
+  clean = builders.load_source(recipe, folder, rows)
   source, corrupted = datasets.corrupted(clean, recipe.corrupt, seed=2)
   if forgets:
     inputs.check_forget_set(recipe, source)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rum_jax import recipes, refinement
+from rum_jax import datasets, recipes, refinement
 from rum_jax.pipeline import inputs, proxies, subset_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.recipes import Recipe
@@ -33,7 +33,39 @@ def difficulty(recipe: Recipe, data: Data, runtime: Runtime) -> Difficulty:
   return Difficulty(proxies.score(recipe, data, runtime, recipe.refine_by))
 
 
-def choose(recipe: Recipe, data: Data, score: np.ndarray
+def named(recipe: Recipe, data: Data, rows: str
+          ) -> tuple[refinement.Groups, np.ndarray]:
+  """The one group that somebody named, and the retain set; says what it holds.
+
+  Args:
+    recipe: gives the batch size.
+    data: the data of the run.
+    rows: what is to be forgotten, as `datasets.read_rows` takes it.
+
+  Raises:
+    OSError: if a file cannot be read.
+    ValueError: if a row cannot be forgotten, or too little is left to retain.
+  """
+  found = datasets.read_rows(rows, data.source)
+  print(f'To forget: {datasets.describe_rows(found, data.source)}')
+  return alone(recipe, data, datasets.positions(found, data.source))
+
+
+def alone(recipe: Recipe, data: Data, positions: np.ndarray
+          ) -> tuple[refinement.Groups, np.ndarray]:
+  """One group, and the retain set.
+
+  Raises:
+    ValueError: if too little is left to retain.
+  """
+  groups = (np.asarray(positions, np.int32),)
+  inputs.check_retain(data.num_train, recipe.batch_size, len(positions),
+                      f'{len(positions)} rows to forget')
+  retain = refinement.stages(groups, data.num_train)[0].retain
+  return groups, np.asarray(retain)
+
+
+def choose(recipe: Recipe, data: Data, score: np.ndarray | None
            ) -> tuple[refinement.Groups, np.ndarray]:
   """The low, medium and high groups, and the rows of the retain set.
 
@@ -42,6 +74,8 @@ def choose(recipe: Recipe, data: Data, score: np.ndarray
   """
   if recipe.groups:
     groups = inputs.read_groups(recipe.groups, data.source)
+  elif score is None:
+    raise ValueError('Expected scores, or groups in the recipe, found neither.')
   else:
     middle = 0.5 if recipe.refine_by == recipes.MEMORIZATION else None
     groups = refinement.by_score(score, recipe.forget // 3, middle=middle,

@@ -142,7 +142,9 @@ def table_jobs(recipe: Recipe) -> list[tuple[str, str, Settings]]:
 
 def vanilla_jobs(recipe: Recipe) -> list[tuple[str, str, Settings]]:
   """Every method in one stage, as `unlearned` takes them."""
-  return [x for x in table_jobs(recipe) if x[1] == 'vanilla']
+  methods = tuned(recipe, variants=('vanilla',)).methods
+  return [(method, 'vanilla', [dict(methods[method]['vanilla'])])
+          for method in recipe.method_names]
 
 
 def shards(recipe: Recipe, data: Data, count: int) -> Stage:

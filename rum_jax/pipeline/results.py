@@ -84,7 +84,8 @@ def judged(
     rows.append(evaluation.row(
         job.method, job.variant, groups, judge(artefact), truth,
         setting=job.setting, **_noted(artefact), beforehand_seconds=(
-            beforehand_seconds if job.variant in REFINED else 0.0)))
+            beforehand_seconds if job.variant in REFINED else 0.0),
+        tuning_seconds=job.tuning_seconds))
   first = recipe.first_seed
   return evaluation.assemble(
       origin(recipe, data, runtime, sum(map(len, groups.values()))),

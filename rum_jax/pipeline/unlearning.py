@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent import futures
 import dataclasses
+import math
 import pathlib
 from typing import Any, NamedTuple
 
@@ -32,9 +33,11 @@ class Job(NamedTuple):
   Attributes:
     method: name of the algorithm, or `rum`.
     variant: vanilla, matched, shuffle, rum_f or rum.
-    setting: the method and the hyper-parameters of each stage.
-    splits: the split of each stage, with a leading axis of seeds.
-    steps: the number of steps of every stage; `None` for that of the setting.
+    setting: a `(method, values)` for each stage.
+    splits: one for each stage, with a leading axis of seeds.
+    steps: length of every stage in steps, or `None`.
+    tuning_seconds: time of the search for its setting; NaN where it was not
+      recorded.
   """
 
   method: str
@@ -42,6 +45,7 @@ class Job(NamedTuple):
   setting: Sequence[Stage]
   splits: tuple[Split, ...]
   steps: int | None = None
+  tuning_seconds: float = math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,7 +288,8 @@ def jobs_of(recipe: Recipe, data: Data, runtime: Runtime,
   if tuned.rum:  # Empty where tuning had too few methods to choose from.
     jobs.append(Job('rum', 'rum', tuned.rum,
                     splits_of(recipe, n, groups, 'rum')))
-  return jobs
+  return [job._replace(tuning_seconds=tuned.seconds(job.method, job.variant))
+          for job in jobs]
 
 
 def job_of(recipe: Recipe, n: int, model: Model, groups: refinement.Groups,

@@ -9,7 +9,7 @@ the command that was used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 import dataclasses
 import pathlib
 import shlex
@@ -23,6 +23,7 @@ from rum_jax.recipes.settings import read_settings, TunedSettings
 
 TUNED = pathlib.Path(__file__).parent
 VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
+REFINEMENT = ('vanilla', 'shuffle', 'rum_f')  # What the main job has to have.
 MAIN = ('finetune', 'l1_sparse', 'neggrad_plus', 'salun')  # The paper's table.
 # The spaces that experiments/tune.py searches: fixed values, and the limits of
 # the others. The main methods come first, as in the tables.
@@ -192,8 +193,9 @@ class Recipe:
   @property
   def tuning(self) -> str:
     """The command that searches this recipe's settings."""
-    # The search has its own values of these.
-    own = ('seeds', 'first_seed', 'held_out', 'methods')
+    own = ['seeds', 'first_seed', 'held_out', 'methods']  # Of the search.
+    if self.corrupt:  # It has other wrong labels, and so needs other scores.
+      own.append('scores')
     return ' '.join([
         'python -m experiments.tune', f'--methods={self.methods}',
         *(f'--{f.name}={shlex.quote(str(getattr(self, f.name)))}'
@@ -217,12 +219,14 @@ def one_of(name: str, value: str, allowed: Any) -> None:
                      f'{", ".join(allowed)}.')
 
 
-def tuned(recipe: Recipe, extra: str = '') -> TunedSettings:
-  """The tuned settings for the data set and the network of a recipe.
+def tuned(recipe: Recipe, extra: str = '',
+          variants: Collection[str] = REFINEMENT) -> TunedSettings:
+  """What the search found for this data set and network.
 
   Args:
     recipe: names the data set and the network, or the file of settings.
     extra: flags of the command that an error names.
+    variants: that each method of the recipe must have a setting for.
 
   Raises:
     FileNotFoundError: if there is no such file; the message names the command
@@ -241,7 +245,8 @@ def tuned(recipe: Recipe, extra: str = '') -> TunedSettings:
   except ValueError as error:
     raise ValueError(f'Expected {path} to be what experiments.tune writes: '
                      f'{error}') from error
-  missing = set(recipe.method_names) - set(settings.methods)
+  missing = {method for method in recipe.method_names
+             if not set(variants) <= set(settings.methods.get(method, ()))}
   if missing:
     names = ','.join(sorted(missing))
     command = dataclasses.replace(recipe, methods=names).tuning

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import math
 import pathlib
 from typing import Any, ClassVar
 
@@ -42,11 +43,17 @@ class MethodSearch(Search):
     settings_tried: number of settings that were tried for each variant.
     space: the fixed values, and the limits of the searched ones.
     tow: variant to the mean ToW of the best setting.
+    seconds: variant to the time of the search, compilation included; empty
+      where it was not recorded.
+    forget_rows: hash of the published rows that were forgotten, where they were
+      given.
   """
 
   settings_tried: int | None = None
   space: Any = None
   tow: Mapping[str, float] | None = None
+  seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  forget_rows: str | None = None
 
 
 @_record
@@ -56,10 +63,13 @@ class RumSearch(Search):
   Attributes:
     sequences_tried: number of sequences of methods that were tried.
     tow: the mean ToW of the best sequence.
+    seconds: time of the search, and of those for the settings of RUM^F that it
+      chooses from; `None` where it was not recorded.
   """
 
   sequences_tried: int | None = None
   tow: float | None = None
+  seconds: float | None = None
 
 
 @_record
@@ -88,6 +98,15 @@ class TunedSettings:
   rum: tuple[tuple[str, Setting], ...]
   searched: Searches = Searches()
 
+  def seconds(self, method: str, variant: str) -> float:
+    """Time of the search for a setting; NaN where it was not recorded."""
+    if method == 'rum':
+      search = self.searched.rum
+      return math.nan if search is None or search.seconds is None else (
+          search.seconds)
+    of_method = self.searched.rest.get(method)
+    return of_method.seconds.get(variant, math.nan) if of_method else math.nan
+
 
 def read_settings(path: pathlib.Path) -> TunedSettings:
   """Reads a file of tuned settings.
@@ -99,14 +118,14 @@ def read_settings(path: pathlib.Path) -> TunedSettings:
 
   Raises:
     OSError: if the file cannot be read.
-    ValueError: if it is not such a file, or lacks a variant of a method.
+    ValueError: if it is not such a file, or lacks the vanilla variant of a
+      method.
   """
   value = records.read_json(path)
   if isinstance(value, dict):
     value = {'schema': TunedSettings.SCHEMA, **value}
   settings = records.from_json(TunedSettings, value, str(path))
   for method, variants in settings.methods.items():
-    for variant in ('vanilla', 'shuffle', 'rum_f'):
-      if variant not in variants:
-        raise ValueError(f'methods.{method}.{variant} is missing.')
+    if 'vanilla' not in variants:
+      raise ValueError(f'methods.{method}.vanilla is missing.')
   return settings

@@ -69,9 +69,10 @@ def page(results: Results, pictures: Mapping[str, str]) -> str:
           'tow_by_group', 'ToW with one group alone as the forget set: how '
           'close each method comes on low, medium and high memorization.'),
               _accuracy_table(results))),
-      section('Appendix: where the groups lie', drawn(
+      *([section('Appendix: where the groups lie', drawn(
           'embedding', 'Features of the first original model on their first '
-          'two principal components; retained examples in grey.')),
+          'two principal components; retained examples in grey.'))]
+        if 'embedding' in pictures else []),
       section('Appendix: paired differences', _comparison_table(results),
               _difference_table(results)),
       section('Appendix: how it was made', *details.details(results)),

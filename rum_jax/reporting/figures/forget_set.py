@@ -61,7 +61,7 @@ def examples(image: np.ndarray, label: np.ndarray, true_label: np.ndarray,
     label: `[3, n]` that was trained on.
     true_label: `[3, n]`.
     classes: names of the K classes.
-    score: `[3, n]` memorization.
+    score: `[3, n]` memorization, NaN where it is not known.
 
   Returns:
     SVG.
@@ -83,7 +83,7 @@ def examples(image: np.ndarray, label: np.ndarray, true_label: np.ndarray,
       wrong = label[g, i] != true_label[g, i]
       true = f'is {shortened(classes[true_label[g, i]])}'
       lines = [shortened(classes[label[g, i]]), *([true] if wrong else []),
-               f'{score[g, i]:.2f}']
+               f'{score[g, i]:.2f}' if np.isfinite(score[g, i]) else '']
       for k, text in enumerate(lines):
         axes.text(x, y - 54 - 9.5 * k, text, fontsize=8,
                   weight='bold' if wrong and k == 0 else 'normal',
