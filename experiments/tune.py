@@ -55,7 +55,8 @@ DEFAULT = recipes.Recipe(
 ROWS = flags.DEFINE_string(
     'rows', '', 'Rows to forget in place of the groups, for the command '
     'unlearn: class=NAME, or a file that lists rows of the published training '
-    'part. Only the vanilla variants are searched.')
+    'part. Only the vanilla variants are searched.',
+    allow_override=True)  # In one process with that command, as in tests.
 BUDGET = flags.DEFINE_integer(
     'budget', 32, 'Number of settings to try for each method and variant.',
     lower_bound=1)
