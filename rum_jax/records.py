@@ -133,8 +133,13 @@ def _fields(kind: Any) -> dict[str, tuple[Any, bool, bool]]:
   if not dataclasses.is_dataclass(kind):
     return {name: (hints[name], name not in kind._field_defaults, False)
             for name in kind._fields}
-  return {x.name: (hints[x.name], x.default is dataclasses.MISSING, _is_rest(x))
+  return {x.name: (hints[x.name], _is_needed(x), _is_rest(x))
           for x in dataclasses.fields(kind)}
+
+
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+  return (field.default is dataclasses.MISSING
+          and field.default_factory is dataclasses.MISSING)
 
 
 def _read(kind: Any, value: Any, place: str) -> Any:

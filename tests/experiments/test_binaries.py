@@ -89,8 +89,8 @@ def test_a_bad_setting_is_named_before_anything_is_trained(run, tmp_path):
 
 def test_the_command_that_finds_settings_finds_the_data_too(run, tmp_path):
   images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
-  np.savez(tmp_path / 'mine.npz', train_image=images, test_image=images,
-           train_label=np.arange(40) % 4, test_label=np.arange(40) % 4)
+  np.savez(tmp_path / 'mine.npz', x_train=images, x_test=images,
+           y_train=np.arange(40) % 4, y_test=np.arange(40) % 4)
   process = run('unlearn', '--dataset=mine', f'--data_dir={tmp_path}')
   assert process.returncode == 1
   assert process.stderr.endswith(f' --data_dir={tmp_path}\n')
