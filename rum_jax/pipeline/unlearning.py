@@ -33,9 +33,9 @@ class Job(NamedTuple):
   Attributes:
     method: name of the algorithm, or `rum`.
     variant: vanilla, matched, shuffle, rum_f or rum.
-    setting: a `(method, values)` for each stage.
-    splits: one for each stage, with a leading axis of seeds.
-    steps: length of every stage in steps, or `None`.
+    setting: the method and the hyper-parameters of each stage.
+    splits: the split of each stage, with a leading axis of seeds.
+    steps: the number of steps of every stage; `None` for that of the setting.
     tuning_seconds: time of the search for its setting; NaN where it was not
       recorded.
   """

@@ -193,8 +193,9 @@ class Recipe:
   @property
   def tuning(self) -> str:
     """The command that searches this recipe's settings."""
-    own = ['seeds', 'first_seed', 'held_out', 'methods']  # Of the search.
-    if self.corrupt:  # It has other wrong labels, and so needs other scores.
+    # The search has its own values of these.
+    own = ['seeds', 'first_seed', 'held_out', 'methods']
+    if self.corrupt:  # It has other wrong labels, so these scores do not fit.
       own.append('scores')
     return ' '.join([
         'python -m experiments.tune', f'--methods={self.methods}',
@@ -221,7 +222,7 @@ def one_of(name: str, value: str, allowed: Any) -> None:
 
 def tuned(recipe: Recipe, extra: str = '',
           variants: Collection[str] = REFINEMENT) -> TunedSettings:
-  """What the search found for this data set and network.
+  """The tuned settings for the data set and the network of a recipe.
 
   Args:
     recipe: names the data set and the network, or the file of settings.
