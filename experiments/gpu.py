@@ -93,11 +93,11 @@ LEAST = flags.DEFINE_integer(
 SEEDS = flags.DEFINE_integer(
     'table_seeds', 3, 'The most seeds of the table in one run.', lower_bound=1)
 SPEED = flags.DEFINE_list(
-    'speed', ['resnet18/256/bfloat16', 'airbench/1024/bfloat16/32+64+128',
-              'airbench/128/float32/32+64+128',
-              'airbench/128/float32/32+64+128/16/1',
+    'speed', ['resnet18/256/bfloat16', 'airbench/128/float32/32+64+128/16/16',
               'airbench/128/float32/32+64+128/16/4',
-              'airbench/128/float32/32+64+128/16/16'],
+              'airbench/128/float32/32+64+128/16/1',
+              'airbench/128/float32/32+64+128',
+              'airbench/1024/bfloat16/32+64+128'],
     'Steps to measure: network/batch/precision, and maybe '
     '/widths/seeds/at_once.')
 

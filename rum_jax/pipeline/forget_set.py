@@ -71,7 +71,19 @@ def choose(recipe: Recipe, data: Data, score: np.ndarray | None
 
   The medium group is nearest to 0.5 in memorization, and nearest to the median
   in a proxy.
+
+  Raises:
+    OSError: if the file of groups cannot be read.
+    ValueError: if the groups are not usable, or a training example has no score
+      in the file that the recipe names.
   """
+  lost = np.flatnonzero(~np.isfinite(score))
+  if recipe.scores and not recipe.groups and len(lost):
+    raise ValueError(
+        f'Expected scores={recipe.scores} to hold a score of each of '
+        f'{data.num_train} training examples, found none of {len(lost)} of '
+        f'them, the first in row {data.source.row[lost[0]]} of the published '
+        'training part.')
   if recipe.groups:
     groups = inputs.read_groups(recipe.groups, data.source)
   elif score is None:

@@ -14,7 +14,8 @@ from rum_jax import memorization, recipes, records, refinement
 from rum_jax.commands import app
 from rum_jax.memorization import score_files, shards
 from rum_jax.memorization.reliability import ScoresCard
-from rum_jax.pipeline import context, packaging, results, subset_models
+from rum_jax.pipeline import context, forget_set, packaging, results
+from rum_jax.pipeline import subset_models
 from rum_jax.reporting import markdown
 from rum_jax.storage import digests
 from rum_jax.types import Images
@@ -108,6 +109,28 @@ def test_rows_without_a_score_are_named(file, folder, tmp_path):
   data = context.load(RECIPE, str(folder))
   with pytest.raises(ValueError, match='none of 3 of them, the first in row 0'):
     subset_models.read_scores(RECIPE, data, str(tmp_path / 'part.npz'))
+
+
+def test_an_example_that_all_models_trained_on_has_no_group(
+    shard, folder, tmp_path):
+  """Its score is NaN, since no model is without it."""
+  every = shard.inside.copy()
+  every[:, 0] |= 1 << 3  # Row 4.
+  path = tmp_path / 'all.npz'
+  packaging.package(shard._replace(inside=every), path, 5)
+  recipe = dataclasses.replace(RECIPE, scores=str(path))
+  data = context.load(recipe, str(folder))
+  found = subset_models.read_scores(recipe, data, str(path))
+  assert np.isnan(found.score[4]) and np.isfinite(found.score).sum() == N - 1
+  with pytest.raises(ValueError, match='none of 1 of them, the first in row 4'):
+    forget_set.choose(recipe, data, found.score)
+
+
+def test_recipes_of_cifar10_use_the_packaged_scores_once_they_are_there():
+  there = 'cifar10_airbench' in score_files.names()
+  for name in ('cifar10_airbench', 'cifar10_resnet18'):
+    recipe = app.recipe_of(name)
+    assert recipe.scores == ('cifar10_airbench' if there else ''), name
 
 
 def test_scores_of_other_data_or_labels_are_refused(file, folder):
