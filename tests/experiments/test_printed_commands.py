@@ -32,7 +32,8 @@ def folder(tmp_path_factory):
   rng = np.random.default_rng(0)
   unknown = np.full((3, 240), np.nan)
   score_files.save(
-      folder / 'scores.npz', memorization.Memorization(rng.random(240), *unknown),
+      folder / 'scores.npz',
+      memorization.Memorization(rng.random(240), *unknown),
       source.row[:240], published_hash=shards.published_hash(
           source.dataset._replace(image=source.dataset.image[:240],
                                   label=source.dataset.label[:240])))
