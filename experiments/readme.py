@@ -7,15 +7,17 @@ The blocks of the pages in `PAGES` are filled from `results/`. A block
 block `<!-- difficulty:NAME -->` comes from `difficulty_NAME.json`, and likewise
 for other kinds. `<!-- speed -->` comes from the files that
 `experiments.bench.benchmark --json=results/speed_….json` wrote. The blocks
-`<!-- summary -->`, `<!-- factors -->` and `<!-- ratios -->` summarise these.
-`<!-- methods -->` comes from the docstrings of the algorithms, and
-`<!-- variants -->` from the glossary of the report. A test checks that all
+`<!-- summary -->`, `<!-- factors -->` and `<!-- ratios -->` summarise these, and
+`<!-- claims -->` says whether the paper's findings hold. `<!-- methods -->`
+comes from the docstrings of the algorithms, `<!-- variants -->` and
+`<!-- glossary -->` from the glossary of the report. A test checks that all
 blocks are up to date.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import collections
+from collections.abc import Callable, Iterable, Iterator
 import pathlib
 import re
 import sys
@@ -26,14 +28,17 @@ from rum_jax.commands import app
 from rum_jax.entanglement.measures import EntanglementFile
 from rum_jax.evaluation import Results
 from rum_jax.evaluation.difficulty import Difficulty, Sensitivity
+from rum_jax.evaluation.results import TOW
+from rum_jax.evaluation.statistics import BETTER, UNKNOWN, WORSE
 from rum_jax.memorization.comparison import ProxiesFile
 from rum_jax.memorization.reliability import MemorizationFile, ScoresCard
-from rum_jax.reporting import markdown, speed, vocabulary
+from rum_jax.reporting import _findings, markdown, speed, vocabulary
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ('README.md', 'docs/results.md', 'docs/speed.md', 'docs/cifar.md',
-         'docs/many_devices.md', 'results/README.md',
-         'rum_jax/memorization/measured/README.md')
+PAGES = ('README.md', *sorted(
+    str(path.relative_to(ROOT)) for path in (
+        *(ROOT / 'docs').glob('*.md'), *(ROOT / 'docs').glob('*/*.md'))),
+         'results/README.md', 'rum_jax/memorization/measured/README.md')
 _RUM, _FLAGS = 'python -m experiments.rum', '--flagfile=rum_jax/recipes'
 COMMANDS = {
     'digits_mlp': 'make rum',
@@ -65,8 +70,10 @@ def filled(text: str) -> str:
     block = markdown.section(run, COMMANDS[name])
     text = _replaced(text, f'results:{name}', block)
   text = _replaced(text, 'summary', markdown.summary(runs))
-  text = _replaced(text, 'factors', markdown.factor_answers(records.read(
-      Difficulty, ROOT / 'results' / 'difficulty_digits_mlp.json')))
+  difficulty = records.read(
+      Difficulty, ROOT / 'results' / 'difficulty_digits_mlp.json')
+  text = _replaced(text, 'factors', markdown.factor_answers(difficulty))
+  text = _replaced(text, 'claims', claims(runs))
   for kind, (record, written, command) in OTHERS.items():
     for path in (ROOT / 'results').glob(f'{kind}_*.json'):
       name = path.stem.partition('_')[2]
@@ -76,8 +83,44 @@ def filled(text: str) -> str:
       (ROOT / 'results').glob('speed_*.json'))]
   text = _replaced(text, 'speed', speed.tables(measured))
   text = _replaced(text, 'ratios', speed.ratios(measured))
-  text = _replaced(text, 'variants', variants())
-  return _replaced(text, 'methods', methods())
+  for name, made in (('variants', variants), ('glossary', glossary),
+                     ('methods', methods), ('methods:short', short_methods)):
+    text = _replaced(text, name, made())
+  return text
+
+
+def claims(runs: dict[str, Results]) -> str:
+  """Whether findings of the paper hold in each run, as a table."""
+  shown = {name: run for name, run in runs.items() if name != 'digits_mlp_all'}
+  head = ('the paper', *(
+      f'{run.recipe.dataset}, {run.recipe.network}' for run in shown.values()))
+  rows = [['the more memorized, the harder'], ['RUM^F is better than vanilla'],
+          ['RUM^F is better than shuffle'],
+          ['full RUM is better than the best vanilla']]
+  for run in shown.values():
+    pairs = _findings.comparisons(run)
+    worse = _verdicts(x for x in pairs if x.what.startswith('Do nothing,'))
+    rows[0].append('holds' if worse == {WORSE: 2} else
+                   'the contrary' if BETTER in worse else UNKNOWN)
+    for row, control in zip(rows[1:3], ('vanilla', 'shuffle')):
+      found = _verdicts(x for x in pairs if x.minus == control)
+      row.append(f'{found[BETTER]} of {sum(found.values())} methods; '
+                 f'{found[WORSE]} worse')
+    best, = _verdicts(x for x in pairs
+                      if x.what == 'RUM' and x.minus.endswith('vanilla'))
+    rows[3].append({BETTER: 'holds', WORSE: 'the contrary'}.get(best, best))
+  return '\n'.join(markdown.table(head, rows))
+
+
+def _verdicts(pairs: Iterable[_findings.Comparison]
+              ) -> collections.Counter[str]:
+  return collections.Counter(TOW.verdict(x.tow) for x in pairs)
+
+
+def glossary() -> str:
+  """What the report says of the names in it."""
+  return '\n\n'.join(f'**{name}**: {meaning}'
+                     for name, meaning in vocabulary.MEANINGS.items())
 
 
 def variants() -> str:
@@ -88,15 +131,33 @@ def variants() -> str:
 
 
 def methods() -> str:
-  """A line for each algorithm: what its file says first, and its paper."""
+  """A line for each algorithm: what its file says first, and its papers."""
+  return '\n'.join(markdown.table(('unlearner', 'what it does', 'from'), (
+      (f'`{name}`', first, ' '.join(papers)) for name, first, papers in
+      _algorithms())))
+
+
+def short_methods() -> str:
+  """The same in short: up to the first colon, and authors with a year."""
   rows = []
+  for name, first, papers in _algorithms():
+    cited = ''
+    if papers:
+      authors, year = re.search(
+          r'^(.*?)(?:,| and | et al).*?(\d{4})\.$', papers[0]).groups()
+      cited = f'{authors} et al. {year}'
+    rows.append((f'`{name}`', re.split('[:;.]', first)[0], cited))
+  return '\n'.join(markdown.table(('unlearner', 'what it does', 'from'), rows))
+
+
+def _algorithms() -> Iterator[tuple[str, str, list[str]]]:
+  """Name, first sentence, and papers of each algorithm."""
   for name in ('identity', 'retrain', *recipes.FACTORIES):
     text = sys.modules[getattr(algorithms, name).__module__].__doc__ or ''
     first = ' '.join(text.split('\n\n')[0].split())
-    paper = re.search(r'References:\n\s+(.*)', text, re.S)
-    paper = ' '.join(paper[1].split()) if paper else ''
-    rows.append((f'`{name}`', first, paper))
-  return '\n'.join(markdown.table(('unlearner', 'what it does', 'from'), rows))
+    papers = re.search(r'References:\n\s+(.*)', text, re.S)
+    joined = ' '.join(papers[1].split()) if papers else ''
+    yield name, first, re.findall(r'\S.*?\d{4}\.', joined)
 
 
 def _replaced(text: str, name: str, block: str) -> str:

@@ -1,31 +1,136 @@
-"""The README's example and the notebooks run as they are written."""
+"""The README, the documentation and a notebook run as they are written."""
 
+import functools
 import json
 import pathlib
 import re
 import subprocess
 import sys
+import types
 
+import jax
 import pytest
+from safetensors import numpy as safetensors
 
+from docs import pictures
 from experiments import readme
+from rum_jax import models
 
 ROOT = pathlib.Path(__file__).parents[1]
+DOCS = [name for name in readme.PAGES if name.startswith('docs/')]
+# Modules that guides import and the tests do not have.
+TORCH = ('torch', 'safetensors.torch')
 
 pytestmark = pytest.mark.slow
 
 
-def test_readme_example_runs(capsys):
+def blocks(name: str, language: str = 'python') -> list[str]:
+  """The fenced blocks of a page."""
+  text = (ROOT / name).read_text()
+  return re.findall(rf'```{language}\n(.*?)```', text, re.S)
+
+
+def shell(name: str) -> list[str]:
+  """The commands of a page: indented lines, joined where they go on."""
+  text = re.sub(r'```.*?```', '', (ROOT / name).read_text(), flags=re.S)
+  lines = re.findall(r'^    (\S.*(?:\\\n.*)*)', text, re.M)
+  return [re.sub(r'\\\n\s*', '', x).split('  #')[0].strip() for x in lines]
+
+
+@functools.cache
+def torch_stand_ins() -> dict[str, types.ModuleType]:
+  """Modules that hand over arrays as PyTorch hands over tensors."""
+  class Tensor:
+    def contiguous(self):
+      return self
+
+  torch, files = (types.ModuleType(name) for name in TORCH)
+  torch.load = lambda path, *, map_location, weights_only: {
+      'state_dict': {'fc.weight': Tensor()}}
+  files.save_file = lambda state, path: pathlib.Path(path).write_text(
+      ','.join(state))
+  return dict(zip(TORCH, (torch, files)))
+
+
+def ran(name: str, monkeypatch, tmp_path, space: dict | None = None) -> dict:
+  """Runs the blocks of a page in one namespace, in a folder of its own."""
+  monkeypatch.chdir(tmp_path)
+  for module, stand_in in torch_stand_ins().items():
+    monkeypatch.setitem(sys.modules, module, stand_in)
+  (tmp_path / 'results').symlink_to(ROOT / 'results')
+  space = {} if space is None else space
+  for block in blocks(name):
+    exec(compile(block, name, 'exec'), space)
+  return space
+
+
+@pytest.mark.parametrize('name', [x for x in DOCS if blocks(x)])
+def test_blocks_of_the_documentation_run(name, monkeypatch, tmp_path):
+  ran(name, monkeypatch, tmp_path)
+
+
+def test_readme_runs(monkeypatch, tmp_path, capsys):
   text = (ROOT / 'README.md').read_text()
-  block = re.search(r'<!-- example -->\n```python\n(.*?)```', text, re.S)[1]
-  statements = [x for x in block.splitlines() if x.strip()]
-  assert len(statements) <= 30
-  exec(compile(block, 'README.md', 'exec'), {})
+  assert len(text.split()) <= 900
+  example, mine = blocks('README.md')
+  statements = [x for x in example.splitlines() if x.strip()]
+  assert len(statements) <= 25
+  network = models.ResNet(10, (1, 1), (4, 8))
+  model = models.from_linen(network, (8, 8, 1))
+  state = models.to_torch(
+      model.init(jax.random.key(0)), model, network.torch_names())
+  safetensors.save_file(state, tmp_path / 'model.safetensors')
+  ran('README.md', monkeypatch, tmp_path)
   lines = capsys.readouterr().out.splitlines()
-  assert [x.split()[0] for x in lines] == ['unlearned', 'oracle', 'ToW']
-  figures = [[float(y) for y in re.findall(r'[\d.]+', x)] for x in lines]
-  assert [len(x) for x in figures] == [3, 3, 1]
-  assert all(0.8 < y <= 1 for x in figures for y in x)
+  figures = {name: [float(x) for x in rest] for name, *rest in (
+      line.split() for line in lines)}
+  assert list(figures) == ['original', 'unlearned', 'oracle']
+  forget = {name: x[0] for name, x in figures.items()}
+  assert forget['original'] > 0.9 > 0.2 > forget['unlearned']
+  assert forget['oracle'] < 0.1
+  assert all(x > 0.9 for row in figures.values() for x in row[1:])
+  forgotten = safetensors.load_file(tmp_path / 'forgotten.safetensors')
+  assert {x: y.shape for x, y in forgotten.items()} == {
+      x: y.shape for x, y in state.items()}
+
+
+def test_method_of_the_guide_keeps_the_contract():
+  space = {}
+  own, *_ = blocks('docs/guides/method.md')
+  exec(compile(own, 'method.md', 'exec'), space)
+  from rum_jax import testing
+  testing.check_unlearner(lambda model, tx, epochs=2: space['flatten'](
+      model, tx, epochs=epochs, batch_size=4))
+
+
+def test_links_lead_somewhere():
+  for name in readme.PAGES:
+    page = ROOT / name
+    text = re.sub(r'```.*?```', '', page.read_text(), flags=re.S)
+    for link in re.findall(r'\]\(([^)#\s]+)', text):
+      made = link.startswith('notebooks/')  # By the build.
+      if not made and '://' not in link:
+        assert (page.parent / link).exists(), f'{name}: {link}'
+
+
+@pytest.mark.parametrize('name', [x for x in readme.PAGES if shell(x)])
+def test_flags_of_commands_exist(name):
+  from rum_jax.commands import _flags, _main
+  for line in shell(name):
+    words = line.split()
+    flags = {x[2:].split('=')[0] for x in words if x.startswith('--')}
+    if words[0] == 'rum-jax':
+      known = _flags.Flags()
+      _main.command_of(words[1]).define(known)
+      assert flags <= {*known._values}, line
+    elif '-m' in words:
+      module = words[words.index('-m') + 1].replace('.', '/')
+      source = (ROOT / f'{module}.py').read_text()
+      source += (ROOT / 'rum_jax/commands/app.py').read_text()
+      source += (ROOT / 'rum_jax/recipes/__init__.py').read_text()
+      missing = [x for x in flags - {'flagfile', 'help'} if not re.search(
+          rf"'{x}'|^  {x}:", source, re.M)]
+      assert not missing, (line, missing)
 
 
 @pytest.mark.parametrize(
@@ -40,15 +145,6 @@ def test_notebook_runs(path, capsys):
       exec(compile(cell, path.name, 'exec'), space)
   tow = dict(re.findall(r'^(.+?) +ToW ([\d.]+)', capsys.readouterr().out, re.M))
   assert float(tow['RUM']) > float(tow['do nothing'])
-
-
-def test_readme_method_keeps_the_contract():
-  text = (ROOT / 'README.md').read_text()
-  own, check = (
-      re.search(rf'<!-- {name} -->\n```python\n(.*?)```', text, re.S)[1]
-      for name in ('own', 'check'))
-  assert len([x for x in own.splitlines() if x.strip()]) <= 30
-  exec(compile(own + check, 'README.md', 'exec'), {})
 
 
 NUMPY = """
@@ -77,15 +173,15 @@ print(infos[0].loss)
 """
 
 
-def test_readme_examples_and_numpy_pass_the_type_checker(tmp_path):
-  text = (ROOT / 'README.md').read_text()
-  blocks = re.findall(
-      r'<!-- (?:example|own|check) -->\n```python\n(.*?)```', text, re.S)
-  assert len(blocks) == 3
-  path = tmp_path / 'examples.py'
-  path.write_text('\n'.join([*blocks, NUMPY]))
+def test_examples_and_numpy_pass_the_type_checker(tmp_path):
+  pages = {'readme': blocks('README.md'), 'numpy': [NUMPY]}
+  pages |= {pathlib.Path(name).stem: blocks(name) for name in DOCS}
+  for name, code in pages.items():
+    if code and not any(f'import {x}' in y for x in TORCH for y in code):
+      (tmp_path / f'{name}.py').write_text('\n'.join(code))
   done = subprocess.run(
-      [sys.executable, '-m', 'pyrefly', 'check', str(path),
+      [sys.executable, '-m', 'pyrefly', 'check', *map(
+          str, sorted(tmp_path.glob('*.py'))),
        '--config', str(ROOT / 'pyproject.toml'), '--search-path', str(ROOT),
        '--python-interpreter-path', sys.executable],
       capture_output=True, text=True)
@@ -115,3 +211,8 @@ def test_pages_show_what_the_results_hold():
              f'{kind}:{rest}' if kind in readme.OTHERS else
              f'results:{path.stem}')
     assert any(f'<!-- {block} -->' in page for page in pages), block
+
+
+def test_pictures_of_the_pages_are_drawn_from_the_results():
+  for name, svg in pictures.drawn().items():
+    assert (ROOT / 'docs' / 'pictures' / name).read_text() == svg, name
