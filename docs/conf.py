@@ -81,6 +81,6 @@ def _skip(app, what, name, obj, skip, options):
   return True if type(obj).__name__ == '_tuplegetter' else skip
 
 
-def setup(app):
+def setup(app):  # noqa: D103
   app.connect('autodoc-process-docstring', _tables_as_text)
   app.connect('autodoc-skip-member', _skip)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
+import functools
 import pathlib
 import re
 import sys
@@ -64,29 +65,35 @@ OTHERS: dict[str, tuple[type[Any], Callable[[Any, str], str], str]] = {
 
 def filled(text: str) -> str:
   """A page with its blocks made anew."""
+  made = blocks()
+  return re.sub(
+      r'<!-- ([\w:]+) -->\n.*?<!-- /\1 -->', lambda m: m[0] if
+      m[1] not in made else f'<!-- {m[1]} -->\n{made[m[1]]}\n<!-- /{m[1]} -->',
+      text, flags=re.S)
+
+
+@functools.cache
+def blocks() -> dict[str, str]:
+  """Name to text of all blocks."""
   runs = {name: records.read(Results, ROOT / 'results' / f'{name}.json')
           for name in COMMANDS}
-  for name, run in runs.items():
-    block = markdown.section(run, COMMANDS[name])
-    text = _replaced(text, f'results:{name}', block)
-  text = _replaced(text, 'summary', markdown.summary(runs))
   difficulty = records.read(
       Difficulty, ROOT / 'results' / 'difficulty_digits_mlp.json')
-  text = _replaced(text, 'factors', markdown.factor_answers(difficulty))
-  text = _replaced(text, 'claims', claims(runs))
+  measured = [records.read(speed.Speed, path) for path in sorted(
+      (ROOT / 'results').glob('speed_*.json'))]
+  made = {f'results:{name}': markdown.section(run, COMMANDS[name])
+          for name, run in runs.items()}
   for kind, (record, written, command) in OTHERS.items():
     for path in (ROOT / 'results').glob(f'{kind}_*.json'):
       name = path.stem.partition('_')[2]
-      block = written(records.read(record, path), command.format(name=name))
-      text = _replaced(text, f'{kind}:{name}', block)
-  measured = [records.read(speed.Speed, path) for path in sorted(
-      (ROOT / 'results').glob('speed_*.json'))]
-  text = _replaced(text, 'speed', speed.tables(measured))
-  text = _replaced(text, 'ratios', speed.ratios(measured))
-  for name, made in (('variants', variants), ('glossary', glossary),
-                     ('methods', methods), ('methods:short', short_methods)):
-    text = _replaced(text, name, made())
-  return text
+      made[f'{kind}:{name}'] = written(
+          records.read(record, path), command.format(name=name))
+  return made | {
+      'summary': markdown.summary(runs), 'claims': claims(runs),
+      'factors': markdown.factor_answers(difficulty),
+      'speed': speed.tables(measured), 'ratios': speed.ratios(measured),
+      'variants': variants(), 'glossary': glossary(), 'methods': methods(),
+      'methods:short': short_methods()}
 
 
 def claims(runs: dict[str, Results]) -> str:
@@ -141,11 +148,8 @@ def short_methods() -> str:
   """The same in short: up to the first colon, and authors with a year."""
   rows = []
   for name, first, papers in _algorithms():
-    cited = ''
-    if papers:
-      authors, year = re.search(
-          r'^(.*?)(?:,| and | et al).*?(\d{4})\.$', papers[0]).groups()
-      cited = f'{authors} et al. {year}'
+    cited = ''.join(re.sub(r'^(.*?)(?:,| and | et al).*?(\d{4})\.$',
+                           r'\1 et al. \2', x) for x in papers[:1])
     rows.append((f'`{name}`', re.split('[:;.]', first)[0], cited))
   return '\n'.join(markdown.table(('unlearner', 'what it does', 'from'), rows))
 
@@ -158,11 +162,6 @@ def _algorithms() -> Iterator[tuple[str, str, list[str]]]:
     papers = re.search(r'References:\n\s+(.*)', text, re.S)
     joined = ' '.join(papers[1].split()) if papers else ''
     yield name, first, re.findall(r'\S.*?\d{4}\.', joined)
-
-
-def _replaced(text: str, name: str, block: str) -> str:
-  pattern = rf'(<!-- {name} -->\n).*?(<!-- /{name} -->)'
-  return re.sub(pattern, lambda m: f'{m[1]}{block}\n{m[2]}', text, flags=re.S)
 
 
 def main() -> None:
