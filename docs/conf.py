@@ -1,6 +1,7 @@
 """Of the documentation; `make docs` builds it."""
 
 import pathlib
+import re
 import shutil
 import sys
 
@@ -17,7 +18,7 @@ release = version = rum_jax.__version__
 extensions = [
     'myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary',
     'sphinx.ext.napoleon', 'sphinx.ext.mathjax', 'sphinx_copybutton']
-exclude_patterns = ['_build', 'notebooks/*.md']
+exclude_patterns = ['_build']
 html_theme = 'sphinx_book_theme'
 html_title = 'rum_jax'
 html_theme_options = {
@@ -31,7 +32,9 @@ html_show_sourcelink = False
 myst_enable_extensions = ['amsmath', 'dollarmath', 'deflist', 'colon_fence']
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
-suppress_warnings = ['myst.header']  # Of files that are included.
+# Pages that are included begin where they begin; an exception has two names,
+# that of its package and that of its module.
+suppress_warnings = ['myst.header', 'ref.python']
 
 nb_execution_mode = 'cache'
 nb_execution_cache_path = str(ROOT / 'docs' / '_build' / 'notebooks')
@@ -56,22 +59,26 @@ default_role = 'code'  # As in Markdown: the docstrings mark code by `…`.
 # The notebooks are published with their outputs.
 NOTEBOOKS = ROOT / 'docs' / 'notebooks'
 NOTEBOOKS.mkdir(exist_ok=True)
-for path in (ROOT / 'colabs').glob('*.ipynb'):
-  shutil.copy(path, NOTEBOOKS)
+for path in (ROOT / 'colabs').iterdir():
+  if path.suffix in ('.ipynb', '.safetensors', '.md'):
+    shutil.copy(path, NOTEBOOKS)
 
 
-def _tables_as_text(app, what, name, obj, options, lines):
-  """Shows tables of Markdown as they are typed."""
+def _from_markdown(app, what, name, obj, options, lines):
+  """Marks code as reStructuredText does, and shows tables as they are typed.
+
+  Between double backticks nothing else has a meaning, such as |x| and *x.
+  """
   del app, what, name, obj, options
-  shown, inside = [], False
-  for line in lines:
-    table = line.lstrip().startswith('|') and line.rstrip().endswith('|')
-    if table and not inside:
-      shown += ['', '::', '']
-    if inside and not table:
-      shown.append('')
-    shown.append('   ' + line if table else line)
-    inside = table
+  shown = []
+  for paragraph in re.split(r'\n[ ]*\n', '\n'.join(lines)):
+    if '>>>' not in paragraph:
+      paragraph = re.sub(r'(?<!`)`([^`]+)`(?!`)', r'``\1``', paragraph)
+    rows = [x.strip() for x in paragraph.split('\n') if x.strip()]
+    if rows and all(x[0] == x[-1] == '|' for x in rows):
+      paragraph = '\n'.join(
+          ['::', '', *(f'   {x.replace("``", "`")}' for x in rows)])
+    shown += [*paragraph.split('\n'), '']
   lines[:] = shown
 
 
@@ -82,5 +89,5 @@ def _skip(app, what, name, obj, skip, options):
 
 
 def setup(app):  # noqa: D103
-  app.connect('autodoc-process-docstring', _tables_as_text)
+  app.connect('autodoc-process-docstring', _from_markdown)
   app.connect('autodoc-skip-member', _skip)
