@@ -70,10 +70,16 @@ def _from_markdown(app, what, name, obj, options, lines):
   Between double backticks nothing else has a meaning, such as |x| and *x.
   """
   del app, what, name, obj, options
-  shown = []
+  shown, code = [], False
   for paragraph in re.split(r'\n[ ]*\n', '\n'.join(lines)):
-    if '>>>' not in paragraph:
-      paragraph = re.sub(r'(?<!`)`([^`]+)`(?!`)', r'``\1``', paragraph)
+    indented = paragraph.startswith('    ')
+    if indented and not code and shown and shown[-2:][0].endswith(':'):
+      shown += ['::', '']
+    code = indented and (code or shown[-2:][:1] == ['::'])
+    if '>>>' not in paragraph and not code:
+      paragraph = re.sub(
+          r'(?<!`)`([^`]+)`(?!`)|\|(\w+)\|', lambda m: rf'\|{m[2]}\|' if m[2]
+          else f'``{" ".join(m[1].split())}``', paragraph)
     rows = [x.strip() for x in paragraph.split('\n') if x.strip()]
     if rows and all(x[0] == x[-1] == '|' for x in rows):
       paragraph = '\n'.join(
