@@ -7,7 +7,7 @@ The blocks of the pages in `PAGES` are filled from `results/`. A block
 block `<!-- difficulty:NAME -->` comes from `difficulty_NAME.json`, and likewise
 for other kinds. `<!-- speed -->` comes from the files that
 `experiments.bench.benchmark --json=results/speed_….json` wrote. The blocks
-`<!-- summary -->`, `<!-- factors -->` and `<!-- ratios -->` summarise these, and
+`<!-- summary -->`, `<!-- factors -->` and `<!-- ratios -->` summarise these.
 `<!-- claims -->` says whether the paper's findings hold. `<!-- methods -->`
 comes from the docstrings of the algorithms, `<!-- variants -->` and
 `<!-- glossary -->` from the glossary of the report. A test checks that all
