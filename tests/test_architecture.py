@@ -32,7 +32,7 @@ MAY_IMPORT = {
                  'tasks', 'algorithms', 'evaluation', 'audits', 'entanglement',
                  'memorization', 'recipes'},
     'reporting': {'root', 'evaluation', 'audits', 'entanglement',
-                  'memorization'},
+                  'memorization', 'recipes'},
     'commands': {'root', 'face', 'storage', 'search', 'datasets', 'models',
                  'tasks', 'algorithms', 'evaluation', 'audits', 'entanglement',
                  'memorization', 'recipes', 'pipeline', 'reporting'},

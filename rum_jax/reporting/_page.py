@@ -37,9 +37,10 @@ def page(results: Results, pictures: Mapping[str, str]) -> str:
   def drawn(key: str, caption: str) -> str:
     return markup.figure(pictures.get(key, ''), caption)
 
+  refined = ' by refinement' if set(results.groups) == set(GROUPS) else ''
   return markup.document(
-      f'Machine unlearning by refinement: {recipe.dataset}, '
-      f'{recipe.network}', _what_was_run(results),
+      f'Machine unlearning{refined}: {recipe.dataset}, {recipe.network}',
+      _what_was_run(results),
       _first_screen(results, drawn(
           'tow_by_method', 'ToW of every method: 1 is like retraining. Small '
           'dots are seeds (crosses: collapsed ones), large marks their mean '
