@@ -11,20 +11,23 @@ from rum_jax.evaluation.difficulty import Difficulty, FactorRow, Sensitivity
 from rum_jax.evaluation.results import Origin
 from rum_jax.memorization.comparison import ProxiesFile
 from rum_jax.memorization.reliability import MemorizationFile
-from rum_jax.recipes.settings import TunedSettings
+from rum_jax.recipes.settings import Search, TunedSettings
 from rum_jax.reporting import difficulty_findings, markup, sentences
 from rum_jax.reporting.markup import Line, section
 from rum_jax.reporting.vocabulary import called, counted, duration, figure
-from rum_jax.reporting.vocabulary import name, shown
+from rum_jax.reporting.vocabulary import listed, name, shown
 from rum_jax.types import GROUPS
 
 
 def difficulty(record: Difficulty) -> list[str]:
   """Whether memorization and entanglement make a forget set hard."""
-  return [_made(record), *(section(
-      f'Is a forget set harder with more {factor}?',
-      markup.items(difficulty_findings.answer(part.rows, factor)),
-      _levels(part.rows)) for factor, part in record.factors.items())]
+  sections = [_made(record)]
+  for factor, part in record.factors.items():
+    *others, whole = difficulty_findings.answer(part.rows, factor)
+    sections.append(section(
+        f'Is a forget set harder with more {factor}?',
+        markup.items([whole, *others]), _levels(part.rows)))
+  return sections
 
 
 def sensitivity(record: Sensitivity) -> list[str]:
@@ -115,13 +118,18 @@ def tuned(file: str, record: TunedSettings) -> list[str]:
         Line((f'{i + 1}: {called(method)}', _setting(setting)), '',
               f'RUM stage {i + 1}: {called(method)}')
         for i, (method, setting) in enumerate(record.rum)]))
-  found = [(called(method), x) for method, x in record.searched.rest.items()]
+  searched: list[tuple[str, Search]] = [
+      (called(method), x) for method, x in record.searched.rest.items()]
   if record.searched.rum:
-    found.append(('RUM', record.searched.rum))
-  said = [f'{method}: {x.criterion or x.source or x.command}'
-          for method, x in found if x.criterion or x.source or x.command]
+    searched.append(('RUM', record.searched.rum))
+  said: dict[str, list[str]] = {}
+  for method, x in searched:
+    if how := x.criterion or x.source or x.command:
+      said.setdefault(how, []).append(method)
   return [section(
-      f'Tuned settings in {file}', markup.items(said) if said else '',
+      f'Tuned settings in {file}', markup.items(
+          f'{listed(methods)}: {how}.' for how, methods in said.items())
+      if said else '',
       markup.table('A setting holds for the data, network and forget set that '
                    'it was searched on.', ('', 'Setting'), bodies, 'words'))]
 
