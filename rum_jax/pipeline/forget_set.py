@@ -77,19 +77,24 @@ def choose(recipe: Recipe, data: Data, score: np.ndarray | None
     ValueError: if the groups are not usable, or a training example has no score
       in the file that the recipe names.
   """
-  lost = np.flatnonzero(~np.isfinite(score))
-  if recipe.scores and not recipe.groups and len(lost):
-    raise ValueError(
-        f'Expected scores={recipe.scores} to hold a score of each of '
-        f'{data.num_train} training examples, found none of {len(lost)} of '
-        f'them, the first in row {data.source.row[lost[0]]} of the published '
-        'training part.')
   if recipe.groups:
     groups = inputs.read_groups(recipe.groups, data.source)
   elif score is None:
     raise ValueError('Expected scores, or groups in the recipe, found neither.')
   else:
+    _check_known(recipe, data, score)
     middle = 0.5 if recipe.refine_by == recipes.MEMORIZATION else None
     groups = refinement.by_score(score, recipe.forget // 3, middle=middle,
                                  seed=refinement.TIES)
   return groups, refinement.retain_untouched(groups, data.num_train)[0]
+
+
+def _check_known(recipe: Recipe, data: Data, score: np.ndarray) -> None:
+  """Refuses a file of scores that lacks some of the training examples."""
+  lost = np.flatnonzero(~np.isfinite(score))
+  if recipe.scores and len(lost):
+    raise ValueError(
+        f'Expected scores={recipe.scores} to hold a score of each of '
+        f'{data.num_train} training examples, found none of {len(lost)} of '
+        f'them, the first in row {data.source.row[lost[0]]} of the published '
+        'training part.')
