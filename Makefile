@@ -7,7 +7,7 @@ COMPILE := uv pip compile --universal --generate-hashes --python-version 3.11 \
   --no-header --no-annotate --quiet
 # Files of tests that compile little, for `make quick`.
 QUICK := $(addprefix tests/,test_architecture.py test_checks.py test_losses.py test_optimizers.py \
-  test_plans.py test_trees.py algorithms/test_refusals.py \
+  test_trees.py algorithms/test_refusals.py \
   datasets/test_decoded.py datasets/test_splits.py \
   datasets/test_tiny_imagenet.py entanglement/test_distances.py \
   evaluation/test_metrics.py memorization/test_comparison.py \

@@ -8,7 +8,6 @@ import pathlib
 
 import chex
 import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -63,13 +62,6 @@ quick_jit = functools.partial(
     jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 
 
-@pytest.fixture
-def plain(monkeypatch):
-  """The forms for other platforms, which compile sooner than a CPU's own."""
-  monkeypatch.setattr(lax, 'platform_dependent',
-                      lambda *args, default, **others: default(*args))
-
-
 @functools.cache
 def small(name: str):
   """A network and variables that are neither 0 nor 1."""
@@ -116,7 +108,7 @@ def cpu_pass(name):
 
 
 @pytest.mark.parametrize('name', WHOLE)
-def test_names_shapes_and_count_are_those_of_pytorch(name):
+def test_names_shapes_and_count_are_those_of_pytorch(plain, name):
   golden = SHAPES[name]
   module = WHOLE[name](golden['classes'])
   model = models.from_linen(module, (32, 32, 3))

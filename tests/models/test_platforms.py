@@ -19,8 +19,8 @@ NETWORK = models.ResNet(3, (1, 1), (8, 16))
 
 
 @functools.cache
-def training(platform: str, seeds: int) -> tuple[str, int]:
-  """A training run in half precision as it is lowered, and its kernels."""
+def traced(seeds: int):
+  """A training run in half precision, and its kernels."""
   model = models.from_linen(NETWORK, SHAPE, precision=jnp.bfloat16)
   train = rum_jax.retrain(model, rum_jax.sgd(0.1), epochs=2, batch_size=8)
   dataset = Images(jnp.zeros((20, *SHAPE), jnp.uint8), jnp.zeros(20, int))
@@ -28,10 +28,16 @@ def training(platform: str, seeds: int) -> tuple[str, int]:
   run = lambda key: train(key, None, dataset, split)
   if seeds > 1:
     run, key = jax.vmap(run), jax.random.split(key, seeds)
-  text = jax.jit(run).trace(key).lower(
-      lowering_platforms=(platform,)).as_text()
   params = jax.eval_shape(model.init, jax.random.key(0)).params
-  return text, sum(x.ndim == 4 for x in jax.tree.leaves(params))
+  return jax.jit(run).trace(key), sum(
+      x.ndim == 4 for x in jax.tree.leaves(params))
+
+
+@functools.cache
+def training(platform: str, seeds: int) -> tuple[str, int]:
+  """That run as it is lowered, and its kernels."""
+  trace, kernels = traced(seeds)
+  return trace.lower(lowering_platforms=(platform,)).as_text(), kernels
 
 
 @pytest.mark.parametrize('platform, seeds', [

@@ -10,6 +10,8 @@ from rum_jax import models
 from rum_jax.models.torch_weights import torch_shapes
 from tests.models.test_torch_weights import FOLDER, TWINS
 
+pytestmark = pytest.mark.usefixtures('plain')  # Only shapes matter.
+
 # What the tensors cannot tell: the heads of a narrow ViT and the dropout.
 TOLD = {'vit': {'heads': 4}}
 UNTOLD = {'vgg16_imagenet': {'dropout': 0.5}}

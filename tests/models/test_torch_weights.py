@@ -7,12 +7,12 @@ what the twin made of them, and says in its header how it was made.
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 
 import chex
 import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -36,20 +36,22 @@ TWINS = {
     'airbench': models.AirBench(5, (4, 16, 16), scale=1 / 16)}
 
 
-@pytest.fixture
-def plain(monkeypatch):
-  """The forms for other platforms, which compile sooner than a CPU's own."""
-  monkeypatch.setattr(lax, 'platform_dependent',
-                      lambda *args, default, **others: default(*args))
-
-
 def twin(name: str, side: int | None = None):
-  side = side or (16 if name == 'vit' else 32)
-  state = models.read_safetensors(FOLDER / f'{name}.safetensors')
+  model = built(name, side or (16 if name == 'vit' else 32))
+  return read(name), model, TWINS[name].torch_names()
+
+
+def read(name: str):
+  return models.read_safetensors(FOLDER / f'{name}.safetensors')
+
+
+@functools.cache
+def built(name: str, side: int):
+  """One network for all tests: JAX traces each function once."""
+  state = read(name)
   how = {part: state[f'{prefix}normalize.{part}'] for part in ('mean', 'std')
          for prefix in ('', 'module.') if f'{prefix}normalize.{part}' in state}
-  model = models.from_linen(TWINS[name], (side, side, 3), **how)
-  return state, model, TWINS[name].torch_names()
+  return models.from_linen(TWINS[name], (side, side, 3), **how)
 
 
 @pytest.mark.parametrize('name', TWINS)
@@ -100,7 +102,7 @@ def test_every_twin_says_where_it_is_from():
      'Expected fc.weight of shape (5, 16), found (16, 5).'),
     ('layer5.0.conv1.weight', np.zeros((2, 3)),
      'Expected no layer5.0.conv1.weight, found (2, 3).')])
-def test_what_does_not_fit_is_named(entry, value, message):
+def test_what_does_not_fit_is_named(plain, entry, value, message):
   state, model, names = twin('resnet18_rum')
   state = {k: v for k, v in state.items() if k != f'module.{entry}'}
   if value is not None:
@@ -171,7 +173,7 @@ def assert_same(got, want):
 
 @pytest.mark.parametrize('dtype', [np.float32, np.float16, jnp.bfloat16])
 @pytest.mark.parametrize('name', TWINS)
-def test_weights_come_back_bit_by_bit(tmp_path, name, dtype):
+def test_weights_come_back_bit_by_bit(plain, tmp_path, name, dtype):
   state, model, names = twin(name)
   state = {k: x.astype(dtype) if x.dtype == np.float32 else x
            for k, x in state.items()}
@@ -190,11 +192,14 @@ def test_weights_come_back_bit_by_bit(tmp_path, name, dtype):
 
 @pytest.mark.parametrize('module', [
     *TWINS.values(), models.AirBench(3, (4, 5, 6))], ids=[*TWINS, 'airbench'])
-def test_weights_of_our_own_go_out_and_come_back(module):
+def test_weights_of_our_own_go_out_and_come_back(plain, module):
   side = 16 if isinstance(module, models.ViT) else 32
   model = models.from_linen(module, (side, side, 3))
   names = module.torch_names()
-  variables = model.init(jax.random.key(1))
+  rng = np.random.default_rng(1)
+  variables = jax.tree.map(
+      lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype),
+      jax.eval_shape(model.init, jax.random.key(1)))
   state = models.to_torch(variables, model, names)
   assert {k: x.shape for k, x in state.items()} == torch_shapes(model, names)
   assert all(x.flags.c_contiguous for x in state.values())
