@@ -93,16 +93,18 @@ def merged(recipe: recipes.Recipe, data: Data, workdir: pathlib.Path,
 
 def write_influence(workdir: pathlib.Path, data: Data,
                     models: ensemble.Ensemble, score: np.ndarray) -> None:
-  """Writes the pairs of high influence, with their rows and published rows."""
+  """Writes the pairs of high influence, with their published rows."""
   row, n = data.source.row, data.num_train
   test = len(data.source.test)
   pairs, chance = (
       influence.pairs(models.held_out, inside, score, test)
       for inside in (models.inside, influence.mismatched(models.inside)))
   files.write_arrays(workdir / 'influence.npz', {
-      **pairs._asdict(), 'total_by_chance': chance.total,
-      'memorization': score[pairs.train], 'train_row': row[pairs.train],
-      'test_row': row[n + pairs.test]})
+      'train_row': row[pairs.train], 'test_row': row[n + pairs.test],
+      'train_position': pairs.train, 'test_position': pairs.test,
+      'influence': pairs.influence, 'standard_error': pairs.standard_error,
+      'memorization': score[pairs.train], 'total': pairs.total,
+      'total_by_chance': chance.total})
   if len(pairs.train):
     pair = np.stack([pairs.train, n + pairs.test], axis=1)[:12]
     shown = data.source.dataset
@@ -139,7 +141,7 @@ def main() -> None:
     return
   if recipe.scores:
     read = subset_models.estimate(recipe, data, runtime)
-    subset_models.write(workdir / 'memorization.npz', data, read)
+    subset_models.write(workdir / 'memorization.npz', recipe, data, read)
     summary = reliability.summary(read.correctness)
     print(sentences.sentence('memorization', summary))
     return
@@ -148,7 +150,7 @@ def main() -> None:
     recipe = dataclasses.replace(recipe, models=count)
   models, notes = subset_models.ensemble(recipe, data, runtime, first)
   estimated = subset_models.estimated(models, data.num_train)
-  subset_models.write(workdir / 'memorization.npz', data, estimated)
+  subset_models.write(workdir / 'memorization.npz', recipe, data, estimated)
   report = reliability.report(
       models, data.num_train, recipe.forget // 3, TARGET.value)
   compared = None

@@ -96,7 +96,7 @@ def main() -> None:
   if recipe.scores or not recipe.groups:
     scores, estimate = forget_set.difficulty(*context)
   if estimate:
-    subset_models.write(workdir / 'memorization.npz', data, estimate)
+    subset_models.write(workdir / 'memorization.npz', recipe, data, estimate)
   seconds = math.nan
   if estimate and not recipe.scores:
     seconds = proxies.estimate_seconds(*context)
@@ -106,7 +106,7 @@ def main() -> None:
   todo = unlearning.jobs_of(*context, groups)
   done = unlearn_all(*context, todo, models.original)
   judged = results.judged(*context, dict(zip(GROUPS, groups)), retain, models,
-                          list(zip(todo, done)), scores, seconds)
+                          list(zip(todo, done)), scores, seconds, estimate)
   current = results.is_current(workdir, judged)
   if not current and hosts.first():
     results.write(workdir / 'results.json', judged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rum_jax.entanglement import distances, measures, partitions, separation
 from rum_jax.entanglement import wasserstein
 from rum_jax.entanglement.score import centroid_distance
+from rum_jax.entanglement.score import double_precision_scores
 from rum_jax.entanglement.score import entanglement_score
 from rum_jax.entanglement.score import entanglement_scores
 from rum_jax.entanglement.score import midpoint_scores
@@ -22,8 +23,8 @@ from rum_jax.entanglement.wasserstein import wasserstein_entanglement
 
 __all__ = [
     'SquaredMMD', 'centroid_distance', 'centroid_silhouette', 'distances',
-    'entanglement_score', 'entanglement_scores', 'gaussian_wasserstein',
-    'measures', 'median_gamma', 'midpoint_scores', 'partitions',
+    'double_precision_scores', 'entanglement_score', 'entanglement_scores',
+    'gaussian_wasserstein', 'measures', 'median_gamma', 'midpoint_scores', 'partitions',
     'principal_plane', 'separation', 'silhouette', 'silhouette_entanglement',
     'sliced_wasserstein', 'squared_mmd', 'squared_silhouette', 'wasserstein',
     'wasserstein_entanglement',

@@ -113,7 +113,7 @@ class Difficulty(Origin):
     factors: `memorization` and `entanglement` to their results.
   """
 
-  SCHEMA: ClassVar[int] = 1
+  SCHEMA: ClassVar[int] = 2
 
   seeds: tuple[int, ...]
   factors: Mapping[str, Factor]

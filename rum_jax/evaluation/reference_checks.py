@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from rum_jax.evaluation import statistics
 from rum_jax.evaluation.statistics import Summary
 
 FIT = 0.9  # The accuracy on the training set that models must reach.
+AGREED = 0.5  # The share of a group that two halves of the models must share.
 _NORMAL = 1.96  # Half-width of the 95 % interval of a standard normal.
 _SURE = 3.0  # Standard errors by which a model must exceed chance.
 ALL_DIVERGED = 'All runs of all methods diverged: there is no unlearned model.'
@@ -73,6 +75,37 @@ def faults(kind: str, test: Summary, held_out: int, fit: Summary,
     sentences.append(
         f'The {kind} models are right about {fit.mean:.1%} of what they '
         f'trained on, less than {FIT:.0%}: they have little to forget.')
+  return sentences
+
+
+def group_faults(overlaps: Mapping[str, float], chance: float, fit: float
+                 ) -> list[str]:
+  """Faults of groups that were chosen by memorization, as sentences.
+
+  Args:
+    overlaps: name of a group to the share of it that two halves of the models
+      agree on; NaN where it is not known.
+    chance: that share for random groups.
+    fit: mean accuracy of the models on their own training subsets; NaN where it
+      is not known.
+
+  Returns:
+    A sentence if `fit` is below `FIT`, and one on the groups of which the
+    halves of the models agree on less than `AGREED`.
+  """
+  sentences = []
+  if fit < FIT:
+    sentences.append(
+        f'The models of memorization are right about {fit:.1%} of what they '
+        f'trained on, less than {FIT:.0%}: their scores say little.')
+  loose = [f'{share:.0%} of {name}' for name, share in overlaps.items()
+           if share < AGREED]
+  if loose:
+    sentences.append(
+        'Which examples are in a group is mostly chance where two halves of '
+        'the memorization models agree on less than half of it: they agree on '
+        f'{", ".join(loose)} (random groups: {chance:.0%}). More models, or '
+        'models that fit what they trained on, make a group certain.')
   return sentences
 
 

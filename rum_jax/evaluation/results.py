@@ -188,24 +188,31 @@ class Group:
 
   Attributes:
     size: examples in it.
-    rows: where its examples stand among the training examples of the run.
-    published_rows: the same examples in the published data set.
+    rows: the rows of its examples in the published training part.
+    positions: where these examples stand among the training examples of the
+      run, which are fewer where some were set apart.
     mean_memorization: NaN where memorization was not estimated.
     refined_by: the score that the groups were chosen by: memorization or a
       proxy.
     mean_score: mean of that score; NaN where the groups were given.
     es: entanglement score with the retain set.
     corrupted: number of examples whose label was replaced by a wrong one.
+    standard_error: mean standard error of the memorization scores; NaN where it
+      is not known.
+    overlap: share of such a group that two halves of the models agree on; NaN
+      where they are not known, or the groups were not chosen by memorization.
   """
 
   size: int
   rows: tuple[int, ...]
-  published_rows: tuple[int, ...]
+  positions: tuple[int, ...]
   mean_memorization: float
   refined_by: str
   mean_score: float
   es: Summary
   corrupted: int
+  standard_error: float = math.nan
+  overlap: float = math.nan
 
 
 @_record
@@ -280,7 +287,7 @@ class Results(Origin):
   Attributes:
     seeds: S of them.
     examples: numbers of examples.
-    corrupted: rows whose label was replaced by a wrong one.
+    corrupted: published rows whose label was replaced by a wrong one.
     groups: name of each part of the forget set to its description.
     oracle: the results of retraining.
     rows: doing nothing, another oracle, and every method.
@@ -291,9 +298,12 @@ class Results(Origin):
       rows with.
     warnings: sentences on problems that concern all rows.
     forgotten_classes: the classes that the forget set contains completely.
+    memorization_fit: mean accuracy of the memorization models on their own
+      training subsets; NaN where it is not known.
+    notes: sentences on what was done to the data.
   """
 
-  SCHEMA: ClassVar[int] = 2
+  SCHEMA: ClassVar[int] = 3
 
   seeds: tuple[int, ...]
   examples: Examples
@@ -307,24 +317,32 @@ class Results(Origin):
   sound: bool
   warnings: tuple[str, ...]
   forgotten_classes: tuple[str, ...] = ()
+  memorization_fit: float = math.nan
+  notes: tuple[str, ...] = ()
 
 
 def assemble(origin: Origin, *, seeds: Sequence[int], examples: Examples,
              corrupted: Sequence[int], groups: Mapping[str, Group],
              oracle: Oracle, rows: Sequence[Row], chance: float | None,
-             forgotten_classes: Sequence[str] = ()) -> Results:
+             forgotten_classes: Sequence[str] = (),
+             memorization_fit: float = math.nan, warnings: Sequence[str] = (),
+             notes: Sequence[str] = ()) -> Results:
   """Results of the given parts, with differences, warnings and collapsed runs.
 
   Args:
     origin: where the figures come from.
     seeds: S of them.
     examples: numbers of examples.
-    corrupted: rows whose label was replaced by a wrong one.
+    corrupted: published rows whose label was replaced by a wrong one.
     groups: name of each part of the forget set to its description.
     oracle: the results of retraining.
     rows: all rows; doing nothing is the first.
     chance: accuracy of a guess; `None` where the task has none.
     forgotten_classes: the classes that the forget set contains completely.
+    memorization_fit: mean accuracy of the memorization models on their own
+      training subsets; NaN where it is not known.
+    warnings: more sentences on problems that concern all rows.
+    notes: sentences on what was done to the data.
   """
   forget = sum(group.size for group in groups.values())
   retain = examples.train - forget
@@ -349,8 +367,13 @@ def assemble(origin: Origin, *, seeds: Sequence[int], examples: Examples,
       differences=differences(rows), chance=chance, margin=statistics.MARGIN,
       sound=not faults,
       warnings=(
-          *faults, *([reference_checks.ALL_DIVERGED] if all_lost else [])),
-      forgotten_classes=tuple(forgotten_classes))
+          *faults, *([reference_checks.ALL_DIVERGED] if all_lost else []),
+          *reference_checks.group_faults(
+              {name: x.overlap for name, x in groups.items()},
+              max(x.size for x in groups.values()) / examples.train,
+              memorization_fit), *warnings),
+      forgotten_classes=tuple(forgotten_classes),
+      memorization_fit=memorization_fit, notes=tuple(notes))
 
 
 def row(method: str, variant: str, groups: Iterable[str],

@@ -266,6 +266,43 @@ def overlaps(first: np.ndarray, second: np.ndarray, size: int, choose: Choose,
   return low, medium, high
 
 
+def group_overlaps(first: np.ndarray, second: np.ndarray, size: int
+                   ) -> tuple[float, float, float]:
+  """Share of each group of one estimate that lies in that of the other.
+
+  Unlike in `overlaps`, examples of equal scores are exchangeable: an example of
+  one estimate's group counts as shared if its score by the other estimate is as
+  extreme as that of some example of the other's group. Many examples have the
+  lowest score, and which of them are in the low group does not matter.
+
+  Args:
+    first: `[N]` scores of one estimate.
+    second: `[N]` scores of the other.
+    size: the size of each group.
+
+  Returns:
+    The shares of the low, the medium and the high group, the mean of both
+    directions; NaN where fewer than three groups have both scores.
+  """
+  both = np.isfinite(first) & np.isfinite(second)
+  if 3 * size > both.sum():
+    return (math.nan,) * 3
+  estimates = first[both], second[both]
+  # How far a score is from what each group is of.
+  distances = [(x, np.abs(x - 0.5), -x) for x in estimates]
+  groups = [refinement.by_score(x, size) for x in estimates]
+  shares = []
+  for g in range(3):
+    parts = []
+    for mine, other in ((0, 1), (1, 0)):
+      distance = distances[other][g]
+      limit = distance[groups[other][g]].max()
+      parts.append(float((distance[groups[mine][g]] <= limit).mean()))
+    shares.append(sum(parts) / 2)
+  low, medium, high = shares
+  return low, medium, high
+
+
 def split_half(first: np.ndarray, second: np.ndarray, models: int, size: int,
                choose: Choose) -> Reliability:
   """Compares the scores `[N]` of the two halves of the models."""

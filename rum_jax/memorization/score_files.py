@@ -6,6 +6,7 @@ Some score files come with the package and are found by name.
 
 from __future__ import annotations
 
+import math
 import pathlib
 import zipfile
 
@@ -19,7 +20,8 @@ FOLDER = pathlib.Path(__file__).parent / 'measured'  # Of the package's own.
 
 def save(path: pathlib.Path, scores: Memorization, row: np.ndarray,
          data_hash: str = '', probability: Memorization | None = None, *,
-         published_hash: str = '') -> None:
+         published_hash: str = '', halves: np.ndarray | None = None,
+         fit: float | None = None) -> None:
   """Writes a score file: the fields of `scores`, `row` and a hash.
 
   Args:
@@ -32,10 +34,13 @@ def save(path: pathlib.Path, scores: Memorization, row: np.ndarray,
     published_hash: the hash of all images and labels of the published training
       part, in place of `data_hash`. Any part of the data set can use such a
       file.
+    halves: `[2, N]` scores of the two halves of the models, if they are known.
+    fit: the mean accuracy of the models on their own training subsets.
   """
-  owner = ({'published_hash': published_hash} if published_hash else
-           {'data_hash': data_hash})
-  arrays = {**scores._asdict(), 'row': row, **owner}
+  more = {'data_hash': data_hash or None, 'fit': fit,
+          'published_hash': published_hash or None, 'half_score': halves}
+  arrays = {**scores._asdict(), 'row': row,
+            **{name: x for name, x in more.items() if x is not None}}
   if probability is not None:
     for name in ('score', 'standard_error'):
       arrays[f'probability_{name}'] = getattr(probability, name)
@@ -60,6 +65,42 @@ def of_published(path: str) -> bool:
     ValueError: if it is not a score file.
   """
   return 'published_hash' in _arrays(path)
+
+
+def of_examples(path: str, data_hash: str) -> bool:
+  """Whether a score file is of just these examples, in their order.
+
+  Raises:
+    FileNotFoundError: if there is no such file.
+    ValueError: if it is not a score file.
+  """
+  return str(_arrays(path).get('data_hash', '')) == data_hash
+
+
+def load_reliability(path: str, row: np.ndarray
+                     ) -> tuple[np.ndarray | None, float]:
+  """What tells how reliable the scores of some examples are.
+
+  Args:
+    path: the path of the score file.
+    row: `[N]`, the row of each example in the published training part; the file
+      must hold them.
+
+  Returns:
+    The scores `[2, N]` of the two halves of the models, and the accuracy of the
+    models on their subsets; `None` and NaN where the file does not tell.
+
+  Raises:
+    FileNotFoundError: if there is no such file.
+    ValueError: if it is not a score file.
+  """
+  arrays = _arrays(path)
+  fit = float(arrays.get('fit', math.nan))
+  if 'half_score' not in arrays or 'row' not in arrays:
+    return None, fit
+  order = np.argsort(arrays['row'], kind='stable')
+  place = order[np.searchsorted(arrays['row'], row, sorter=order)]
+  return arrays['half_score'][:, place], fit
 
 
 def load(path: str, num_examples: int, data_hash: str) -> Memorization:

@@ -21,15 +21,16 @@ from rum_jax import entanglement, evaluation, recipes, records
 from rum_jax.evaluation import Group, Results
 from rum_jax.evaluation.results import Divergence, Environment, Examples
 from rum_jax.evaluation.results import Origin, RecordedRecipe, REFINED, Versions
-from rum_jax.pipeline import unlearning
+from rum_jax.pipeline import subset_models, unlearning
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
+from rum_jax.pipeline.subset_models import Estimate
 from rum_jax.pipeline.trained_models import Models
 from rum_jax.pipeline.unlearning import Job
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts, files, hosts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import AnyArray, Split
+from rum_jax.types import AnyArray, GROUPS, Split
 
 Named = Mapping[str, np.ndarray]
 _DRAWN = '.drawn.json'
@@ -45,6 +46,9 @@ def judged(
     done: Sequence[tuple[Job, Artefact]],
     scores: np.ndarray | None = None,
     beforehand_seconds: float = math.nan,
+    estimate: Estimate | None = None,
+    warnings: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Results:
   """The content of `results.json`.
 
@@ -60,6 +64,9 @@ def judged(
       chosen.
     beforehand_seconds: the time to compute these scores; NaN where it is not
       known.
+    estimate: the estimate of memorization that these scores are of.
+    warnings: sentences on problems of the forget set.
+    notes: sentences on what was done to the data.
   """
   labels, test = np.asarray(data.source.dataset.label), data.source.test
   gone = evaluation.measurements.forgotten_classes(
@@ -91,14 +98,16 @@ def judged(
       origin(recipe, data, runtime, sum(map(len, groups.values()))),
       seeds=range(first, first + recipe.seeds),
       examples=Examples(train=data.num_train, held_out=len(data.source.test)),
-      corrupted=data.corrupted.tolist(),
+      corrupted=data.source.row[data.corrupted].tolist(),
       groups=describe_groups(
-          recipe, data, groups, retain, models.original, scores),
+          recipe, data, groups, retain, models.original, scores, estimate),
       oracle=evaluation.of_oracle(
           groups, truth, models.oracle.notes['seconds']),
       rows=rows, chance=evaluation.reference_checks.chance_of(
           labels[data.source.train], len(data.source.classes)),
-      forgotten_classes=[str(data.source.classes[k]) for k in gone])
+      forgotten_classes=[str(data.source.classes[k]) for k in gone],
+      memorization_fit=math.nan if estimate is None else estimate.fit,
+      warnings=warnings, notes=(*data.source.notes, *notes))
 
 
 def _noted(artefact: Artefact) -> dict[str, Any]:
@@ -112,24 +121,28 @@ def _noted(artefact: Artefact) -> dict[str, Any]:
 
 def describe_groups(recipe: Recipe, data: Data, groups: Named,
                     retain: AnyArray, original: Artefact,
-                    scores: np.ndarray | None) -> dict[str, Group]:
-  """Size, rows, mean score and entanglement score of each group."""
-  score = jax.jit(jax.vmap(
-      entanglement.entanglement_score, in_axes=(0, None)))
+                    scores: np.ndarray | None,
+                    estimate: Estimate | None = None) -> dict[str, Group]:
+  """Size, rows, scores and entanglement score of each group."""
   features, refined_by = original.arrays['features'], recipe.refine_by
+  shares = dict(zip(GROUPS, subset_models.overlaps(recipe, estimate)))
 
-  def describe(rows: np.ndarray) -> Group:
+  def describe(name: str, rows: np.ndarray) -> Group:
     mean = math.nan if scores is None else float(scores[rows].mean())
+    error = (math.nan if estimate is None else
+             float(estimate.correctness.standard_error[rows].mean()))
     return Group(
-        size=len(rows), rows=tuple(rows.tolist()),
-        published_rows=tuple(data.source.row[rows].tolist()),
+        size=len(rows), rows=tuple(data.source.row[rows].tolist()),
+        positions=tuple(rows.tolist()), standard_error=error,
+        overlap=shares.get(name, math.nan),
         mean_memorization=(
             mean if refined_by == recipes.MEMORIZATION else math.nan),
         refined_by=refined_by, mean_score=mean,
-        es=evaluation.summary(score(features, Split(rows, retain))),
+        es=evaluation.summary(entanglement.double_precision_scores(
+            features, Split(rows, retain))),
         corrupted=int(np.isin(rows, data.corrupted).sum()))
 
-  return {name: describe(rows) for name, rows in groups.items()}
+  return {name: describe(name, rows) for name, rows in groups.items()}
 
 
 def origin(recipe: Recipe, data: Data, runtime: Runtime,

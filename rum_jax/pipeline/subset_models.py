@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import functools
+import math
 import pathlib
 import sys
 from typing import Any, NamedTuple
@@ -14,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import memorization
-from rum_jax.memorization import score_files
-from rum_jax.memorization.ensemble import condensed, Ensemble, estimates
+from rum_jax.memorization import estimator, reliability, score_files
+from rum_jax.memorization.ensemble import condensed, Ensemble, estimates, fit
 from rum_jax.memorization.ensemble import Gathering
 from rum_jax.memorization.published import Published, read, recognises
 from rum_jax.pipeline import builders, context, fitting, segments
@@ -25,7 +26,7 @@ from rum_jax.pipeline.progress import Progress
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts, hosts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Array, Examples, Model, Split, Variables
+from rum_jax.types import Array, Examples, GROUPS, Model, Split, Variables
 
 SEGMENT = 64  # Models in a segment; small networks take seconds on a CPU.
 
@@ -39,11 +40,17 @@ class Estimate(NamedTuple):
       models.
     models: the models that the scores come from; `None` if the scores were read
       from a file.
+    halves: `[2, N]` scores of the two halves of the models, where they are
+      known.
+    fit: the mean accuracy of the models on their own training subsets; NaN
+      where it is not known.
   """
 
   correctness: memorization.Memorization
   probability: memorization.Memorization | None = None
   models: Ensemble | None = None
+  halves: np.ndarray | None = None
+  fit: float = math.nan
 
   @property
   def score(self) -> np.ndarray:
@@ -184,7 +191,8 @@ def read_scores(recipe: Recipe, data: Data, path: str
     score = published(data, path).score
     unknown = np.full((3, data.num_train), np.nan)
     return memorization.Memorization(score, *unknown)
-  if not score_files.of_published(path):
+  if (score_files.of_examples(path, data.hash)
+      or not score_files.of_published(path)):
     return score_files.load(path, data.num_train, data.hash)
   if len(data.corrupted):
     raise ValueError(
@@ -198,7 +206,12 @@ def estimate(recipe: Recipe, data: Data, runtime: Runtime) -> Estimate:
   """Memorization of the training examples, from models or from a file."""
   path = score_files.located(recipe.scores)
   if path:
-    return Estimate(read_scores(recipe, data, path))
+    scores, halves, fit = read_scores(recipe, data, path), None, math.nan
+    if not recognises(path):
+      halves, fit = score_files.load_reliability(
+          path, data.source.row[:data.num_train])
+    _warn_of_missing(scores.score)
+    return Estimate(scores, halves=halves, fit=fit)
   check_enough(recipe, data.num_train)
   return estimated(ensemble(recipe, data, runtime)[0], data.num_train)
 
@@ -208,17 +221,45 @@ def estimated(models: Ensemble, num_train: int) -> Estimate:
 
   A warning gives the number of examples without a score.
   """
-  estimate = Estimate(**estimates(models, num_train), models=models)
-  lost = int((~np.isfinite(estimate.score)).sum())
-  if lost:
-    print(f'Warning: {lost} of {num_train} examples are in all of the models '
-          'or in none, and have no score; more models give them one.',
-          file=sys.stderr)
+  halves = np.stack([x.score for x in estimator.halves(
+      models.correct, models.inside, num_train)])
+  estimate = Estimate(**estimates(models, num_train), models=models,
+                      halves=halves, fit=fit(models).mean)
+  _warn_of_missing(estimate.score)
   return estimate
 
 
-def write(path: pathlib.Path, data: Data, estimate: Estimate) -> None:
-  """Writes a score file, in the order of the training examples."""
+def _warn_of_missing(score: np.ndarray) -> None:
+  lost = int((~np.isfinite(score)).sum())
+  if lost:
+    print(f'Warning: {lost} of {len(score)} examples are in all of the models '
+          'or in none, and have no score; more models give them one.',
+          file=sys.stderr)
+
+
+def overlaps(recipe: Recipe, estimate: Estimate | None
+             ) -> tuple[float, ...]:
+  """Share of each group that two halves of the memorization models agree on.
+
+  NaN where the halves are not known, or the groups are not chosen by them.
+  """
+  if estimate is None or estimate.halves is None or recipe.groups:
+    return (math.nan,) * len(GROUPS)
+  first, second = estimate.halves
+  return reliability.group_overlaps(first, second, recipe.forget // 3)
+
+
+def write(path: pathlib.Path, recipe: Recipe, data: Data, estimate: Estimate
+          ) -> None:
+  """Writes a score file, in the order of the training examples.
+
+  Where no label was made wrong, the scores can be used for any part of the data
+  set.
+  """
+  published_hash = '' if len(data.corrupted) else builders.published_hash(
+      recipe, data.folder)
   score_files.save(
       path, estimate.correctness, data.source.row[:data.num_train], data.hash,
-      estimate.probability)
+      estimate.probability, published_hash=published_hash,
+      halves=estimate.halves,
+      fit=estimate.fit if math.isfinite(estimate.fit) else None)

@@ -219,15 +219,29 @@ def _comparison_table(results: Results) -> str:
 def _group_table(results: Results) -> str:
   lines = [
       Line((group, f'{about.size:,}', f'{about.corrupted:,}',
-            shown(about.mean_score), _entanglement(about.es),
+            shown(about.mean_score), shown(about.standard_error),
+            _share(about.overlap), _entanglement(about.es),
             figure(results.oracle.groups[group])))
       for group, about in results.groups.items()]
   return markup.table(
       'The groups of the forget set. ES, the entanglement score, is the spread '
       'of a group and of the retain set over the distance of their means, in '
-      'the features of the original model: high means hard to tell apart.',
-      ('', 'Examples', 'Wrong labels', f'Mean {score_name(results)}', 'ES',
+      'the features of the original model: high means hard to tell apart. '
+      'Halves agree: the share of such a group that two halves of the '
+      f'memorization models agree on.{_fit(results)}',
+      ('', 'Examples', 'Wrong labels', f'Mean {score_name(results)}',
+       'Standard error', 'Halves agree', 'ES',
        'Oracle’s accuracy'), [('', lines)])
+
+
+def _share(share: float) -> str:
+  return f'{share:.0%}' if math.isfinite(share) else '–'
+
+
+def _fit(results: Results) -> str:
+  fit = results.memorization_fit
+  return (f' These models are right about {fit:.1%} of what they trained on.'
+          if math.isfinite(fit) else '')
 
 
 def _accuracy_table(results: Results) -> str:

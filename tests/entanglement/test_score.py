@@ -37,6 +37,20 @@ def features_of(seed: int = 0, offset: float = 0.0) -> np.ndarray:
 SPLIT = Split(np.arange(60, 80), np.arange(60))
 
 
+def test_double_precision_is_the_formula_for_every_seed():
+  features = np.stack([features_of(seed).astype(np.float32)
+                       for seed in range(3)])
+  got = entanglement.double_precision_scores(features, SPLIT)
+  want = [formula(x, SPLIT) for x in features]
+  np.testing.assert_allclose(got, want, rtol=1e-12)
+  compiled = [entanglement_score(x, SPLIT) for x in features]
+  np.testing.assert_allclose(got, compiled, rtol=1e-5)
+  same = np.ones((1, 4, 2), np.float32)  # The means coincide.
+  with np.errstate(invalid='ignore'):
+    assert not np.isfinite(entanglement.double_precision_scores(
+        same, Split(np.array([0]), np.array([1, 2])))).any()
+
+
 def test_score_by_hand():
   # Retain 0 and 2: mean 1, spread 1. Forget 4 and 6: mean 5, spread 1. Their
   # means lie 2 from the middle, 3: (1 + 1) / (½ (4 + 4)).

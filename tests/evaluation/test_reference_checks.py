@@ -30,7 +30,7 @@ def assembled(*, test=0.9, fit=1.0, oracle_test=0.9, oracle_fit=1.0,
       retain_accuracy=summary(oracle_fit), test_accuracy=summary(oracle_test),
       groups={})
   group = evaluation.Group(
-      size=10, rows=(), published_rows=(), mean_memorization=math.nan,
+      size=10, rows=(), positions=(), mean_memorization=math.nan,
       refined_by='memorization', mean_score=math.nan, es=summary(1.0),
       corrupted=0)
   origin = results.Origin(
@@ -94,3 +94,11 @@ def test_rows_of_unsound_results_have_no_winner():
       'scrub', 'vanilla', tow=np.array([0.9, 0.9]))))
   assert evaluation.winner(more).method == 'scrub'
   assert evaluation.winner(dataclasses.replace(more, sound=False)) is None
+
+
+def test_groups_that_are_mostly_chance_are_named():
+  faults = reference_checks.group_faults
+  assert faults({'low': 0.9, 'medium': 0.6, 'high': np.nan}, 0.03, 0.95) == []
+  fit, loose = faults({'low': 0.9, 'medium': 0.2, 'high': 0.1}, 0.03, 0.46)
+  assert 'right about 46.0% of what they trained on' in fit
+  assert 'agree on 20% of medium, 10% of high (random groups: 3%)' in loose

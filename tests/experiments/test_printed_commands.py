@@ -109,7 +109,7 @@ def test_given_scores_and_groups_are_tuned_and_refined(
   found = json.loads((given / 'results.json').read_text())
   assert {(x['method'], x['variant']) for x in found['rows']} >= {
       ('l1_sparse', 'rum_f'), ('rum', 'rum')}
-  assert found['groups']['high']['published_rows'] == [5, 239]
+  assert found['groups']['high']['rows'] == [5, 239]
   assert 'nan' not in (given / 'report.html').read_text()
 
 

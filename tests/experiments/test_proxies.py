@@ -73,8 +73,8 @@ def test_groups_are_those_of_a_proxy_and_take_no_models(scored, tmp_path):
       recipe, data, dict(zip(GROUPS, groups)), retain,
       trained_models.originals(recipe, data, runtime), score)
   for rows, about in zip(want, found.values(), strict=True):
-    assert about.rows == tuple(rows.tolist())
-    assert about.published_rows == tuple(
+    assert about.positions == tuple(rows.tolist())
+    assert about.rows == tuple(
         data.source.row[rows].tolist())
     assert about.refined_by == 'confidence'
     assert about.mean_score == pytest.approx(score[rows].mean())

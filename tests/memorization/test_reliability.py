@@ -186,3 +186,17 @@ def test_a_target_is_a_share(target):
     (Recommendation(math.nan, 0, math.inf, False), 'more models are needed')])
 def test_a_recommendation_in_words(found, words):
   assert words in reliability.sentence(found, 0.8)
+
+
+def test_groups_of_halves_that_agree_share_all_and_noise_shares_little():
+  rng = np.random.default_rng(0)
+  score = np.concatenate([np.zeros(500), rng.random(500)])
+  assert reliability.group_overlaps(score, score, 40) == (1.0, 1.0, 1.0)
+  # Equal scores are exchangeable; a small error moves the narrow band most.
+  noisy = np.where(score > 0, score + rng.normal(0, 0.02, 1000), 0)
+  low, medium, high = reliability.group_overlaps(score, noisy, 40)
+  assert 0.9 < low and 0.5 < medium < 1 and 0.5 < high < 1
+  # Nothing but noise: as random groups, 0.04 ± 4 √(0.04 · 0.96 / 80).
+  pair = rng.random((2, 1000))
+  assert max(reliability.group_overlaps(*pair, 40)) < 0.13
+  assert np.isnan(reliability.group_overlaps(*pair[:, :9], 40)).all()

@@ -60,11 +60,11 @@ def make_results(tow=None, by_group=(0.99, 0.70, 0.10), spread=0.001):
           for x in ('tow', 'tow_by_group', 'tow_mia', 'mia_gap')}}
       for method in ('finetune', 'salun') for control in results.CONTROLS]
   about = {'size': 48, 'mean_memorization': 0.5, 'es': figure([9., 10., 11.]),
-           'rows': [1, 2], 'published_rows': [1, 2], 'corrupted': 4,
+           'rows': [1, 2], 'positions': [1, 2], 'corrupted': 4,
            'refined_by': 'memorization', 'mean_score': 0.5}
   accuracy = figure(0.9 + JITTER)
   return {
-      'schema': 2, 'chance': 0.1, 'margin': 0.02, 'sound': True,
+      'schema': 3, 'chance': 0.1, 'margin': 0.02, 'sound': True,
       'warnings': [],
       'recipe': {'dataset': 'digits', 'network': 'mlp', 'held_out': 'test',
                  'corrupt': 0.05, 'scores': '', 'refine_by': 'memorization',
