@@ -24,8 +24,8 @@ from rum_jax.entanglement.wasserstein import wasserstein_entanglement
 __all__ = [
     'SquaredMMD', 'centroid_distance', 'centroid_silhouette', 'distances',
     'double_precision_scores', 'entanglement_score', 'entanglement_scores',
-    'gaussian_wasserstein', 'measures', 'median_gamma', 'midpoint_scores', 'partitions',
-    'principal_plane', 'separation', 'silhouette', 'silhouette_entanglement',
-    'sliced_wasserstein', 'squared_mmd', 'squared_silhouette', 'wasserstein',
-    'wasserstein_entanglement',
+    'gaussian_wasserstein', 'measures', 'median_gamma', 'midpoint_scores',
+    'partitions', 'principal_plane', 'separation', 'silhouette',
+    'silhouette_entanglement', 'sliced_wasserstein', 'squared_mmd',
+    'squared_silhouette', 'wasserstein', 'wasserstein_entanglement',
 ]

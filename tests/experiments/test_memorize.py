@@ -68,9 +68,10 @@ def test_it_writes_scores_and_how_reliable_they_are(whole):
   with np.load(workdir / 'influence.npz', allow_pickle=False) as file:
     assert (file['influence'] >= 0.15).all()
     assert (file['memorization'] >= 0.25).all()
-    np.testing.assert_array_equal(file['memorization'], score[file['train_position']])
-    np.testing.assert_array_equal(file['train_row'], row[file['train_position']])
-    assert file['found'] >= len(file['train_position']) and file['test_position'].max() < 359
+    train, test = file['train_position'], file['test_position']
+    np.testing.assert_array_equal(file['memorization'], score[train])
+    np.testing.assert_array_equal(file['train_row'], row[train])
+    assert file['total'] >= len(train) and test.max() < 359
     assert not np.isin(file['test_row'], row).any()
     top = f"{file['influence'][0]:.2f} ± {file['standard_error'][0]:.2f}"
   assert top in (workdir / 'influence.svg').read_text()
