@@ -104,8 +104,8 @@ def main() -> None:
       raise ValueError(f'Expected rows to be given: with corrupt='
                        f'{recipe.corrupt:g} no label was made wrong.')
     print(f'To forget: the {len(data.corrupted)} examples whose labels were '
-          'made wrong; accuracy on them counts these labels, so less of it is '
-          'better.')
+          'made wrong. The accuracy on them is measured with these labels, so '
+          'a lower one is better.')
     groups, retain = forget_set.alone(recipe, data, data.corrupted)
   settings = None if SETTING.value else tuned(recipe, METHOD.value)
   job = unlearning.job_of(recipe, data.num_train, runtime.model, groups,

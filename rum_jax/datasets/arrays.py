@@ -189,7 +189,8 @@ def _from_one_hot(name: str, label: np.ndarray) -> np.ndarray:
     raise DataError(
         f'Expected {name} [N], or one-hot [N, K] with one 1 in each row, found '
         f'[{listed(label[row].tolist(), 8)}] in row {row}. Soft labels and '
-        'several labels of one image are not read.', name, label[row].tolist())
+        'several labels of one image are not supported.', name,
+        label[row].tolist())
   return label.argmax(1)
 
 

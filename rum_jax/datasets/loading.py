@@ -66,8 +66,8 @@ def load(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] = '.',
     source = read(reader, size=size, cache=cache)
   elif own:
     k, v = next(iter(own.items()))
-    raise DataError(f'{k}={v} is for folders of images, and data={name} is '
-                    'none.', k, v)
+    raise DataError(f'{k}={v} is for folders of images only, and data={name} '
+                    'is no such folder.', k, v)
   else:
     source = reader()
   check_informative(source)
@@ -138,5 +138,5 @@ def _reader(name: str, path: pathlib.Path | None,
     return lambda: from_cifar(archive)
   if name in tfds.NAMES:
     return lambda: tfds.from_tfds(name, data_dir)
-  raise FileNotFoundError(f'There is no data={name}, neither there nor in '
-                          f'{data_dir}: give {KINDS}.')
+  raise FileNotFoundError(f'There is no data={name}, neither at this path nor '
+                          f'in {data_dir}: give {KINDS}.')

@@ -93,9 +93,9 @@ def rows_of_files(names: Sequence[str], files: Sequence[str], folder: str = ''
       rest = f'/{clean}'.rpartition(f'/{folder}/')[-1]
       known = [i for i in rows.get(rest, []) if files[i] == rest]
     if len(known) != 1:
-      what = (f'{len(known)} files are called so: '
+      what = (f'{len(known)} files have this name: '
               f'{listed([files[i] for i in known], 3)}' if known else
-              'no training image is called so; names are such as '
+              'no training image has this name; an example of a name is '
               f'{listed(files, 1)}')
       raise DataError(f'Expected the name of one file, found {name!r}: {what}.',
                       'rows', name)

@@ -37,7 +37,7 @@ def positions(rows: Any, source: Source) -> np.ndarray:
   values, counts = np.unique(rows, return_counts=True)
   if (counts > 1).any():
     twice = values[counts > 1]
-    raise DataError(f'Row {twice[0]} is there {counts[counts > 1][0]} times'
+    raise DataError(f'Row {twice[0]} occurs {counts[counts > 1][0]} times'
                     f'{_more(twice)}.', 'rows', int(twice[0]))
   published = source.row[:source.num_train]
   order = np.argsort(published, kind='stable')
@@ -181,8 +181,8 @@ def _absence(absent: np.ndarray, source: Source) -> DataError:
                        f'{_more(absent)}.', 'rows', row)
   last = max([int(train.max()), *(int(x.max()) for _, x in source.apart
                                   if len(x))])
-  return DataError(f'Row {row} is not there: training rows of {source.name} go '
-                   f'from 0 to {last}{_more(absent)}.', 'rows', row)
+  return DataError(f'Row {row} does not exist: training rows of {source.name} '
+                   f'go from 0 to {last}{_more(absent)}.', 'rows', row)
 
 
 def _more(values: np.ndarray) -> str:

@@ -118,7 +118,7 @@ def _draw(source: Source, share: float, seed: int,
     out[free[:round(share * len(members))]] = True
   if out.all() or not out.any():
     raise ValueError(f'Expected share={share} of {source.num_train} examples '
-                     'to leave some in and some out.')
+                     'to give at least one example to each part.')
   return np.flatnonzero(~out), np.flatnonzero(out)
 
 
@@ -151,7 +151,8 @@ def corrupted(source: Source, share: float, seed: int
   _checks.check_range('corrupt', share, 0, 1)
   count, classes = round(share * source.num_train), len(source.classes)
   if count and classes < 2:
-    raise ValueError(f'Expected two classes to confuse, found {classes}.')
+    raise ValueError('Expected at least two classes for wrong labels, found '
+                     f'{classes}.')
   if not count:
     return source, np.zeros((0,), np.int32)
   label = source.dataset.label.copy()

@@ -213,9 +213,9 @@ def _classes(path: str, score: np.ndarray, label: np.ndarray, row: np.ndarray
     chance = float(scipy.stats.kruskal(*groups).pvalue) if spread else 1.0
     worst = max(worst, chance)
     if not chance < _CHANCE:
-      _refuse(path, row[part], 'classes differ no more than chance lets them '
-              f'(Kruskal and Wallis, p = {chance:.1g}); scores to rank them '
-              'against, given as reference, may tell more')
+      _refuse(path, row[part], 'the scores of classes differ no more than by '
+              f'chance (Kruskal and Wallis, p = {chance:.1g}); other scores, '
+              'given as reference, allow a comparison of ranks')
   return ('plausible, not verified: classes differ (Kruskal and Wallis, '
           f'p ≤ {max(worst, 1e-300):.1g} in each of {len(_stretches(row))} '
           'stretches)')

@@ -111,8 +111,8 @@ def _needs_key(module: nn.Module) -> Generator[None, None, None]:
   except errors.InvalidRngError as error:
     raise ValueError(
         f'Expected a key for {type(module).__name__}, which draws random '
-        "numbers in training: pass key= to the model's apply. Only the name "
-        f"'dropout' has numbers. Flax says: {error}") from error
+        "numbers in training: pass key= to the model's apply. Only the "
+        f"stream 'dropout' has a key. Flax says: {error}") from error
 
 
 def _init_from_data(module: nn.Module, normalise: Callable[[AnyArray], Array]

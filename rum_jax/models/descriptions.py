@@ -162,8 +162,8 @@ def described_network(
   try:
     network = every[name](**{k: _frozen(x) for k, x in arguments.items()})
   except TypeError as error:
-    raise ValueError(f'Expected arguments={dict(arguments)} to make a {name}, '
-                     f'found that they do not: {error}.') from error
+    raise ValueError(f'Expected arguments={dict(arguments)} to be those of a '
+                     f'{name}: {error}.') from error
   _check_classes(description['classes'], getattr(network, 'classes', None))
   return network
 
@@ -191,7 +191,7 @@ def _plain(name: str, value: Any) -> Any:
   try:
     return json.loads(json.dumps(value, allow_nan=False))
   except (TypeError, ValueError) as error:
-    raise TypeError(f'Expected {name} to be of numbers, texts and lists, found '
+    raise TypeError(f'Expected {name} to hold numbers, texts and lists, found '
                     f'{_checks.described(value)}.') from error
 
 

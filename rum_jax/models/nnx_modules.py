@@ -130,7 +130,7 @@ def from_nnx(
     if fresh is None:
       raise ValueError(
           f'Expected fresh, a function of nnx.Rngs that makes {name} anew, '
-          'found None. Without it there are the weights of the module alone.')
+          'found None. Without it, only the weights of the module are known.')
     new = _variables(_apart(fresh(nnx.Rngs(_typed(key)))))
     want, found = (jax.tree.map(jnp.shape, x) for x in (own, new))
     if want != found:
@@ -145,7 +145,8 @@ def from_nnx(
     if train and mask is not None and averages and 'mask' not in taken:
       warnings.warn(
           f'{name} does not take the mask, so its {averages[0]} counts padding '
-          'as examples; name mask in __call__ and hand it on.', stacklevel=2)
+          'as examples; add the argument mask to __call__ and pass it on.',
+          stacklevel=2)
     keyed = train and key is not None
     keys = _redrawn(parts.keys, key) if keyed else parts.keys
     whole = nnx.merge(
@@ -195,7 +196,7 @@ def to_nnx(variables: Variables, module: nnx.Module) -> nnx.Module:
       if jnp.shape(found) != shape:
         raise ValueError(
             f'Expected {_named(path)} of shape {shape}, found '
-            f'{jnp.shape(found)}. Of stacked seeds take one.')
+            f'{jnp.shape(found)}. If seeds are stacked, give one of them.')
     nnx.update(whole, _filled(state, tree))
   return whole
 

@@ -69,8 +69,8 @@ def load_saved(folder: str | os.PathLike[str], seed: int | None = None, *,
   if seed is not None:
     count = jax.tree.leaves(variables)[0].shape[0]
     if not 0 <= seed < count:
-      raise ValueError(f'Expected seed={seed} in [0, {count}): so many models '
-                       f'are in {place}.')
+      raise ValueError(f'Expected seed={seed} in [0, {count}), the number of '
+                       f'models in {place}.')
     variables = jax.tree.map(lambda x: x[seed], variables)
   return Saved(descriptions.build(description, networks=networks), variables,
                description)

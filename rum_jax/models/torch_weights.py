@@ -200,7 +200,7 @@ def to_torch(variables: Variables, model: Model, names: Mapping[str, str],
       raise ValueError(
           f'Expected variables of one network, with {entry} of shape '
           f'{shapes.get(entry, "none")} in the order of PyTorch; found '
-          f'{ours.shape} in ours. Of stacked seeds take one.')
+          f'{ours.shape} in ours. If seeds are stacked, give one of them.')
     arrays[entry] = ours.transpose(np.argsort(_AXES[ours.ndim]))
 
   jax.tree.map_with_path(give, tuple(variables))

@@ -297,7 +297,7 @@ def unlearned(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
     raise ValueError(
         f'All {prepared.request.seeds} copies diverged with '
         f'method={prepared.request.method}, so there are no weights to write: '
-        'a lower learning rate may do.')
+        'a lower learning rate may help.')
   return artefact
 
 

@@ -48,8 +48,8 @@ def chosen_names(recipe: Recipe, names: Sequence[str]) -> Sequence[str]:
     return names
   apart = recipe.validation or recipe.held_out == 'validation'
   if not apart:
-    print('Without held_out_retraining, which takes examples set apart, such '
-          'as --validation=0.1.')
+    print('held_out_retraining is left out: it needs validation examples, such '
+          'as those of --validation=0.1.')
   return recipes.PROXIES if apart else recipes.PROXIES[:-1]
 
 

@@ -24,8 +24,8 @@ def segments(first: int, count: int, size: int) -> list[tuple[int, int]]:
     ValueError: if `first` is no multiple of `size`.
   """
   if first < 0 or first % size:
-    raise ValueError(f'Expected first_model={first} to be a multiple of {size}:'
-                     ' models are trained and kept by so many.')
+    raise ValueError(f'Expected first_model={first} to be a multiple of {size},'
+                     ' the number of models in a segment.')
   return [(a, min(size, first + count - a))
           for a in range(first, first + count, size)]
 

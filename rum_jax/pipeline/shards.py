@@ -38,8 +38,8 @@ def identity_of(recipe: recipes.Recipe, data: Data) -> dict[str, Any]:
     found = getattr(recipe, name)
     if found != value:
       raise ValueError(f'Expected {name}={found} to be {value or "empty"}: '
-                       'shards are of all published examples, each seen as it '
-                       'is, at a rate without milestones.')
+                       'shards use all published examples without '
+                       'augmentation, and a learning rate without milestones.')
   if recipe.network in recipes.OF_ANY_WIDTH and not recipe.widths:
     raise ValueError(f'Expected widths of network={recipe.network}, which are '
                      'part of what a shard is, found none.')

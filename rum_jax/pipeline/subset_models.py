@@ -148,8 +148,8 @@ def trained(recipe: Recipe, data: Data, runtime: Runtime, place: pathlib.Path,
   lost = np.flatnonzero(~np.isfinite(np.asarray(run.loss)).all(axis=1))
   if len(lost):
     print(f'Warning: {len(lost)} models of memorization diverged, the first of '
-          f'them number {first + lost[0]}; they count as wrong about all.',
-          file=sys.stderr)
+          f'them number {first + lost[0]}; all their predictions count as '
+          'wrong.', file=sys.stderr)
   seen, _ = runtime.programs.run(
       Seen(runtime.model, n), (0, 0, None), run.state.variables, subset,
       data.examples)

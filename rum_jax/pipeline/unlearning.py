@@ -205,7 +205,7 @@ def check_any_finite(recipe: Recipe, done: Sequence[tuple[Job, Artefact]]
   if done:
     names = ', '.join(f'{job.method} {job.variant}' for job, _ in done)
     raise ValueError(f'All {recipe.seeds} runs of {names} diverged, so there '
-                     'is no model to offer: a lower learning rate may do.')
+                     'is no unlearned model: a lower learning rate may help.')
 
 
 def _means(probes: PyTree) -> dict[str, float]:

@@ -29,13 +29,13 @@ def proxy_table(record: ProxiesFile) -> Sequence[str]:
   table = aligned(cells)
   whole = record.estimate_seconds
   cost = ('' if math.isnan(whole) else
-          f', and what share they are of the {whole:.1f} s of '
-          f'{record.models} models')
-  return [*table, f'Spearman: rank correlation with memorization, of the mean '
-          f'of {record.runs} runs and of one. low, medium, high: share of '
-          f'the {record.group_size} examples that memorization chooses, too; '
-          'then the mean memorization of each. seconds: of one run, training '
-          f'included{cost}.']
+          f' cost: this time as a share of the {whole:.1f} s of '
+          f'{record.models} models.')
+  return [*table, 'Spearman: rank correlation of memorization with the mean of '
+          f'{record.runs} runs; one run: with a single run. low, medium, high: '
+          f'share of the {record.group_size} examples of the group that '
+          'memorization also chooses. memorization: its mean in each of these '
+          f'groups. seconds: time of one run with its training.{cost}']
 
 
 def _proxy_cells(name: str, row: Proxy) -> Sequence[str]:

@@ -127,7 +127,7 @@ def test_what_cannot_be_forgotten_is_refused():
     datasets.with_copies([0, 1], source)
   assert caught.value.value == 4
   for function in (datasets.with_copies, datasets.exact_copies):
-    with pytest.raises(datasets.DataError, match='Row 9 is not there'):
+    with pytest.raises(datasets.DataError, match='Row 9 does not exist'):
       function([9], source)
   other = datasets.from_arrays(np.zeros((2, 5, 5, 1)), [0, 1], 'other')
   with pytest.raises(datasets.DataError, match=r'in whole, \(5, 5, 1\)'):

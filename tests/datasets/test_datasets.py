@@ -114,7 +114,7 @@ def test_corrupted_refuses_a_share_out_of_range(share, message):
 
 
 def test_one_class_cannot_be_confused():
-  with pytest.raises(ValueError, match='two classes to confuse, found 1'):
+  with pytest.raises(ValueError, match='two classes for wrong labels, found 1'):
     datasets.corrupted(small(classes=1), 0.5, seed=0)
 
 

@@ -66,7 +66,7 @@ def test_every_published_row_is_found_or_refused_with_its_part():
   for row in (60, -1, 2**40):
     error = refused([kept[0], row], REDUCED)
     assert error.value == row
-    assert f'Row {row} is not there' in str(error) and '0 to 59' in str(error)
+    assert f'Row {row} does not exist' in str(error) and '0 to 59' in str(error)
 
 
 def test_rows_of_a_held_out_part_are_refused_with_its_name():
@@ -187,8 +187,9 @@ def test_names_may_hold_blanks_and_signs(tmp_path):
 
 
 @pytest.mark.parametrize('name, message', [
-    ('dog/1.png', 'no training image is called so; .* ant/0.png'),
-    ('test/ant/7.png', 'no training image'), ('7.png', '2 files are called so'),
+    ('dog/1.png', 'no training image has this name; .* ant/0.png'),
+    ('test/ant/7.png', 'no training image'),
+    ('7.png', '2 files have this name'),
     ('', 'no training image')])
 def test_a_name_of_no_file_or_of_several_is_refused(name, message):
   with pytest.raises(datasets.DataError, match=message) as caught:
@@ -227,7 +228,7 @@ def test_lists_that_are_none_are_refused_with_the_value(values, value):
 
 
 def test_a_row_that_is_there_twice_is_counted():
-  assert 'Row 3 is there 3 times' in str(refused([3, 4, 3, 3]))
+  assert 'Row 3 occurs 3 times' in str(refused([3, 4, 3, 3]))
 
 
 @pytest.mark.parametrize('name, contents, message', [
@@ -280,8 +281,9 @@ def test_groups_are_published_rows_too(tmp_path):
     ({'low': [1], 'medium': [2]}, 'low, medium, high'), ([1], 'found list'),
     ({'low': [1], 'medium': [2], 'high': [3], 'x': [4]}, "'x'"),
     ({'low': [1], 'medium': [], 'high': [3]}, 'medium: .* empty'),
-    ({'low': [1], 'medium': [2], 'high': [1]}, 'Row 1 is there 2 times'),
-    ({'low': [1], 'medium': [99], 'high': [3]}, 'medium: Row 99 is not there'),
+    ({'low': [1], 'medium': [2], 'high': [1]}, 'Row 1 occurs 2 times'),
+    ({'low': [1], 'medium': [99], 'high': [3]},
+     'medium: Row 99 does not exist'),
     ({'low': [1], 'medium': 'class', 'high': [3]}, "medium: .* found 'class'"),
     ({'low': [1], 'medium': [1.5], 'high': [3]}, 'medium: .* found 1.5'),
     ({'low': [1], 'medium': 7, 'high': [3]}, 'medium: .* found 7'),
