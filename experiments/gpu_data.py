@@ -1,4 +1,4 @@
-"""Cuts a data set into files that are small enough to be carried.
+"""Splits a data set into small files for a GPU machine.
 
   python -m experiments.gpu_data --whole=cifar10.npz --count=2
 

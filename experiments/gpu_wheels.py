@@ -1,4 +1,4 @@
-"""Fetches the packages that a GPU machine without a network lacks.
+"""Fetches packages for a GPU machine without a network.
 
   python -m experiments.gpu_wheels
   python -m experiments.gpu_wheels --packages=flax,orbax-checkpoint

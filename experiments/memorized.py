@@ -1,4 +1,4 @@
-"""Writes a page of the most memorized images, to be looked at.
+"""Writes a page with the most memorized images.
 
   python -m experiments.memorized --dataset=cifar10 --scores=NAME \
     --page=memorized.html
@@ -29,7 +29,7 @@ _BLOCK = 2000  # Images that are compared at a time.
 
 
 def most(scores: Memorization, count: int) -> np.ndarray:
-  """Positions of the highest scores, the highest first, then by position."""
+  """Positions of the highest scores, in descending order of the score."""
   rank = np.argsort(-np.nan_to_num(scores.score, nan=-np.inf), kind='stable')
   known = int(np.isfinite(scores.score).sum())
   return rank[:min(count, known)]
@@ -55,7 +55,7 @@ def nearest(image: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 def page(recipe: recipes.Recipe, data: context.Data, scores: Memorization,
          count: int) -> str:
-  """The page, as HTML that needs no other file."""
+  """The page as HTML without external files."""
   source = data.source
   train = np.asarray(source.dataset.image[:data.num_train])
   chosen = most(scores, count)

@@ -1,4 +1,4 @@
-"""Steps of training on one GPU, beside PyTorch where it is there.
+"""Times of training steps on one GPU, and those of PyTorch if installed.
 
 Each step is measured on random images that lie on the device. PyTorch runs
 channels-last, compiled on a GPU, and in the same precision. What was measured
@@ -68,7 +68,7 @@ def parsed(text: str) -> What:
 
 def steps(wanted: Sequence[What], path: pathlib.Path, pixels: int = 32
           ) -> list[Step]:
-  """Measures each step, and writes all that is measured after each.
+  """Measures all steps, and writes the figures after each of them.
 
   Args:
     wanted: in this order.

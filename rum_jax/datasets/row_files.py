@@ -160,6 +160,6 @@ def _number(cell: str) -> Any:
   if _NUMBER.fullmatch(cell):
     return int(cell)
   if not cell:
-    raise DataError('Expected a row in each line, found an empty line.', 'rows',
+    raise DataError('Expected a row in each line, found an empty one.', 'rows',
                     cell)
   return cell

@@ -177,7 +177,7 @@ def damaged(place: pathlib.Path, what: str) -> tuple[str, ...]:
     ('unknown network', 'network=package.module:factory'),
     ('another name', 'network=resnet18, found those of ViT'),
     ('no such name', 'network=resnet19'),
-    ('beyond', 'rows=rows.txt: Row 48 is not there'),
+    ('beyond', 'rows=rows.txt: Row 48 does not exist'),
     ('empty', 'rows=rows.txt: The list of rows to forget is empty'),
     ('everything', 'are all 48 training examples'),
     ('too much', '40 rows to forget to leave a retain set'),

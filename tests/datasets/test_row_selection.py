@@ -240,7 +240,7 @@ def test_a_row_that_is_there_twice_is_counted():
     ('x.csv', 'score,row\n0.5,3\n0.1\n', 'an empty one'),
     ('x.txt', '1\n3.5\n', 'both'), ('x.txt', '3.5\n', "found '3.5'"),
     ('x.npy', 'no array', 'np.save'), ('x.txt', b'\xff\xfe\xfa', 'UTF-8'),
-    ('x.json', 'null', 'found NoneType'), ('x.txt', '-1', 'Row -1 is not')])
+    ('x.json', 'null', 'found NoneType'), ('x.txt', '-1', 'Row -1 does not')])
 def test_a_file_that_is_wrong_is_named(tmp_path, name, contents, message):
   path: pathlib.Path = tmp_path / name
   if isinstance(contents, bytes):

@@ -81,9 +81,9 @@ def test_networks_of_others_are_given_again():
 def test_what_cannot_be_described_is_named():
   with pytest.raises(TypeError, match='network to be a Flax Linen module'):
     models.describe(models.MLP, SHAPE)
-  with pytest.raises(TypeError, match='argument kernel_init of Own to be of'):
+  with pytest.raises(TypeError, match='argument kernel_init of Own to hold'):
     models.describe(Own(3, kernel_init=nn.initializers.ones), SHAPE)
-  with pytest.raises(TypeError, match='argument scale of AirBench to be of'):
+  with pytest.raises(TypeError, match='argument scale of AirBench to hold'):
     models.describe(models.AirBench(3, scale=float('nan')), SHAPE)
   with pytest.raises(ValueError, match='names of 3 classes, .* found 2'):
     models.describe(models.MLP(3), SHAPE, classes=('a', 'b'))
@@ -100,7 +100,7 @@ def test_what_cannot_be_described_is_named():
     ({'task': 'clasification'}, "task='clasification' .* is classification"),
     ({'precision': 'int8'}, "precision='int8' to be one of bfloat16, float16"),
     ({'version': 2}, 'version=2 of the description to be 1'),
-    ({'arguments': {'classes': 3, 'width': 4}}, 'to make a MLP, found .*width'),
+    ({'arguments': {'classes': 3, 'width': 4}}, 'to be those of a MLP: .*width'),
     ({'classes': ['a']}, 'Expected the names of 3 classes'),
     ({'mean': [0.5, 0.5]}, 'mean='), ({'image_shape': [3]}, 'image_shape=')])
 def test_a_description_that_was_changed_is_refused(changes, message):

@@ -1,9 +1,11 @@
 """Random search: its limits, and that seeds repeat it."""
 
+import inspect
+
 import numpy as np
 import pytest
 
-from rum_jax import search
+from rum_jax import algorithms, search
 
 SPACE = {'a': (-1.0, 3.0, 'linear'), 'b': (1e-4, 1e-2, 'log'),
          'c': (0.5, 0.999, 'near_one')}
@@ -38,3 +40,10 @@ def test_half_lies_below_the_middle_of_each_scale():
 def test_bad_input_is_named(space, count, message):
   with pytest.raises(ValueError, match=message):
     search.draw({}, space, count, 0)
+
+
+def test_the_length_of_a_searched_run_is_counted_in_epochs():
+  for name, (fixed, limits) in algorithms.SPACES.items():
+    parameters = inspect.signature(getattr(algorithms, name)).parameters
+    assert 'steps' not in {*fixed, *limits}
+    assert ('epochs' in fixed) == ('epochs' in parameters), name
