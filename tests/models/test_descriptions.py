@@ -100,7 +100,7 @@ def test_what_cannot_be_described_is_named():
     ({'task': 'clasification'}, "task='clasification' .* is classification"),
     ({'precision': 'int8'}, "precision='int8' to be one of bfloat16, float16"),
     ({'version': 2}, 'version=2 of the description to be 1'),
-    ({'arguments': {'classes': 3, 'width': 4}}, 'to be those of a MLP: .*width'),
+    ({'arguments': {'classes': 3, 'width': 4}}, 'those of a MLP: .*width'),
     ({'classes': ['a']}, 'Expected the names of 3 classes'),
     ({'mean': [0.5, 0.5]}, 'mean='), ({'image_shape': [3]}, 'image_shape=')])
 def test_a_description_that_was_changed_is_refused(changes, message):
