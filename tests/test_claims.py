@@ -32,7 +32,6 @@ METHODS = re.compile(
 # They say what a word means or how something is chosen, and are true of any
 # results.
 OF_WORDS = (
-    "the nearer to the oracle's, the better it is forgotten.",
     'A method that does not beat it did harm.',
     'nothing, fine-tune, SalUn | the best of all choices of a main method for '
     'each group, by the tuning seeds |')
@@ -68,14 +67,6 @@ def result(name: str) -> Any:
   return json.loads((ROOT / 'results' / f'{name}.json').read_text())
 
 
-def moved(axis: str) -> bool:
-  """Whether another choice on an axis picks other high groups."""
-  shares = [x['shares']['high']['share']
-            for x in result('sensitivity_digits_mlp')['variations']
-            if x['axis'] == axis and x['shares']]
-  return bool(shares) and min(shares) < 0.9
-
-
 def search_is_as_told() -> bool:
   tuned = json.loads((ROOT / 'rum_jax' / 'recipes' / 'cifar10_small.json')
                      .read_text())
@@ -93,8 +84,6 @@ def memorized(name: str, fit: float, median: float) -> bool:
 
 # The beginning of a sentence that is typed by hand, and what must hold.
 CLAIMS: dict[str, Callable[[], bool]] = {
-    'Which examples are the most entangled changes with the seed, the layer':
-        lambda: all(map(moved, ('seed', 'layer', 'procedure'))),
     'Three settings were tried for each variant of a method, and all 125':
         search_is_as_told,
     'A small network that sees 3,500 of 5,000 memorizes nearly all':
@@ -104,7 +93,8 @@ CLAIMS: dict[str, Callable[[], bool]] = {
 
 
 @pytest.mark.parametrize('sentence', CLAIMS)
-def test_what_is_typed_by_hand_holds(sentence):
+def test_what_is_typed_by_hand_is_there_and_holds(sentence):
+  assert any(sentence in ' '.join(x.read_text().split()) for x in PAGES)
   assert CLAIMS[sentence]()
 
 
