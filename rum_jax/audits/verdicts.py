@@ -17,7 +17,8 @@ trace is an AUC whose interval excludes 0.5 on either side (below it, the model
 is less confident in the forget set than in new examples: it forgot too much, or
 these examples are harder), or knowledge that a check brings back. The intervals
 are those of `1 − 0.05 / k` for k tests, so that a model without traces is
-called clean in 95 % of cases.
+called clean in 95 % of cases. If no trace is found, but only a shift of the AUC
+by more than `BLIND` would have been, the answer is *cannot tell*.
 
 Either answer is evidence from attacks, and no certificate.
 """
@@ -46,6 +47,7 @@ _WORDS = {
     'auc': 'AUC of the attack'}
 _AFTER = {'relearned': 'after fine-tuning on the retained rows alone',
           'recalibrated': 'after the batch-norm check'}
+BLIND = 0.2  # A check that shows no smaller shift of the AUC tells nothing.
 _LEAST_MODELS = 2  # Of retrained ones; of one, the spread is not known.
 
 
@@ -55,18 +57,17 @@ class Margins:
 
   Attributes:
     forget_accuracy: of accuracies on the forget set.
-    rest_accuracy: of accuracies on retained and on held-out examples.
+    retain_accuracy: of accuracies on the retain set.
+    held_out_accuracy: of accuracies on held-out examples. It is wider, because
+      these are often few: with 359 of them and a margin of 0.02, four retrained
+      digits models often do not pass beside four others.
     auc: of AUCs.
   """
 
   forget_accuracy: float = 0.05
-  rest_accuracy: float = 0.02
+  retain_accuracy: float = 0.02
+  held_out_accuracy: float = 0.03
   auc: float = 0.05
-
-  def of(self, figure: str) -> float:
-    """The margin of a field of a `Comparison`."""
-    return self.rest_accuracy if figure in (
-        'retain_accuracy', 'held_out_accuracy') else getattr(self, figure)
 
 
 MARGINS = Margins()
@@ -205,7 +206,7 @@ def _against(gap: Comparison, margins: Margins) -> list[Check]:
     value = getattr(gap, figure)
     if value is None:
       continue
-    margin = margins.of(figure)
+    margin = getattr(margins, figure)
     outcome = 'overlaps'
     if value.low >= -margin and value.high <= margin:
       outcome = 'inside'
@@ -257,6 +258,11 @@ def _without_oracles(unlearned: Measures, cautions: list[str]) -> Verdict:
   looked = '; '.join(
       f'the {x.name}, {x.value:.3f}, which would have shown a shift of '
       f'{_size(x.smallest, x.sigma)}' for x in checks)
+  attacks = [x for x in checks if x.expected[0] > 0]
+  if attacks and min(x.smallest for x in attacks) > BLIND:
+    return made(UNKNOWN, 'There are too few rows or held-out examples: no '
+                f'trace was found, but only a large one would have been. '
+                f'Looked at: {looked}.')
   return made(NO_TRACE, f'No trace found by: {looked}. Without retrained '
               'models this is never a yes.')
 
@@ -292,7 +298,8 @@ def _harm(unlearned: Measures, change: Comparison, margins: Margins,
                 'better than a guess on the retained rows.')
   for figure in ('retain_accuracy', 'held_out_accuracy'):
     value = getattr(change, figure)
-    if value is not None and value.high < -margins.rest_accuracy:
+    if value is not None and value.high < -getattr(
+        margins, figure):
       said.append(f'The {_WORDS[figure]} fell by {-value.mean:.3f}.')
   return said
 

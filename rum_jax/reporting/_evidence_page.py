@@ -19,7 +19,8 @@ from rum_jax.reporting.markup import Cell, Line, Number, section
 from rum_jax.reporting.vocabulary import called, counted, duration, listed
 from rum_jax.reporting.vocabulary import MEANINGS, shown
 
-_KINDS = {verdicts.YES: 'good', verdicts.NO_TRACE: 'good', verdicts.NO: 'bad',
+# No trace found is no yes, so it has no colour.
+_KINDS = {verdicts.YES: 'good', verdicts.NO_TRACE: 'plain', verdicts.NO: 'bad',
           verdicts.TRACES: 'bad', verdicts.UNKNOWN: 'open'}
 _ROWS_SHOWN = 60
 _GLOSSARY = {
@@ -123,6 +124,11 @@ def _sentence(part: Part) -> str:
   """The answer as one sentence that stands alone."""
   rows, answer = counted(part.size, 'row'), part.verdict.answer
   looked = counted(len(part.verdict.checks), 'check')
+  found = [x for x in part.verdict.checks if x.outcome == 'found']
+  if answer == verdicts.TRACES and all(x.value < x.expected[0] for x in found):
+    return (f'The unlearned model treats {rows} unlike new examples: it is '
+            'less confident in them. It forgot too much, or these rows are '
+            'harder; retrained models would tell which.')
   return {
       verdicts.YES: f'On {rows}, the unlearned model behaves as if it had been '
                     'retrained without them, within the stated margins.',
@@ -317,7 +323,8 @@ def _rule(part: Part) -> str:
         'The rule: yes, if the whole 95 % intervals of the differences from '
         'retrained models lie within the margins '
         f'(± {margins.forget_accuracy:g} for the accuracy on the forgotten '
-        f'rows, ± {margins.rest_accuracy:g} for the accuracy on the rest, '
+        f'rows, ± {margins.retain_accuracy:g} for that on the retained rows, '
+        f'± {margins.held_out_accuracy:g} for that on held-out examples, '
         f'± {margins.auc:g} for the AUC). No, if one of these intervals lies '
         'wholly outside its margin. Otherwise one cannot tell.')
   else:
@@ -326,7 +333,8 @@ def _rule(part: Part) -> str:
         'is an AUC whose interval excludes 0.5 on either side, or knowledge '
         'that a check brings back. The intervals are widened for the number '
         'of checks, so that a model without traces is called clean in 95 % of '
-        'cases.')
+        'cases. Where no trace is found, but only a shift of the AUC by more '
+        f'than {verdicts.BLIND:g} would have been, one cannot tell.')
   gaps = [('Unlearned minus original', part.change),
           ('Unlearned minus retrained', part.gap),
           ('Original minus retrained', part.original_gap)]

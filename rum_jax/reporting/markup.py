@@ -169,7 +169,7 @@ def verdict(question: str, answer: str, kind: str, sentence: str,
   Args:
     question: that is answered.
     answer: a word or two.
-    kind: `good`, `bad` or `open`.
+    kind: `good`, `bad`, `open` or `plain`: its colour.
     sentence: what the answer means here.
     numbers: at most three.
     reason: why.

@@ -45,6 +45,7 @@ figcaption { margin-top: .6rem }
 .answer { margin: .25rem 0 .75rem; padding: .1rem 0 .1rem .9rem;
   border-left: .4rem solid var(--open); color: var(--open);
   font: 700 clamp(1.5rem, 3.2vw, 2.1rem)/1.2 var(--sans) }
+.plain .answer { border-color: var(--ink); color: var(--ink) }
 .good .answer { border-color: var(--good); color: var(--good) }
 .bad .answer { border-color: var(--bad); color: var(--bad) }
 .says { font-size: 1.2rem }

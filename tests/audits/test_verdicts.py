@@ -69,7 +69,7 @@ def test_one_retrained_model_does_not_tell(world):
 
 def test_one_unlearned_model_can_be_judged(world):
   retrained = world.observed(8)
-  wide = audits.Margins(forget_accuracy=0.1, rest_accuracy=0.1, auc=0.1)
+  wide = audits.Margins(forget_accuracy=0.1, held_out_accuracy=0.1, auc=0.1)
   assert judged(world.observed(1), retrained,
                 margins=wide).verdict.answer == 'yes'
   original = world.observed(1, shift=3.0)
@@ -105,6 +105,11 @@ def test_without_retrained_models(world, count, shift, answer):
   assert bool(verdict.cautions) == (shift < 0)
   if answer == 'no trace found':
     assert 'would have shown a shift of' in verdict.reason
+
+
+def test_three_rows_without_a_trace_get_cannot_tell():
+  verdict = judged(World(forget=3).observed(4)).verdict
+  assert verdict.answer == 'cannot tell' and 'too few' in verdict.reason
 
 
 @pytest.mark.parametrize('check', ['relearned', 'recalibrated'])

@@ -83,6 +83,20 @@ def test_a_second_request_shows_new_rows_and_the_union(found):
   assert 'An AUC below 0.5 means' in text
 
 
+def test_no_trace_is_no_yes_and_has_no_colour(found):
+  assert '<section class="verdict plain">' in page(found['alone'])
+  assert '<section class="verdict bad">' in page(found['oracles'])
+
+
+def test_less_confidence_than_in_new_examples_is_told_apart():
+  world = World(forget=60, held_out=400)
+  evidence = audits.assemble(
+      REQUEST, world.observed(1, 3.0), world.observed(1, -2.0))
+  first = page(evidence).split('</section>')[0]
+  assert 'Traces found' in first
+  assert 'It forgot too much, or these rows are harder' in first
+
+
 def test_what_was_not_measured_is_said(found):
   text = page(found['nothing'])
   for said in ('no held-out examples', 'no batch-norm', 'was not run',
