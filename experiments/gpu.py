@@ -151,7 +151,7 @@ def models(out: pathlib.Path, until: float) -> str:
   for path in _there((pathlib.Path(KNOWN.value), out), identity).values():
     shard = shards.read(path)
     numbers |= set(range(shard.first, shard.first + shard.models))
-  made, taken = 0, 0.0
+  made, taken, spent = 0, 0.0, 0.0
   for first, count in training.missing(numbers, 0, recipe.models, EACH.value):
     if time.monotonic() + taken > until:
       break
@@ -161,13 +161,15 @@ def models(out: pathlib.Path, until: float) -> str:
     training.forget_state(runtime, identity, first, count)
     compact(out, identity)
     notes, made = shard.notes, made + count
+    spent += notes['seconds']
     taken = time.monotonic() - begun - notes['compile_seconds']
     print(f'models {first} to {first + count - 1}: right about '
           f'{np.mean(notes["fit"]):.2%} of their subsets, '
           f'{3600 * count / notes["seconds"]:,.0f} an hour, '
           f'{notes["compile_seconds"]:.0f} s to compile', flush=True)
   there = len(numbers) + made
-  return f'{made} models trained, {there} of {recipe.models} there'
+  rate = f', {3600 * made / spent:,.0f} an hour' if made else ''
+  return f'{made} models trained{rate}, {there} of {recipe.models} there'
 
 
 def _at_once(recipe: recipes.Recipe, out: pathlib.Path) -> int:
@@ -327,6 +329,8 @@ def main() -> None:
   out.mkdir(parents=True, exist_ok=True)
   begun, said = time.monotonic(), {}
   device = jax.devices()[0].device_kind
+  if jax.default_backend() != 'gpu':
+    print(f'JAX finds no GPU here, and takes {device}.', flush=True)
   run: dict[str, Callable[[pathlib.Path, float], str]] = {
       'speed': speed, 'models': models, 'table': table}
   for name in filter(WANTED.value.__contains__, PARTS):
@@ -336,7 +340,8 @@ def main() -> None:
       with limited(left):
         how = run[name](out, start + 0.85 * left)
     except TimeUp:
-      how = f'stopped at its limit of {left:.0f} s'
+      how = (f'stopped at its limit of {left:.0f} s' if left > 0 else
+             f'not begun: total_seconds={TOTAL.value} were over')
     except (ImportError, OSError, ValueError, RuntimeError) as error:
       how = f'failed: {error}'  # The next part does not need this one.
     said[name] = {'seconds': time.monotonic() - start, 'how': how,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 
 from absl import flags
 from absl.testing import flagsaver
@@ -97,7 +99,8 @@ def test_data_in_parts_are_put_together(folder, first):
 
 def test_every_part_says_how_it_ended(first):
   assert list(first) == ['speed', 'models', 'table']
-  assert [x['how'] for x in first.values()] == [
+  assert [re.sub(r', [0-9,]+ an hour', '', x['how'])
+          for x in first.values()] == [
       '2 steps measured', '24 models trained, 24 of 24 there',
       '1 seeds ended, 1 there']
 
@@ -179,6 +182,16 @@ def test_a_part_that_fails_or_is_late_does_not_end_the_next(
   assert said['table']['how'] == (
       'failed: Expected least_models=25 memorization models from number 0 on, '
       'found 24.')
+
+
+def test_no_part_begins_after_the_limit_of_all(folder, tmp_path, monkeypatch):
+  monkeypatch.setattr(gpu.single_steps, 'steps', lambda *_: time.sleep(1.1))
+  with flagsaver.flagsaver(out=str(tmp_path), total_seconds=1,
+                           parts=['speed', 'models']):
+    gpu.main()
+  said = json.loads((tmp_path / 'progress.json').read_text())
+  assert said['speed']['how'] == 'stopped at its limit of 1 s'
+  assert said['models']['how'] == 'not begun: total_seconds=1 were over'
 
 
 def test_a_limit_of_time_is_kept():
