@@ -33,7 +33,7 @@ from rum_jax.evaluation.results import TOW
 from rum_jax.evaluation.statistics import BETTER, UNKNOWN, WORSE
 from rum_jax.memorization.comparison import ProxiesFile
 from rum_jax.memorization.reliability import MemorizationFile, ScoresCard
-from rum_jax.reporting import _findings, markdown, speed, vocabulary
+from rum_jax.reporting import _findings, cost, markdown, speed, vocabulary
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = ('README.md', *sorted(
@@ -60,7 +60,8 @@ OTHERS: dict[str, tuple[type[Any], Callable[[Any, str], str], str]] = {
                      'python -m experiments.memorize '
                      '--flagfile=rum_jax/recipes/{name}.flags'),
     'scores': (ScoresCard, markdown.scores,
-               'python -m experiments.scores --name={name}')}
+               'python -m experiments.scores --name={name}'),
+    'cost': (cost.Cost, cost.tables, 'python -m experiments.bench.partial')}
 
 
 def filled(text: str) -> str:
