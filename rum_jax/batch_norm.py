@@ -116,8 +116,17 @@ def moments(key: Key, model: Model, variables: Variables, examples: Examples,
   first = trees.take(plan, 0)
   zeros = jax.tree.map(jnp.zeros_like, variables.stats)
   ones = jax.tree.map(jnp.ones_like, variables.stats)
-  rate = jax.tree.map(lambda one, zero: 1 - (one - zero),
-                      updated(ones, first), updated(zeros, first))
+
+  def rates(zeros: PyTree, ones: PyTree) -> PyTree:
+    return jax.tree.map(lambda one, zero: 1 - (one - zero),
+                        updated(ones, first), updated(zeros, first))
+
+  # Values that are no moments, such as a whitening, decide what the batch is.
+  fixed = jax.tree.map(lambda r: r == 0, rates(zeros, ones))
+  rate = jax.tree.map(
+      lambda still, r: jnp.where(still, 0, r), fixed,
+      rates(*(jax.tree.map(jnp.where, fixed, variables.stats, x)
+              for x in (zeros, ones))))
 
   def where_moving(moving: PyTree, other: PyTree) -> PyTree:
     return jax.tree.map(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from flax import linen as nn
 import jax
 import numpy as np
 import pytest
 
 import rum_jax
 from rum_jax import batch_norm, models, trees
-from rum_jax.types import Split, Variables
+from rum_jax.types import Outputs, Split, Variables
 
 SPLIT = Split(np.arange(4, dtype=np.int32), np.arange(4, 20, dtype=np.int32))
 TX = rum_jax.sgd(0.1, momentum=0.0)
@@ -74,6 +75,35 @@ def test_recalibrated_moments_are_those_of_the_retain_set(float64, toy, cnn):
               variables, toy)
   close(parts.stats['BatchNorm_0']['mean'], mean, 1e-9)
   assert (np.asarray(parts.stats['BatchNorm_0']['var']) != var).all()
+
+
+class Whitened(nn.Module):
+  """A whitening and a fixed scale lie with the moments, but are none."""
+
+  @nn.compact
+  def __call__(self, x, *, train, mask):
+    x = models.airbench.Whitening(name='whiten')(x)
+    x = models.layers.BatchNorm(0.6, fixed_scale=True, name='norm')(
+        x, train=train, mask=mask)
+    return Outputs(nn.Dense(3)(x.mean((1, 2))), x.mean((1, 2)))
+
+
+def test_values_that_are_no_moments_stay_and_are_used(float64, toy):
+  model = models.from_linen(Whitened(), (8, 8, 1))
+  variables = jax.tree.map(lambda x: x.astype(float),
+                           model.init(jax.random.key(0)))
+  found = run(batch_norm.recalibrated(rum_jax.identity(), model, 16),
+              variables, toy).stats
+  kernel, = variables.stats['whiten'].values()
+  np.testing.assert_array_equal(found['whiten']['kernel'], kernel)
+  np.testing.assert_array_equal(found['norm']['scale'], 1)
+  image = toy.image[SPLIT.retain] / 255
+  patches = np.stack([image[:, i:7 + i, j:7 + j, 0]
+                      for i in range(2) for j in range(2)], -1)
+  y = (patches @ np.asarray(kernel).reshape(4, -1)).reshape(-1, 8)
+  np.testing.assert_allclose(
+      found['norm']['mean'], y.mean(0), rtol=1e-9, atol=1e-11)
+  np.testing.assert_allclose(found['norm']['var'], y.var(0, ddof=1), rtol=1e-9)
 
 
 def test_recalibration_sees_no_old_moments_and_no_forget(float64, toy, cnn):
