@@ -53,7 +53,7 @@ def pinned(lock: str, names: Sequence[str], python: str) -> str:
 
   Args:
     lock: text of the file; an entry may be for some systems alone.
-    names: of the packages.
+    names: the names of the packages.
     python: version of Python on the other machine.
 
   Returns:

@@ -25,7 +25,7 @@ _BATCH_SIZE = 256  # Of the pass that computes the features.
 
 
 class Features(NamedTuple):
-  """What the lower layers give, in place of the array that they read.
+  """The outputs of the lower layers, in place of the array that they read.
 
   Attributes:
     values: leaves `[N, ...]`, all that the upper layers need.
@@ -35,7 +35,7 @@ class Features(NamedTuple):
 
   @property
   def shape(self) -> tuple[int, ...]:
-    """Refuses edits of images, which are not there any more."""
+    """Refuses edits of images: the features have replaced them."""
     raise TypeError('Expected no augmentation, since the layers below the '
                     'trained ones see each example once, before training.')
 
@@ -45,7 +45,7 @@ class Half(NamedTuple):
 
   Attributes:
     model: the network.
-    variables: of the upper layers.
+    variables: the variables of the upper layers.
     examples: the given ones with `Features` in place of what the lower layers
       read.
   """
@@ -75,11 +75,12 @@ class _Pass(NamedTuple):
 
 def upper(model: Model, variables: Variables, examples: Examples,
           names: Collection[str]) -> Half:
-  """Computes what the lower layers give for all examples, and cuts them off.
+  """Computes the lower layers' outputs for all examples, and cuts them off.
 
   Args:
     model: the network.
-    variables: of the network; parameters and state are dicts of modules.
+    variables: the variables of the network; parameters and state are dicts of
+      modules.
     examples: leaves `[N, ...]`.
     names: the upper layers, such as `subspaces.last` returns.
 
@@ -186,7 +187,7 @@ def _cut(model: Model, above: Variables, below: Variables, examples: Any,
 
 def _narrowest(program: core.ClosedJaxpr, other: core.ClosedJaxpr,
                marks: Mapping[Any, frozenset]) -> tuple[int, tuple[Any, ...]]:
-  """The place where the fewest bytes cross, the first of equal ones."""
+  """Finds the first cut across which the fewest bytes pass."""
   equations = program.jaxpr.eqns
   twins = dict(zip(program.jaxpr.invars, other.jaxpr.invars))
   for a, b in zip(equations, other.jaxpr.eqns):
@@ -232,13 +233,13 @@ def _narrowest(program: core.ClosedJaxpr, other: core.ClosedJaxpr,
 
 
 def _per_example(x: Any, twins: Mapping[Any, Any]) -> bool:
-  """Whether the first axis, and no other, is that of examples."""
+  """Whether the first axis, and only the first, counts the examples."""
   size, *rest = x.aval.shape or (0,)
   return x in twins and twins[x].aval.shape == (size + 1, *rest)
 
 
 def _values(found: _Pass, inputs: list[Any]) -> tuple[Array, ...]:
-  """What crosses the cut; of the operations above it none is done."""
+  """Computes the values that cross the cut, without any operation above it."""
   known: dict[Any, Any] = dict(zip(found.program.jaxpr.invars, inputs))
   done = {id(e) for e in found.program.jaxpr.eqns[:found.place]}
 
@@ -256,7 +257,7 @@ def _values(found: _Pass, inputs: list[Any]) -> tuple[Array, ...]:
 
 def _results(found: _Pass, inputs: list[Any], values: tuple[Array, ...]
              ) -> list[Any]:
-  """The results of the pass, from what crosses the cut."""
+  """Computes the results of the pass from the values that cross the cut."""
   given = dict(zip(found.crossing, values))
   skipped = {id(e) for e in found.program.jaxpr.eqns[:found.place]
              if _EXAMPLES in found.marks[e.outvars[0]]}

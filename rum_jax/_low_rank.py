@@ -102,7 +102,7 @@ def network(model: Model, base: PyTree, scale: float) -> Model:
   Args:
     model: the network without adapters.
     base: its parameters, which are not trained.
-    scale: of the products `A B`.
+    scale: the scale of the products `A B`.
 
   Returns:
     A network. It also takes variables of `model`, such as its `init` draws; it

@@ -85,7 +85,7 @@ def of_rows(objective: Objective, rows: slice) -> Objective:
   """The objective of some rows of a batch, as `plans.pair` joins two of them.
 
   Args:
-    objective: of a batch.
+    objective: the objective of a batch.
     rows: such as `slice(64)` for the first 64.
 
   Returns:
@@ -116,7 +116,7 @@ def projected(objective: Objective, kept: Objective) -> Objective:
           plans.over_retain(64), plans.over_forget(64)), epochs=1)
 
   Args:
-    objective: what to minimise.
+    objective: the loss to minimise.
     kept: what must not increase; it is computed first, and updates the state of
       the network first.
 

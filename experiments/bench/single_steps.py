@@ -37,7 +37,7 @@ class What(NamedTuple):
     network: its name.
     batch: examples in a step.
     precision: float32 or bfloat16.
-    widths: of the network, by commas, where it can have any.
+    widths: the widths of the network, separated by commas, if it has widths.
     seeds: models that take this step.
     at_once: how many of them under `vmap`.
   """

@@ -156,8 +156,8 @@ def with_classes(source: Source, names: Sequence[str]) -> Source:
 
   Args:
     source: the data set.
-    names: of all classes of a network, in the order of its outputs. There may
-      be classes among them of which there are no examples.
+    names: the names of all classes of a network, in the order of its outputs.
+      Some of these classes may have no examples.
 
   Raises:
     DataError: if a name is there twice, or a class of the data is not named.
@@ -177,11 +177,11 @@ def with_classes(source: Source, names: Sequence[str]) -> Source:
 
 
 def with_channels(source: Source, channels: int) -> Source:
-  """Grey images as colour images of three equal channels, and a note of it.
+  """Turns grey images into images of three equal channels, and notes it.
 
   Args:
     source: the data set.
-    channels: that a network takes.
+    channels: the number of channels that the network takes.
 
   Returns:
     The source itself, where its images are not grey or three are not wanted.
@@ -219,8 +219,8 @@ def from_npz(path: str | os.PathLike[str], name: str, *,
   """Reads `x_train`, `y_train`, `x_test`, `y_test`, and `class_names` if given.
 
   Args:
-    path: of the file.
-    name: of the data set.
+    path: the path of the file.
+    name: the name of the data set.
     needs_test: whether a file without a test part is refused. If not, both
       `x_test` and `y_test` may be missing, and nothing is held out.
 

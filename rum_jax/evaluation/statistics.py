@@ -105,7 +105,7 @@ def smallest(difference: Summary, power: float = 0.8) -> float:
   """The smallest difference that so many seeds show in `power` of all cases.
 
   Args:
-    difference: of two figures, paired by seed.
+    difference: the difference of two figures, paired by seed.
     power: share of cases in which the 95 % interval is to exclude 0.
 
   Returns:

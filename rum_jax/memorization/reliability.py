@@ -189,11 +189,11 @@ class MemorizationFile(Report):
 
 @_record
 class Work:
-  """What some of the models took to train.
+  """The training that one kind of device did.
 
   Attributes:
-    models: that were trained.
-    seconds: compilation included.
+    models: the number of models that were trained.
+    seconds: the seconds that it took, with compilation.
     models_an_hour: models divided by hours.
   """
 
@@ -204,10 +204,10 @@ class Work:
 
 @_record
 class ScoresCard(Report):
-  """What a packaged score file is of, and how reliable it is.
+  """The data and reliability of a score file that comes with the package.
 
   Attributes:
-    name: of the score file.
+    name: the name of the score file.
     first_model: the number of the first model.
     models: M.
     identity: all that determines the models, as `shards.identity` has it.

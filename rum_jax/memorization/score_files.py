@@ -79,7 +79,7 @@ def of_examples(path: str, data_hash: str) -> bool:
 
 def load_reliability(path: str, row: np.ndarray
                      ) -> tuple[np.ndarray | None, float]:
-  """What tells how reliable the scores of some examples are.
+  """Loads the scores of each half of the models, and their accuracy.
 
   Args:
     path: the path of the score file.
@@ -123,9 +123,10 @@ def load_rows(path: str, row: np.ndarray, published_hash: str) -> Memorization:
   """Reads the scores of some examples of a published data set.
 
   Args:
-    path: of a file that `save` wrote with the hash of the published data.
+    path: the path of a file that `save` wrote with the hash of the published
+      data.
     row: `[N]`, the row of each example in the published training part.
-    published_hash: of the published training part.
+    published_hash: the hash of the published training part.
 
   Returns:
     Scores `[N]` of these examples, in their order.

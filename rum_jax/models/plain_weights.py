@@ -54,7 +54,7 @@ def to_plain(variables: Variables,
   """Arrays by their paths: the inverse of `from_plain`.
 
   Args:
-    variables: of one network, without a leading axis of seeds.
+    variables: the variables of one network, without a leading axis of seeds.
     like: what the variables came from; the result has its names, in its order,
       and its types.
 
@@ -75,7 +75,7 @@ def _path(path: tuple) -> str:
 
 
 def _names(state: Mapping[str, np.ndarray], blank: Variables) -> dict[str, str]:
-  """Path of every array of a network to its name in `state`."""
+  """Maps the path of every array of a network to its name in `state`."""
   dotted = {name.replace('/', '.'): name for name in state}
   names = {}
   for path, _ in jax.tree.leaves_with_path(blank._asdict()):

@@ -62,7 +62,8 @@ class Runtime(NamedTuple):
     model: the network.
     others: folders of other runs, whose models are used again where they are
       the same.
-    description: of the network, which is kept beside saved models.
+    description: the description of the network, which is kept beside saved
+      models.
   """
 
   workdir: pathlib.Path

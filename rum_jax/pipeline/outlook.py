@@ -1,4 +1,4 @@
-"""What a command would do: its stages, those that are there, the time left.
+"""What a command would do: its stages, how many are done, the time left.
 
 The seconds are those of a training step that is timed here and now, times the
 steps that are missing. They leave out what takes little beside training, and
@@ -30,10 +30,10 @@ Settings = Sequence[dict[str, Any]]  # Of each stage of an unlearning job.
 
 
 class Stage(NamedTuple):
-  """Some artefacts that a command makes, or finds.
+  """The artefacts of one stage, which a command makes or finds.
 
   Attributes:
-    name: of the stage.
+    name: the name of the stage.
     patterns: for each artefact, a glob of its folder in the workdir.
     steps: training steps, times models, of one artefact.
     programs: programs that all of them take, in programs of plain training.
@@ -46,7 +46,7 @@ class Stage(NamedTuple):
 
 
 class Pace(NamedTuple):
-  """Seconds of one training step of one model, and of compiling it."""
+  """The seconds that one training step of one model takes, and compiling it."""
 
   step: float
   compilation: float
@@ -106,8 +106,8 @@ def unlearned(recipe: Recipe, data: Data,
   """Models that unlearned.
 
   Args:
-    recipe: of the run.
-    data: of the run.
+    recipe: the recipe of the run.
+    data: the data of the run.
     jobs: method, variant, and the setting of each stage.
     count: forget sets.
   """
@@ -148,13 +148,13 @@ def vanilla_jobs(recipe: Recipe) -> list[tuple[str, str, Settings]]:
 
 
 def shards(recipe: Recipe, data: Data, count: int) -> Stage:
-  """So many models on random subsets, whose files lie elsewhere."""
+  """The `count` models on random subsets that are still to be trained."""
   return Stage('models to train', ('missing/*',) * count, _steps(
       recipe, round(recipe.subset * data.num_train)), 1.5)
 
 
 def _numbered(pattern: str, count: int) -> tuple[str, ...]:
-  """The pattern so often: each artefact that fits it counts once."""
+  """A pattern `count` times: each artefact that matches it counts once."""
   return (pattern,) * count
 
 
@@ -164,7 +164,7 @@ def _steps(recipe: Recipe, count: int) -> int:
 
 
 def num_there(stage: Stage, runtime: Runtime) -> int:
-  """Artefacts of a stage that are in the workdir, or beside it."""
+  """Counts the artefacts of a stage in the workdir, or beside it."""
   found = 0
   for pattern in dict.fromkeys(stage.patterns):
     exact = '*' not in pattern
@@ -176,7 +176,7 @@ def num_there(stage: Stage, runtime: Runtime) -> int:
 
 
 def measured_pace(recipe: Recipe, data: Data, runtime: Runtime) -> Pace:
-  """Trains for a few batches, and says what a step takes."""
+  """Trains for a few batches, and measures the seconds of a step."""
   rows = jnp.arange(min(data.num_train, _PROBE * recipe.batch_size))
   split = Split(rows[:0], rows)
   fit = builders.fit_of(
@@ -197,7 +197,7 @@ def measured_pace(recipe: Recipe, data: Data, runtime: Runtime) -> Pace:
 
 
 def found_line(stages: Sequence[Stage], runtime: Runtime) -> str:
-  """What a run finds when it begins; empty where that is nothing."""
+  """Says how many artefacts a new run finds; empty if there are none."""
   there = [(stage, num_there(stage, runtime)) for stage in stages]
   if not any(found for _, found in there):
     return ''
@@ -210,7 +210,7 @@ def found_line(stages: Sequence[Stage], runtime: Runtime) -> str:
 
 def lines(stages: Sequence[Stage], recipe: Recipe, data: Data,
           runtime: Runtime) -> list[str]:
-  """What a person reads: a line a stage, and the sum."""
+  """The lines to print: one for each stage, and the sum."""
   there = [num_there(stage, runtime) for stage in stages]
   total = [len(stage.patterns) for stage in stages]
   if there == total:
@@ -232,7 +232,7 @@ def lines(stages: Sequence[Stage], recipe: Recipe, data: Data,
 
 
 def duration(seconds: float) -> str:
-  """Seconds, minutes or hours, as precise as an estimate is."""
+  """A duration in seconds, minutes or hours, rounded as estimates are."""
   for size, name in ((3600, 'h'), (60, 'min')):
     if seconds >= 2 * size:
       return f'{seconds / size:.0f} {name}'

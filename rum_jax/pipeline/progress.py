@@ -29,7 +29,7 @@ class Progress:
     self._show(figure)
 
   def tick(self, figure: str = '') -> None:
-    """Time has passed, and nothing more is done."""
+    """Shows the time that has passed, with the same number done."""
     if self._stream.isatty():
       self._show(figure)
 
@@ -56,7 +56,7 @@ class Progress:
 
 def awaited(name: str, future: futures.Future[_Result], figure: str = ''
             ) -> _Result:
-  """The result of a future, with a line that says what one waits for.
+  """Waits for a future, and shows a line that says what for.
 
   The line comes when a second has passed, and only if there is nothing yet.
   """

@@ -227,7 +227,8 @@ def tuned(recipe: Recipe, extra: str = '',
   Args:
     recipe: names the data set and the network, or the file of settings.
     extra: flags of the command that an error names.
-    variants: that each method of the recipe must have a setting for.
+    variants: the variants that each method of the recipe must have a setting
+      for.
 
   Raises:
     FileNotFoundError: if there is no such file; the message names the command

@@ -69,11 +69,11 @@ class Headline(NamedTuple):
   """What stands first on the page of a run.
 
   Attributes:
-    question: that is answered.
+    question: the question that is answered.
     answer: `yes`, `no` or `cannot tell`.
     sentence: what it means.
     reason: the difference that it follows from.
-    row: that the answer is about; `None` where there is none.
+    row: the row that the answer is about; `None` where there is none.
   """
 
   question: str

@@ -86,7 +86,7 @@ def by_seed(summary: Summary, seeds: Sequence[int],
   """The value of each seed, a line each.
 
   Args:
-    summary: of a figure.
+    summary: the summary of a figure.
     seeds: S numbers.
     notes: seed to what is to be said of it, such as that it diverged.
   """

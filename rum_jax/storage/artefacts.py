@@ -106,7 +106,7 @@ def load(folder: pathlib.Path, identity: Any = None) -> Artefact:
 
   Args:
     folder: where it lies.
-    identity: that it must have; `None` for any.
+    identity: the identity that it must have; `None` for any.
 
   Raises:
     FileNotFoundError: if there is no such folder.
@@ -162,14 +162,14 @@ def stage(folder: pathlib.Path, identity: Any,
 
 def adopt(folder: pathlib.Path, identity: Any,
           candidates: Iterable[pathlib.Path]) -> pathlib.Path | None:
-  """Puts an artefact of another folder into this one, where there is none.
+  """Copies an artefact from another folder, unless this one has it already.
 
   Files are linked where the file system can do that, or else copied. Only one
   process may call this.
 
   Args:
     folder: where it will lie.
-    identity: of the artefact.
+    identity: the identity of the artefact.
     candidates: folders that may hold one of this identity; a damaged one is
       passed over.
 
