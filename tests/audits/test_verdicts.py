@@ -231,16 +231,13 @@ def test_trained_models_are_told_from_retrained_ones(trained):
   assert judged(half(True), half(False)).verdict.answer != 'no'
 
 
-def test_the_batch_norm_check_changes_no_parameter(float32_cnn, toy):
+def test_the_batch_norm_check_is_run_where_there_is_batch_norm(
+    float32_cnn, toy):
   model, start = float32_cnn
   split = Split(np.arange(6), np.arange(6, 18))
   assert audits.has_batch_norm(model, start, toy)
-  key = jax.random.key(0)
-  after, _ = audits.batch_norm_check(model, 6)(key, start, toy, split)
-  assert all(map(np.array_equal, jax.tree.leaves(start.params),
-                 jax.tree.leaves(after.params)))
   one = lambda tree: jax.tree.map(lambda x: x[None], tree)
-  seen = audits.observe(model, key[None], one(start), toy, split,
+  seen = audits.observe(model, jax.random.key(0)[None], one(start), toy, split,
                         np.arange(18, 24), batch_size=6)
   assert seen.recalibrated.forget.loss.shape == (1, 6)
   assert (seen.recalibrated.forget.loss != seen.models.forget.loss).any()
