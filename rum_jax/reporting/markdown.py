@@ -37,6 +37,7 @@ def section(results: Results, command: str) -> str:
       f'{counted(len(results.corrupted), "wrong label")}; on {made.device} '
       f'({counted(made.devices, "device")}), jax {made.versions.jax}.', '',
       *(f'**{x}**\n' for x in results.warnings), *_table(results), '',
+      *(f'{x}\n' for x in text.cost_notes(results)),
       *(f'{x}\n' for x in losses(results.rows)), *_differences(results), '',
       *(f'* {sentence}' for sentence in findings(results))]
   return '\n'.join(lines)

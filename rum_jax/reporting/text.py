@@ -87,7 +87,7 @@ def table(results: Results) -> str:
            *([f'* {name(first)}: the highest mean ToW; matched and shuffle '
              'are controls and do not count.']
              if first else []),
-           *_kept_notes(results), *_cost_notes(results), *losses(results.rows)]
+           *_kept_notes(results), *cost_notes(results), *losses(results.rows)]
   warnings = _wrapped(results.warnings, '! ')
   pairs = comparisons(results) if results.sound else []
   table = [('', 'minus', 'ToW', 'verdict'), *(
@@ -113,14 +113,18 @@ def _kept_notes(results: Results) -> list[str]:
           f'classes: {"; ".join(parts)}.']
 
 
-def _cost_notes(results: Results) -> list[str]:
+def cost_notes(results: Results) -> list[str]:
   """Notes on the costs that the seconds of a row do not include."""
+  one = results.oracle.seconds
   compiled = sum(row.compile_seconds for row in results.rows)
   refined = [row for row in results.rows if row.variant in REFINED]
+  searched = [row.tuning_seconds for row in results.rows
+              if math.isfinite(row.tuning_seconds)]
+  tuning = (retrainings(sum(searched), one) if searched else 'not recorded')
   notes = [f'The seconds leave out {duration(compiled)} s of compilation for '
-           'all rows, and tuning.']
+           f'all rows, and tuning ({tuning}).']
   if refined:
-    cost = retrainings(refined[0].beforehand_seconds, results.oracle.seconds)
+    cost = retrainings(refined[0].beforehand_seconds, one)
     notes.append('RUM^F and RUM also need the scores that the groups are '
                  f'chosen by: {cost}.')
   return notes

@@ -366,7 +366,12 @@ def test_what_a_row_needs_beforehand_is_shown_in_retrainings():
   row_of(value, 'finetune', 'rum_f')['beforehand_seconds'] = 150.0
   whole = page(value, {})
   assert '<td>300 retrainings</td><td>not recorded</td>' in whole
-  assert 'chosen by: 300 retrainings.' in ' '.join(table(value).split())
+  said = ' '.join(table(value).split())
+  assert 'chosen by: 300 retrainings.' in said
+  assert 'and tuning (not recorded).' in said
+  row_of(value, 'rum', 'rum')['tuning_seconds'] = 50.0
+  assert 'and tuning (100 retrainings).' in ' '.join(table(value).split())
+  assert 'and tuning (100 retrainings).' in markdown.section(typed(value), 'c')
 
 
 def test_one_seed_tells_nothing():
