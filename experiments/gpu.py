@@ -84,6 +84,9 @@ TABLE_PRECISION = flags.DEFINE_string(
 AT_ONCE = flags.DEFINE_integer(
     'models_at_once', 0, 'Memorization models that are trained under vmap; 0 '
     'for as many as `speed` found fastest, or else 16.', lower_bound=0)
+FROM = flags.DEFINE_integer(
+    'from_model', 0, 'The first memorization model, where another machine '
+    'trains those before it.', lower_bound=0)
 EACH = flags.DEFINE_integer(
     'save_every', 16, 'Memorization models between two saves.', lower_bound=1)
 LEAST = flags.DEFINE_integer(
@@ -152,7 +155,8 @@ def models(out: pathlib.Path, until: float) -> str:
     shard = shards.read(path)
     numbers |= set(range(shard.first, shard.first + shard.models))
   made, taken, spent = 0, 0.0, 0.0
-  for first, count in training.missing(numbers, 0, recipe.models, EACH.value):
+  for first, count in training.missing(
+      numbers, FROM.value, recipe.models, EACH.value):
     if time.monotonic() + taken > until:
       break
     begun = time.monotonic()
