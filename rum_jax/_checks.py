@@ -94,6 +94,13 @@ def check_run(variables: Any, examples: Any, split: Any) -> None:
   check_once(*known.values())
 
 
+def check_runs(variables: Any, examples: Any, split: Any) -> None:
+  """`check_run` for a split, or for each one of several stages."""
+  alone = isinstance(split, Split) or not isinstance(split, (tuple, list))
+  for stage in (split,) if alone else split:
+    check_run(variables, examples, stage)
+
+
 def check_examples(examples: Any) -> int:
   """Checks examples `[N, ...]` as `check_run` does, and returns N."""
   leaves = {

@@ -25,8 +25,7 @@ import optax
 from rum_jax import _checks
 from rum_jax.parallel import EXAMPLES
 from rum_jax.types import (
-    Array, Examples, Info, Key, Model, Outputs, PyTree, Split, Unlearner,
-    Variables)
+    Array, Examples, Key, Model, Outputs, PyTree, Unlearner, Variables)
 
 WEIGHTS = 'weights'  # Name of the axis that parameters are divided along.
 
@@ -107,7 +106,8 @@ def sharded(factory: Callable[[Model, optax.GradientTransformation], Unlearner],
       the parameters, see `spread`.
 
   Returns:
-    An unlearner, compiled; the variables that it returns are divided, too.
+    An unlearner, compiled; the variables that it returns are divided, too. If
+    `factory` makes a `sequential` one, it takes the splits of the stages.
 
   Raises:
     TypeError: if `model` or `tx` is of another type.
@@ -129,14 +129,15 @@ def sharded(factory: Callable[[Model, optax.GradientTransformation], Unlearner],
   run = factory(_divided_model(model, place), _divided_optimizer(tx, place))
 
   @jax.jit
-  def on_devices(key: Key, variables: Variables, examples: Examples,
-                 split: Split) -> tuple[Variables, Info]:
+  def on_devices(key: Key, variables: Variables, examples: Examples, split: Any
+                 ) -> tuple[Variables, Any]:
     variables, info = run(key, variables, examples, split)
     return _constrained(variables, place), info
 
-  @_checks.checked
-  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
-              ) -> tuple[Variables, Info]:
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Any
+              ) -> tuple[Variables, Any]:
+    if variables is not None:  # As for what trains from scratch.
+      _checks.check_runs(variables, examples, split)
     variables = jax.device_put(variables, spread(variables, place))
     return on_devices(jax.device_put(key, whole), variables,
                       *jax.device_put((examples, split), whole))

@@ -21,8 +21,8 @@ import optax
 
 from rum_jax import _checks, _head, _low_rank, optimizers, trees
 from rum_jax.types import (
-    AnyArray, Array, Examples, Info, Key, Model, Outputs, PyTree, Split,
-    Unlearner, Variables)
+    AnyArray, Array, Examples, Key, Model, Outputs, PyTree, Unlearner,
+    Variables)
 
 _EXAMPLES = object()  # Marks values that depend on the examples.
 _SALT = 0x10A4  # Makes the key of adapters differ from the unlearner's.
@@ -298,7 +298,8 @@ def within(subspace: Subspace,
     tx: the optimiser; a factory that needs none may ignore it.
 
   Returns:
-    An unlearner.
+    An unlearner. If `factory` makes a `sequential` one, it takes the splits of
+    the stages, all of which act on the same subspace.
 
   Raises:
     TypeError: if `model` or `tx` is of another type.
@@ -317,9 +318,9 @@ def within(subspace: Subspace,
   _checks.check_optimizer(tx)
   factory(model, tx)  # Raises errors of the arguments now, before tracing.
 
-  @_checks.checked
-  def unlearn(key: Key, variables: Variables, examples: Examples, split: Split
-              ) -> tuple[Variables, Info]:
+  def unlearn(key: Key, variables: Variables, examples: Examples, split: Any
+              ) -> tuple[Variables, Any]:
+    _checks.check_runs(variables, examples, split)
     part = subspace(key, model, tx, variables, examples)
     inside, info = factory(part.model, part.tx)(
         key, part.variables, part.examples, split)

@@ -129,6 +129,19 @@ def test_seeds_are_a_loop(float64, cnn, toy):
         alone.params['BatchNorm_0'], one.params['BatchNorm_0'])
 
 
+def test_stages_share_the_adapters():
+  """So that their changes together have the rank of one."""
+  model, tx, (key, variables, data, split) = testing.example()
+  both = subspaces.within(
+      subspaces.low_rank(1), lambda model, tx: rum_jax.sequential(
+          tuned(2)(model, tx), tuned(3)(model, tx)), model, tx)
+  found, infos = jax.jit(both)(key, variables, data, (split, split))
+  assert [len(x.loss) for x in infos] == [2, 3]
+  for name, old in variables.params.items():
+    change = found.params[name]['kernel'] - old['kernel']
+    assert jnp.linalg.matrix_rank(change, rtol=1e-3) == 1
+
+
 def test_frozen_batch_norm_keeps_its_moments(cnn, toy):
   model, variables = cnn
   unlearn = subspaces.within(

@@ -103,3 +103,23 @@ def test_devices_per_batch_must_fit(count):
   with pytest.raises(ValueError, match=f'devices_per_batch={count}'):
     rum_jax.sharded(None, *rum_jax.testing.example()[:2],
                     devices=jax.devices()[:1], devices_per_batch=count)
+
+
+def test_stages_and_what_starts_from_scratch():
+  """On one device, for their shapes alone."""
+  model, tx, (key, variables, data, split) = rum_jax.testing.example()
+  short = {'epochs': 1, 'batch_size': 4}
+
+  def sharded(factory):
+    return rum_jax.sharded(factory, model, tx, devices=jax.devices()[:1])
+
+  train = sharded(lambda model, tx: rum_jax.retrain(model, tx, **short))
+  found, _ = jax.eval_shape(train, key, None, data, split)
+  assert jax.tree.structure(found) == jax.tree.structure(variables)
+  twice = sharded(lambda model, tx: rum_jax.sequential(
+      *[rum_jax.finetune(model, tx, **short)] * 2))
+  _, infos = jax.eval_shape(twice, key, variables, data, (split, split))
+  assert [x.loss.shape for x in infos] == [(2,), (2,)]
+  wrong = split._replace(forget=np.array([12]))
+  with pytest.raises(ValueError, match=r'in \[0, 12\), found 12'):
+    twice(key, variables, data, (split, wrong))
