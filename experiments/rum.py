@@ -101,12 +101,14 @@ def main() -> None:
   if estimate and not recipe.scores:
     seconds = proxies.estimate_seconds(*context)
   groups, retain = forget_set.choose(recipe, data, scores)
+  copies = forget_set.copies(recipe, data, groups)
   models = trained_models.references(*context, retain)
   say_full_rum(recipe)
   todo = unlearning.jobs_of(*context, groups)
   done = unlearn_all(*context, todo, models.original)
   judged = results.judged(*context, dict(zip(GROUPS, groups)), retain, models,
-                          list(zip(todo, done)), scores, seconds, estimate)
+                          list(zip(todo, done)), scores, seconds, estimate,
+                          *copies)
   current = results.is_current(workdir, judged)
   if not current and hosts.first():
     results.write(workdir / 'results.json', judged)

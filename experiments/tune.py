@@ -224,6 +224,7 @@ def main() -> None:
   else:
     scores = forget_set.difficulty(*context).score
     groups, retain = forget_set.choose(recipe, data, scores)
+  forget_set.copies(recipe, data, groups)
   models = trained_models.references(*context, retain)
   start = Variables(**jax.tree.map(jnp.asarray, models.original.tree))
   measure_tow = MeasureTow(

@@ -107,6 +107,7 @@ def main() -> None:
           'made wrong. The accuracy on them is measured with these labels, so '
           'a lower one is better.')
     groups, retain = forget_set.alone(recipe, data, data.corrupted)
+  copies = forget_set.copies(recipe, data, groups)
   settings = None if SETTING.value else tuned(recipe, METHOD.value)
   job = unlearning.job_of(recipe, data.num_train, runtime.model, groups,
                           METHOD.value, 'vanilla', setting)
@@ -119,7 +120,8 @@ def main() -> None:
   done = unlearning.unlearn(*context, job, models.original)
   progress.step(f'{job.method} {job.variant}')
   judged = results.judged(
-      *context, {'forget': groups[0]}, retain, models, [(job, done)])
+      *context, {'forget': groups[0]}, retain, models, [(job, done)],
+      warnings=copies.warnings, notes=copies.notes)
   folder = unlearning.artefact_path(
       recipe, runtime.workdir, job, models.original)
   kept = f'results-{folder.name}.json'

@@ -61,7 +61,7 @@ def load_source(recipe: Recipe, data_dir: str, rows: str = ''
     rows: what is to be forgotten, as `datasets.read_rows` takes it; by default
       the groups of the recipe.
   """
-  source = _whole(recipe.dataset, data_dir)
+  source = whole(recipe, data_dir)
   if recipe.held_out == 'validation':
     source = _validating(recipe, source, rows)
   elif recipe.validation:
@@ -85,34 +85,34 @@ def load_validation(recipe: Recipe, data_dir: str) -> Images:
     raise ValueError(
         f'Expected validation={recipe.validation} to be above 0: some examples '
         'must be set apart, for the test set is not to be trained on.')
-  whole = _whole(recipe.dataset, data_dir)
-  apart = (datasets.hold_out(whole, share, seed=1) if recipe.validation else
-           _validating(recipe, whole))
+  source = whole(recipe, data_dir)
+  apart = (datasets.hold_out(source, share, seed=1) if recipe.validation else
+           _validating(recipe, source))
   return trees.take(apart.dataset, apart.test)
 
 
-def _validating(recipe: Recipe, whole: datasets.Source, rows: str = ''
+def _validating(recipe: Recipe, source: datasets.Source, rows: str = ''
                 ) -> datasets.Source:
   """A data set whose validation part judges."""
   if recipe.validation:  # The training part that it gives whoever judges.
-    return datasets.hold_out(whole, recipe.validation, seed=1)
+    return datasets.hold_out(source, recipe.validation, seed=1)
   keep = np.zeros(0, int)
   if rows:
-    keep = datasets.read_rows(rows, whole)
+    keep = datasets.read_rows(rows, source)
   elif recipe.groups:
-    keep = np.concatenate(datasets.read_groups(recipe.groups, whole))
-  return datasets.hold_out(whole, 0.2, seed=1, keep=keep)
+    keep = np.concatenate(datasets.read_groups(recipe.groups, source))
+  return datasets.hold_out(source, 0.2, seed=1, keep=keep)
 
 
 def published_hash(recipe: Recipe, data_dir: str) -> str:
   """The hash of all published training examples, whatever is set apart."""
-  source = _whole(recipe.dataset, data_dir)
+  source = whole(recipe, data_dir)
   return shards.published_hash(trees.take(source.dataset, source.train))
 
 
-def _whole(name: str, data_dir: str) -> datasets.Source:
-  """The whole data set of this name or path."""
-  return datasets.load(name, data_dir)
+def whole(recipe: Recipe, data_dir: str) -> datasets.Source:
+  """All of the data set of a recipe: bundled, prepared, or somebody's own."""
+  return datasets.load(recipe.dataset, data_dir)
 
 
 def build_model(recipe: Recipe, source: datasets.Source) -> Model:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rum_jax import datasets, recipes, refinement
-from rum_jax.pipeline import inputs, proxies, subset_models
+from rum_jax.pipeline import builders, inputs, proxies, subset_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.recipes import Recipe
 
@@ -47,8 +47,11 @@ def named(recipe: Recipe, data: Data, rows: str
     ValueError: if a row cannot be forgotten, or too little is left to retain.
   """
   found = datasets.read_rows(rows, data.source)
-  print(f'To forget: {datasets.describe_rows(found, data.source)}')
-  return alone(recipe, data, datasets.positions(found, data.source))
+  groups, retain = alone(
+      recipe, data, datasets.positions(found, data.source))
+  whole = data.source.row[groups[0]]
+  print(f'To forget: {datasets.describe_rows(whole, data.source)}')
+  return groups, retain
 
 
 def alone(recipe: Recipe, data: Data, positions: np.ndarray
@@ -58,9 +61,9 @@ def alone(recipe: Recipe, data: Data, positions: np.ndarray
   Raises:
     ValueError: if too little is left to retain.
   """
-  groups = (np.asarray(positions, np.int32),)
-  inputs.check_retain(data.num_train, recipe.batch_size, len(positions),
-                      f'{len(positions)} rows to forget')
+  groups = _with_copies(recipe, data, (np.asarray(positions, np.int32),))
+  inputs.check_retain(data.num_train, recipe.batch_size, len(groups[0]),
+                      f'{len(groups[0])} rows to forget')
   retain = refinement.stages(groups, data.num_train)[0].retain
   return groups, np.asarray(retain)
 
@@ -86,7 +89,68 @@ def choose(recipe: Recipe, data: Data, score: np.ndarray | None
     middle = 0.5 if recipe.refine_by == recipes.MEMORIZATION else None
     groups = refinement.by_score(score, recipe.forget // 3, middle=middle,
                                  seed=refinement.TIES)
+  groups = _with_copies(recipe, data, groups)
+  count = sum(map(len, groups))
+  inputs.check_retain(data.num_train, recipe.batch_size, count,
+                      f'{count} rows to forget')
   return groups, refinement.retain_untouched(groups, data.num_train)[0]
+
+
+def _with_copies(recipe: Recipe, data: Data, groups: refinement.Groups
+                 ) -> refinement.Groups:
+  """The groups, and after each group the copies that nobody has named."""
+  if not recipe.with_copies:
+    return groups
+  ids = datasets.pixel_ids(data.source.dataset.image[:data.num_train])
+  taken = np.zeros(data.num_train, bool)
+  taken[np.concatenate(groups)] = True
+  grown = []
+  for rows in groups:
+    more = np.flatnonzero(np.isin(ids, ids[rows]) & ~taken)
+    taken[more] = True
+    grown.append(np.concatenate([rows, more]).astype(np.int32))
+  return tuple(grown)
+
+
+class Copies(NamedTuple):
+  """Exact copies of images, as whole sentences.
+
+  Attributes:
+    warnings: on those because of which nothing can be seen to be forgotten.
+    notes: on all others, and on what was done.
+  """
+
+  warnings: tuple[str, ...] = ()
+  notes: tuple[str, ...] = ()
+
+
+def copies(recipe: Recipe, data: Data, groups: refinement.Groups) -> Copies:
+  """Finds copies of the images to forget, and says so before any training.
+
+  Args:
+    recipe: says whether copies are forgotten, too.
+    data: the data of the run.
+    groups: positions, with copies where the recipe wants them.
+  """
+  source = data.source
+  whole = builders.whole(recipe, data.folder) if source.apart else None
+  found = datasets.exact_copies(
+      source.row[np.concatenate(groups)], source, whole)
+  texts = {x.part: datasets.describe_copies(x) for x in found if len(x.rows)}
+  warnings = tuple(x for part, x in texts.items() if part == 'retain')
+  notes = [x for part, x in texts.items() if part != 'retain']
+  notes.append(datasets.describe_copies(
+      datasets.part_copies(source), 'training examples'))
+  if recipe.with_copies:
+    notes.append('Exact copies of the images to forget are forgotten, too, '
+                 'where they are among the training examples.')
+  elif warnings:
+    notes.append('The copies are not forgotten; with_copies=True forgets them, '
+                 'too.')
+  result = Copies(warnings, tuple(filter(None, notes)))
+  print(*(f'Warning: {x}' for x in result.warnings), *result.notes, sep='\n',
+        end='\n' * bool(result.warnings or result.notes), flush=True)
+  return result
 
 
 def _check_known(recipe: Recipe, data: Data, score: np.ndarray) -> None:

@@ -123,6 +123,9 @@ class Recipe:
       '', 'JSON file that lists the rows to forget as low, medium and high, so '
       'that they are not chosen. A row is the index of an example in the '
       'published training part.')
+  with_copies: bool = _field(
+      False, 'Whether exact copies of the images to forget, among the training '
+      'examples, are forgotten, too.')
   settings: str = _field(
       '', 'JSON file of hyper-parameters, which experiments.tune writes and '
       'other commands read; by default that of the data set and network.')

@@ -58,6 +58,7 @@ def page(results: Results, pictures: Mapping[str, str]) -> str:
           'groups are chosen by, where these are recorded. The axis is '
           'logarithmic.'))),
       section('Appendix: what was forgotten', _group_table(results),
+              *(markup.paragraph(x, 'note') for x in results.notes),
               markup.beside(drawn(
                   'memorization_histogram',
                   f'{score_name(results).capitalize()} of all training '

@@ -87,7 +87,8 @@ def table(results: Results) -> str:
            *([f'* {name(first)}: the highest mean ToW; matched and shuffle '
              'are controls and do not count.']
              if first else []),
-           *_kept_notes(results), *cost_notes(results), *losses(results.rows)]
+           *_kept_notes(results), *cost_notes(results), *losses(results.rows),
+           *results.notes]
   warnings = _wrapped(results.warnings, '! ')
   pairs = comparisons(results) if results.sound else []
   table = [('', 'minus', 'ToW', 'verdict'), *(

@@ -22,7 +22,8 @@ def folder(tmp_path_factory):
   """Somebody's own data of 240 training images, rows and scores of them."""
   folder = tmp_path_factory.mktemp('mine')
   digits = datasets.digits().dataset
-  image, label = digits.image[:340], digits.label[:340] % 4
+  image, label = digits.image[:340].copy(), digits.label[:340] % 4
+  image[210] = image[3]  # Row 3 has a copy that stays.
   np.savez(folder / 'mine.npz', x_train=image[:240], y_train=label[:240],
            x_test=image[240:], y_test=label[240:])
   (folder / 'rows.json').write_text(json.dumps([3, 50, 200, 7, 90]))
@@ -68,12 +69,16 @@ def test_own_rows_are_tuned_and_unlearned_and_reported(run, folder, tmp_path):
   assert process.returncode == 0, process.stderr
   assert 'tuned for these rows' in process.stdout
   assert 'unlearning' in process.stderr  # It is not silent.
-  row = json.loads((tmp_path / 'work' / 'results.json').read_text())['rows'][-1]
-  assert row['tuning_seconds'] > 0
+  found = json.loads((tmp_path / 'work' / 'results.json').read_text())
+  assert found['rows'][-1]['tuning_seconds'] > 0
+  copied, = (x for x in found['warnings'] if 'exact copy' in x)
+  assert copied.startswith('1 of the rows to forget (3) has 1 exact copy')
+  assert f'Warning: {copied}' in process.stdout
   report = run('report', f'--workdir={tmp_path / "work"}')
   assert report.returncode == 0, report.stderr
   page = (tmp_path / 'work' / 'report.html').read_text()
-  assert 'made to forget 5 of them' in page and 'nan' not in page
+  assert 'made to forget 5 of them' in page and 'exact copy' in page
+  assert 'nan' not in page
   # These settings are of one variant: the main job needs the others, too.
   refused = run('rum', '--dataset=mine', f'--data_dir={folder}', *TINY,
                 '--methods=finetune', settings, f'--workdir={tmp_path / "rum"}')
