@@ -83,7 +83,7 @@ def variations(recipe: recipes.Recipe, data: Data, runtime: Runtime, x: Array
   for network in OTHERS.value:
     other = dataclasses.replace(recipe, network=network)
     y = trained_models.embedding(other, data, context.start(
-        other, data, runtime.workdir, runtime.programs))
+        other, data, runtime.workdir, runtime.programs, runtime.others))
     yield Variation('network', network, y, cut(y[0]))
   for kind in ('class', 'neighbours', 'random'):
     yield Variation('procedure', kind, x, cut(x[0], kind))

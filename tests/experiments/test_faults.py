@@ -7,17 +7,24 @@ import contextlib
 import errno
 import io
 import os
+import pathlib
 import re
+import signal
 import threading
+import warnings
 
 from absl import flags
+from absl import logging
 from absl.testing import flagsaver
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from experiments import sensitivity
 from rum_jax import recipes
 from rum_jax.commands import app
-from rum_jax.pipeline import progress, unlearning
+from rum_jax.pipeline import context, programs, progress, unlearning
 from rum_jax.storage.artefacts import Artefact
 
 if 'workdir' not in flags.FLAGS:
@@ -87,3 +94,63 @@ def test_where_every_run_diverged_no_model_is_offered():
   unlearning.check_any_finite(recipe, [(job, one), (job, both)])
   with pytest.raises(ValueError, match='All 2 runs of finetune vanilla diverg'):
     unlearning.check_any_finite(recipe, [(job, both)])
+
+
+@pytest.fixture
+def guarded(monkeypatch):
+  """`app.guarded` without devices of its own; the handler is put back."""
+  monkeypatch.setattr(app, 'start_devices', lambda: None)
+  before = signal.getsignal(signal.SIGINT)
+  with warnings.catch_warnings():
+    show, level = warnings.showwarning, logging.get_verbosity()
+    yield app.guarded
+    warnings.showwarning = show
+    logging.set_verbosity(level)
+  signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_at_once_and_says_how_to_go_on(
+    guarded, monkeypatch, capfd):
+  """No exception is raised, which a callback of a library might swallow."""
+  codes = []
+  monkeypatch.setattr(app.os, '_exit', codes.append)
+  guarded(lambda: signal.raise_signal(signal.SIGINT))
+  assert codes == [130]
+  assert capfd.readouterr().err == (
+      '\nInterrupted; run the same command again to go on.\n')
+
+
+def test_output_that_lacks_a_character_gets_another_one(guarded, monkeypatch):
+  streams = [io.TextIOWrapper(io.BytesIO(), encoding='ascii')
+             for _ in range(2)]
+  for name, stream in zip(('stdout', 'stderr'), streams):
+    monkeypatch.setattr(app.sys, name, stream)
+
+  def main():
+    print('ToW 0.9 ± 0.1')
+    print('█', file=app.sys.stderr)
+
+  guarded(main)
+  for stream, want in zip(streams, ('ToW 0.9 ? 0.1\n', '?\n')):
+    stream.seek(0)
+    assert stream.read() == want
+
+
+def test_other_networks_run_with_the_programs_of_the_first(monkeypatch):
+  """`--chunk` and `--devices_per_run` hold for all networks that are tried."""
+  recipe = recipes.Recipe(forget=90, seeds=3)
+  data = context.load(recipe, 'data')
+  runtime = context.start(recipe, data, pathlib.Path('none'),
+                          programs.Programs(4, 1), (pathlib.Path('other'),))
+  features = jnp.asarray(
+      np.random.default_rng(0).normal(size=(3, data.num_train, 4)))
+  asked = []
+  monkeypatch.setattr(sensitivity, 'layers', lambda *_: {})
+  monkeypatch.setattr(
+      sensitivity.trained_models, 'embedding',
+      lambda other, _, mine: asked.append((other.network, mine)) or features)
+  ways = list(sensitivity.variations(recipe, data, runtime, features))
+  assert [way.value for way in ways if way.axis == 'network'] == ['cnn']
+  (network, mine), = asked
+  assert network == 'cnn' and mine.programs is runtime.programs
+  assert mine.programs.chunk == 4 and mine.others == runtime.others
