@@ -10,9 +10,9 @@ from rum_jax.reporting.text import proxy_table
 from rum_jax.reporting.text import table
 
 __all__ = [
-    'details', 'difficulty_findings', 'evidence_page', 'figures', 'findings',
-    'folders', 'markdown', 'markup', 'page', 'proxy_table', 'sentences',
-    'speed', 'style', 'table', 'text', 'vocabulary',
+    'cost', 'details', 'difficulty_findings', 'evidence_page', 'figures',
+    'findings', 'folders', 'markdown', 'markup', 'page', 'proxy_table',
+    'sentences', 'speed', 'style', 'table', 'text', 'vocabulary',
 ]
 
 __getattr__, __dir__ = _lazy.submodules(__name__, __all__)
