@@ -58,9 +58,10 @@ def awaited(name: str, future: futures.Future[_Result], figure: str = ''
             ) -> _Result:
   """Waits for a future, and shows a line that says what for.
 
-  The line comes when a second has passed, and only if there is nothing yet.
+  The line comes after a second, in a file after half a minute, and only if
+  there is nothing yet.
   """
-  futures.wait([future], timeout=1)
+  futures.wait([future], timeout=1 if sys.stderr.isatty() else 30)
   if not future.done():
     progress = Progress(name, 1)
     while futures.wait([future], timeout=0.5).not_done:
