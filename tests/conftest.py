@@ -50,16 +50,18 @@ def pytest_configure(config):
 # together; all others take less. `pytest --durations=25` tells.
 SLOWEST = (
     'tests/experiments/test_rum.py', 'tests/algorithms/test_contract.py',
-    'tests/test_documents.py', 'tests/experiments/test_memorize.py',
-    'tests/experiments/test_binaries.py', 'tests/experiments/test_proxies.py',
-    'tests/experiments/test_faults.py', 'tests/models/test_networks.py',
-    'tests/models/test_torch_weights.py', 'tests/test_parallel.py',
-    'tests/experiments/test_entangle.py',
-    'tests/experiments/test_difficulty.py',
-    'tests/experiments/test_sensitivity.py', 'tests/algorithms/test_fisher.py',
-    'tests/algorithms/test_algebra.py', 'tests/algorithms/test_goldens.py',
-    'tests/models/test_layers.py', 'tests/test_seeds.py',
-    'tests/test_own_task.py')
+    'tests/models/test_networks.py', 'tests/experiments/test_binaries.py',
+    'tests/models/test_layers.py', 'tests/experiments/test_memorize.py',
+    'tests/test_parallel.py', 'tests/test_documents.py',
+    'tests/experiments/test_sensitivity.py',
+    'tests/experiments/test_printed_commands.py', 'tests/test_seeds.py',
+    'tests/algorithms/test_fisher.py', 'tests/commands/test_unlearn.py',
+    'tests/audits/test_verdicts.py', 'tests/algorithms/test_algebra.py',
+    'tests/pipeline/test_fitting.py', 'tests/experiments/test_proxies.py',
+    'tests/models/test_airbench.py', 'tests/models/test_torch_weights.py',
+    'tests/models/test_nnx_modules.py', 'tests/models/kernels/test_blocks.py',
+    'tests/test_own_task.py', 'tests/experiments/test_entangle.py',
+    'tests/algorithms/test_goldens.py', 'tests/algorithms/test_released.py')
 
 
 def pytest_collection_modifyitems(config, items):
