@@ -58,6 +58,8 @@ def test_it_writes_what_the_readme_says(finished):
   by_name = {(r['method'], r['variant']): r for r in found['rows']}
   assert (sum(by_name['finetune', 'matched']['steps'])
           == sum(by_name['finetune', 'rum_f']['steps']))
+  # The other oracle is not the oracle itself, of which ToW would be 1.
+  assert max(by_name['another_oracle', 'reference']['tow']['values']) < 1
   assert [x['minus'] for x in found['differences']] == [
       'vanilla', 'matched', 'shuffle']
   assert (finished / 'report.html').read_text().startswith('<!DOCTYPE html>')
