@@ -15,7 +15,7 @@ QUICK := $(addprefix tests/,test_architecture.py test_checks.py test_losses.py t
   pipeline/test_recipes.py pipeline/test_results.py \
   reporting/test_markdown.py search storage)
 
-.PHONY: gpu rum test quick docs lint types lock clean
+.PHONY: gpu rum test quick docs notebooks lint types lock clean
 
 rum: .venv/installed
 	$(BIN)/python -m experiments.rum
@@ -30,6 +30,10 @@ quick: lint
 # The pages in docs/, into docs/_build/html; reads nothing from the network.
 docs: .venv/docs-installed
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+# Runs the notebooks in colabs/, all of them.
+notebooks: .venv/installed
+	$(BIN)/python -m tests.notebooks
 
 # uv takes a fifth of pip's time; where it cannot be had or reaches no index, pip
 # installs the same files.
