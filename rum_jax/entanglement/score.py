@@ -45,6 +45,9 @@ def entanglement_score(features: AnyArray, split: Split, *,
                        midpoint: bool = False) -> Array:
   """ES of one split, in two passes; `entanglement_scores` is for many splits.
 
+  As any compiled function, it may still read a NumPy array after it returned:
+  do not change `features` in place before the value was read.
+
   Args:
     features: `[N, D]` embedding under the original model.
     split: forget set `[F]` and retain set `[R]`.
