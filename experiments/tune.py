@@ -216,6 +216,7 @@ def main() -> None:
   if ROWS.value and app.FLAGS['groups'].value:
     raise ValueError(f'Expected groups={app.FLAGS["groups"].value} or rows='
                      f'{ROWS.value}, found both.')
+  forget_set.check_file(ROWS.value)
   context = recipe, data, runtime = app.start_run(
       'tune', forgets=not ROWS.value, rows=ROWS.value, options=(ROWS,),
       varying=(BUDGET,), stages=work_of)

@@ -91,6 +91,7 @@ def main() -> None:
       raise ValueError(f'Expected no {name}={app.FLAGS[name].value}: here it '
                        f'is --{mine}.')
   builders.factory(METHOD.value)
+  forget_set.check_file(ROWS.value)
   context = recipe, data, runtime = app.start_run(
       'unlearn', f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False,
       rows=ROWS.value, varying=(METHOD, SETTING, ROWS),

@@ -11,6 +11,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 
@@ -34,7 +35,8 @@ def sequential(*unlearners: Unlearner) -> Sequential:
     and returns a tuple of their infos.
 
   Raises:
-    TypeError: if an unlearner cannot be called.
+    TypeError: if an unlearner cannot be called, or, when called, returns
+      something else than variables and info.
     ValueError: if there is none, or, when called, if the number of splits
       differs from that of the unlearners.
 
@@ -62,8 +64,21 @@ def sequential(*unlearners: Unlearner) -> Sequential:
     infos = []
     for i, (unlearner, stage) in enumerate(zip(unlearners, split)):
       stage_key = jax.random.fold_in(key, i) if i else key
-      variables, info = unlearner(stage_key, variables, examples, stage)
+      result = unlearner(stage_key, variables, examples, stage)
+      variables, info = _checked(f'unlearners[{i}]', result)
       infos.append(info)
     return variables, tuple(infos)
 
   return unlearn
+
+
+def _checked(name: str, result: Any) -> tuple[Variables, Info]:
+  """What an unlearner returned, if it is what an unlearner returns."""
+  # Variables alone are a pair, too, of parameters and statistics.
+  pair = (isinstance(result, tuple) and len(result) == 2
+          and not isinstance(result, Variables))
+  if not pair or not isinstance(result[0], Variables):
+    raise TypeError(
+        f'Expected {name} to return (variables, info), a Variables and an '
+        f'Info, found {_checks.described(result)}.')
+  return result

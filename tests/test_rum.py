@@ -88,3 +88,11 @@ def test_what_is_no_unlearner_is_refused():
     rum_jax.sequential()
   with pytest.raises(TypeError, match=r'unlearners\[1\] .* found .scrub.'):
     rum_jax.sequential(appending(1), 'scrub')
+
+
+@pytest.mark.parametrize('result', [
+    Variables(jnp.zeros(()), {}), {'w': 1}, ({'w': 1}, None), None])
+def test_an_unlearner_that_returns_something_else_is_named(result):
+  unlearner = rum_jax.sequential(appending(1), lambda *args: result)
+  with pytest.raises(TypeError, match=r'unlearners\[1\] to return \(varia'):
+    call(unlearner, ['low', 'high'])

@@ -61,13 +61,16 @@ def behaviour(signals: Signals, subsets: Subsets, seed: int = 0) -> Behaviour:
   """Accuracies and the SVC attack of S models.
 
   Args:
-    signals: loss and score `[S, N]`.
+    signals: loss and score `[S, N]`; `[N]` of one model is taken as S = 1.
     subsets: the sets of examples to evaluate on.
     seed: the seed of the attack's draw of members.
 
   Returns:
     The values of each model.
   """
+  if jnp.ndim(signals.loss) == 1:
+    signals = Signals(jnp.asarray(signals.loss)[None],
+                      jnp.asarray(signals.score)[None])
   confidence = np.asarray(jnp.exp(-jnp.asarray(signals.loss)))
 
   def accuracy(rows: AnyArray) -> np.ndarray:

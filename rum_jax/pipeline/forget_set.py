@@ -54,6 +54,21 @@ def named(recipe: Recipe, data: Data, rows: str
   return groups, retain
 
 
+def check_file(rows: str) -> None:
+  """Refuses rows in a file that cannot be read, before anything else is done.
+
+  Raises:
+    OSError: naming the file.
+  """
+  if not rows or rows.startswith('class='):
+    return
+  try:
+    with open(rows, 'rb'):
+      pass
+  except OSError as error:
+    raise OSError(f'Cannot read rows={rows}: {error.strerror}.') from error
+
+
 def alone(recipe: Recipe, data: Data, positions: np.ndarray
           ) -> tuple[refinement.Groups, np.ndarray]:
   """One group, and the retain set.

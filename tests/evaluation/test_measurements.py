@@ -50,6 +50,11 @@ def test_behaviour_by_hand():
   np.testing.assert_array_equal(got.retain, [1.0, 0.75])
   np.testing.assert_array_equal(got.test, [1.0, 0.5])
   np.testing.assert_array_equal(got.mia, [0.75, 1.0])
+  both = signals_of(logits_of(confidence))
+  one = jax.tree.map(lambda x: x[1], both)  # One model without an axis.
+  for alone, of_both in zip(evaluation.behaviour(one, SUBSETS), got):
+    if alone is not None:
+      np.testing.assert_array_equal(alone, of_both[1:])
 
 
 def test_a_diverged_run_leaves_the_others_alone():

@@ -79,6 +79,15 @@ def test_unlearn_refuses_what_it_would_not_use(run):
       'Error: Expected no methods=finetune: here it is --method.\n')
 
 
+def test_rows_that_are_not_there_are_named_before_settings(run, tmp_path):
+  for binary in ('unlearn', 'tune'):
+    process = run(binary, '--rows=none.json', '--dataset=mine',
+                  f'--data_dir={tmp_path}')
+    assert process.returncode == 1
+    assert process.stderr == (
+        'Error: Cannot read rows=none.json: No such file or directory.\n')
+
+
 def test_a_bad_setting_is_named_before_anything_is_trained(run, tmp_path):
   process = run('unlearn', '--setting=learning_rte=0.1',
                 f'--workdir={tmp_path}', *SMALL)
