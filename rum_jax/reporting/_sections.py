@@ -12,7 +12,7 @@ from rum_jax.evaluation.results import Origin
 from rum_jax.memorization.comparison import ProxiesFile
 from rum_jax.memorization.reliability import MemorizationFile
 from rum_jax.recipes.settings import Search, TunedSettings
-from rum_jax.reporting import difficulty_findings, markup, sentences
+from rum_jax.reporting import difficulty_findings, figures, markup, sentences
 from rum_jax.reporting.markup import Line, section
 from rum_jax.reporting.vocabulary import called, counted, duration, figure
 from rum_jax.reporting.vocabulary import listed, name, shown
@@ -26,7 +26,10 @@ def difficulty(record: Difficulty) -> list[str]:
     *others, whole = difficulty_findings.answer(part.rows, factor)
     sections.append(section(
         f'Is a forget set harder with more {factor}?',
-        markup.items([whole, *others]), _levels(part.rows)))
+        markup.items([whole, *others]), markup.beside(
+            _levels(part.rows), markup.figure(
+                figures.tow_by_group(part.rows, factor),
+                f'ToW on the forget set of each level of {factor}.'))))
   return sections
 
 
@@ -37,8 +40,12 @@ def sensitivity(record: Sensitivity) -> list[str]:
   return [_made(record), section(
       'Does the choice of a level depend on how it is made?',
       markup.items(difficulty_findings.paragraph(record.variations)),
-      markup.table('ES of each level, by the features of the reference.',
-                   ('', *map(str.capitalize, GROUPS)), [('', rows)]))]
+      markup.beside(markup.table(
+          'ES of each level, by the features of the reference.',
+          ('', *map(str.capitalize, GROUPS)), [('', rows)]), markup.figure(
+              figures.sensitivity_of_entanglement(record.variations),
+              'Left: how much of the sets of the reference a choice keeps. '
+              'Right: the change of ToW from low to high.')))]
 
 
 def entanglement(record: EntanglementFile) -> list[str]:
