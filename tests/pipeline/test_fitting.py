@@ -52,6 +52,7 @@ def test_segments_are_one_run(train, tmp_path):
   run, notes = train(tmp_path, call=1e9)
   assert_same_bits(train(tmp_path, call=0.0)[0], run)
   assert run.loss.shape == (2, 7 * 3) and np.isfinite(run.loss).all()
+  assert (run.loss > 0).all()  # Each step's is recorded in its place.
   assert (run.state.epoch == 7).all()
   assert notes['seconds'] > 0
   assert not list(tmp_path.iterdir())
