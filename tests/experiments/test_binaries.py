@@ -10,7 +10,7 @@ from absl.testing import flagsaver
 import numpy as np
 import pytest
 
-from experiments import tune, unlearn
+from experiments import entangle, tune, unlearn
 from rum_jax import datasets, recipes, records
 from rum_jax.commands import app
 from rum_jax.pipeline import builders, context
@@ -159,6 +159,37 @@ def test_rows_are_published_rows_and_are_echoed(monkeypatch, tmp_path, capsys):
       workdir=str(tmp_path / 'other')):
     with pytest.raises(ValueError, match=f'Row {apart} is in the validation'):
       unlearn.main()
+
+
+def test_what_a_rule_and_what_flags_decided_stands_in_recipe_json(
+    run, tmp_path, monkeypatch):
+  rng = np.random.default_rng(0)
+  image = rng.integers(0, 256, (120, 8, 8, 1), np.uint8)
+  np.savez(tmp_path / 'mine.npz', x_train=image, y_train=np.arange(120) % 4,
+           x_test=rng.integers(0, 256, (40, 8, 8, 1), np.uint8),
+           y_test=np.arange(40) % 4)
+
+  def enough(*_):
+    raise ValueError('Far enough.')
+
+  monkeypatch.setattr(entangle.trained_models, 'embedding', enough)
+  work = tmp_path / 'work'
+  flags = ('--dataset=mine', f'--data_dir={tmp_path}', '--epochs=7',
+           f'--workdir={work}')
+  process = run('entangle', *flags, '--partition=class', '--parts=4')
+  assert process.stderr == 'Error: Far enough.\n'
+  assert 'learning_rate=0.1 (an MLP on images of 64 numbers' in process.stdout
+  begun = json.loads((work / 'recipe.json').read_text())
+  assert begun['options'] == {'partition': 'class', 'parts': 4}
+  assert set(begun['by_rule']) == {'learning_rate', 'forget'}
+  recipe = begun['recipe']
+  assert (recipe['learning_rate'], recipe['forget'], recipe['epochs']) == (
+      0.1, 12, 7)
+  assert recipe['corrupt'] == 0
+  (work / 'entanglement.json').write_text('{}')
+  other = run('entangle', *flags, '--partition=random', '--parts=4')
+  assert 'partition=class, and this is one with partition=random' in (
+      other.stderr)
 
 
 def test_tune_writes_settings_that_the_main_job_reads(run, tmp_path):
