@@ -28,7 +28,7 @@ from rum_jax import algorithms, recipes, records
 from rum_jax.commands import app
 from rum_jax.entanglement.measures import EntanglementFile
 from rum_jax.evaluation import Results
-from rum_jax.evaluation.difficulty import Difficulty, Sensitivity
+from rum_jax.evaluation.difficulty import Difficulty, Sensitivity, WHOLE
 from rum_jax.evaluation.results import TOW
 from rum_jax.evaluation.statistics import BETTER, UNKNOWN, WORSE
 from rum_jax.memorization.comparison import ProxiesFile
@@ -90,20 +90,20 @@ def blocks() -> dict[str, str]:
       made[f'{kind}:{name}'] = written(
           records.read(record, path), command.format(name=name))
   return made | {
-      'summary': markdown.summary(runs), 'claims': claims(runs),
+      'summary': markdown.summary(runs), 'claims': claims(runs, difficulty),
       'factors': markdown.factor_answers(difficulty),
       'speed': speed.tables(measured), 'ratios': speed.ratios(measured),
       'variants': variants(), 'glossary': glossary(), 'methods': methods(),
       'methods:short': short_methods()}
 
 
-def claims(runs: dict[str, Results]) -> str:
+def claims(runs: dict[str, Results], difficulty: Difficulty) -> str:
   """Whether findings of the paper hold in each run, as a table."""
   shown = {name: run for name, run in runs.items() if name != 'digits_mlp_all'}
   head = ('the paper', *(
       f'{run.recipe.dataset}, {run.recipe.network}' for run in shown.values()))
-  rows = [['the more memorized, the harder'], ['RUM^F is better than vanilla'],
-          ['RUM^F is better than shuffle'],
+  rows = [['the more memorized, the worse is doing nothing'],
+          ['RUM^F is better than vanilla'], ['RUM^F is better than shuffle'],
           ['full RUM is better than the best vanilla']]
   for run in shown.values():
     pairs = _findings.comparisons(run)
@@ -112,11 +112,18 @@ def claims(runs: dict[str, Results]) -> str:
                    'the contrary' if BETTER in worse else UNKNOWN)
     for row, control in zip(rows[1:3], ('vanilla', 'shuffle')):
       found = _verdicts(x for x in pairs if x.minus == control)
-      row.append(f'{found[BETTER]} of {sum(found.values())} methods; '
+      row.append(f'{found[BETTER]} of {sum(found.values())}; '
                  f'{found[WORSE]} worse')
     best, = _verdicts(x for x in pairs
                       if x.what == 'RUM' and x.minus.endswith('vanilla'))
     rows[3].append({BETTER: 'holds', WORSE: 'the contrary'}.get(best, best))
+  falls = collections.Counter(
+      TOW.verdict(row.falls.tow[WHOLE])
+      for row in difficulty.factors['entanglement'].rows
+      if row.variant != 'reference')
+  rows.insert(1, ['the more entangled, the harder', (
+      f'{falls[WORSE]} of {sum(falls.values())}; {falls[BETTER]} easier'
+  ), *[''] * (len(shown) - 1)])
   return '\n'.join(markdown.table(head, rows))
 
 
