@@ -17,7 +17,8 @@ release = version = rum_jax.__version__
 
 extensions = [
     'myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary',
-    'sphinx.ext.napoleon', 'sphinx.ext.mathjax', 'sphinx_copybutton']
+    'sphinx.ext.napoleon', 'sphinx_copybutton']  # Formulas are text: MathJax
+# would be read from the network.
 exclude_patterns = ['_build']
 html_theme = 'sphinx_book_theme'
 html_title = 'rum_jax'
@@ -27,9 +28,11 @@ html_theme_options = {
     'use_repository_button': True, 'use_issues_button': True,
     'launch_buttons': {'colab_url': 'https://colab.research.google.com'},
     'show_toc_level': 2}
+html_static_path = ['_static']
+html_css_files = ['style.css']
 html_show_sourcelink = False
 
-myst_enable_extensions = ['amsmath', 'dollarmath', 'deflist', 'colon_fence']
+myst_enable_extensions = ['deflist', 'colon_fence']
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 # Pages that are included begin where they begin; an exception has two names,
