@@ -151,8 +151,10 @@ def guarded(main: Callable[[], None]) -> None:
     main()
   except Exception as error:
     full = no_space(error)
-    if FLAGS.traceback or not full and not isinstance(
-        error, (ValueError, OSError)):
+    # A TypeError of ours names what somebody's own method does otherwise.
+    ours = isinstance(error, TypeError) and str(error).startswith('Expected ')
+    if FLAGS.traceback or not (full or ours or isinstance(
+        error, (ValueError, OSError))):
       raise
     _fail(1, full or str(error))
 

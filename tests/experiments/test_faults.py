@@ -22,10 +22,11 @@ import numpy as np
 import pytest
 
 from experiments import sensitivity
-from rum_jax import recipes
+from rum_jax import recipes, rum
 from rum_jax.commands import app
 from rum_jax.pipeline import context, programs, progress, unlearning
 from rum_jax.storage.artefacts import Artefact
+from rum_jax.types import Variables
 
 if 'workdir' not in flags.FLAGS:
   app.define(recipes.Recipe())
@@ -154,3 +155,17 @@ def test_other_networks_run_with_the_programs_of_the_first(monkeypatch):
   (network, mine), = asked
   assert network == 'cnn' and mine.programs is runtime.programs
   assert mine.programs.chunk == 4 and mine.others == runtime.others
+
+
+def test_an_own_method_that_returns_no_pair_is_one_line(guarded, capsys):
+  def main():
+    unlearn = rum.sequential(lambda key, variables, examples, split: variables)
+    unlearn(jax.random.key(0), Variables({}, {}), None, (None,))
+
+  with pytest.raises(SystemExit) as end:
+    guarded(main)
+  assert end.value.code == 1
+  line, = capsys.readouterr().err.splitlines()
+  assert line.startswith('Error: Expected unlearners[0] to return (variables')
+  with pytest.raises(TypeError, match='another'):  # A fault of the program.
+    guarded(lambda: (_ for _ in ()).throw(TypeError('another')))
