@@ -119,9 +119,7 @@ def cost_notes(results: Results) -> list[str]:
   one = results.oracle.seconds
   compiled = sum(row.compile_seconds for row in results.rows)
   refined = [row for row in results.rows if row.variant in REFINED]
-  searched = [row.tuning_seconds for row in results.rows
-              if math.isfinite(row.tuning_seconds)]
-  tuning = (retrainings(sum(searched), one) if searched else 'not recorded')
+  tuning = _tuning(results, one)
   notes = [f'The seconds leave out {duration(compiled)} s of compilation for '
            f'all rows, and tuning ({tuning}).']
   if refined:
@@ -129,6 +127,20 @@ def cost_notes(results: Results) -> list[str]:
     notes.append('RUM^F and RUM also need the scores that the groups are '
                  f'chosen by: {cost}.')
   return notes
+
+
+def _tuning(results: Results, one: float) -> str:
+  """What all searches for settings took; a retraining takes `one` seconds.
+
+  That for full RUM includes those for RUM^F, which count once.
+  """
+  known = {(row.method, row.variant): row.tuning_seconds
+           for row in results.rows if math.isfinite(row.tuning_seconds)}
+  if not known:
+    return 'not recorded'
+  full = known.pop(('rum', 'rum'), 0.0)
+  shared = sum(x for (_, variant), x in known.items() if variant == 'rum_f')
+  return retrainings(sum(known.values()) + max(0.0, full - shared), one)
 
 
 def _accuracies(row: Row | Oracle) -> list[str]:
