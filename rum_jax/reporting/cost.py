@@ -155,7 +155,8 @@ def tables(record: Cost, command: str) -> str:
       f'parameters, adapters of rank {record.rank}, or the last '
       f'{record.layers} layers with the features below computed once.', '',
       _described(record.large) + ' Random images. Memory is that of the '
-      'compiled program of a stage.', '',
+      'compiled program of a stage. Other processes shared the machine: seconds '
+      'of the processor count, those of the clock include waiting.', '',
       *markdown.table(
           ('trained', 'stages', 'parameters', 'epochs of training',
            'processor seconds', 'seconds', 'MiB', 'copies of the weights',
@@ -187,8 +188,8 @@ def tables(record: Cost, command: str) -> str:
 def _described(network: Network) -> str:
   return (f'{network.name}, {network.parameters:,} parameters; '
           f'{network.forget} of {network.examples:,} examples to forget, '
-          f'batches of {network.batch_size}; {network.unlearning_epochs} '
-          f'epochs a stage, {network.epochs} of training.')
+          f'batches of {network.batch_size}; epochs of a stage: '
+          f'{network.unlearning_epochs}, of training: {network.epochs}.')
 
 
 def _figure(x: Summary) -> str:
