@@ -156,7 +156,8 @@ def tables(record: Cost, command: str) -> str:
       f'{record.layers} layers with the features below computed once.', '',
       _described(record.large) + ' Random images. Memory is that of the '
       'compiled program of a stage. Other processes shared the machine: '
-      'compare seconds of the processor; those of the clock include waiting.', '',
+      'compare seconds of the processor; those of the clock include waiting.',
+      '',
       *markdown.table(
           ('trained', 'stages', 'parameters', 'epochs of training',
            'processor seconds', 'seconds', 'MiB', 'copies of the weights',
