@@ -256,7 +256,7 @@ def _without_oracles(unlearned: Measures, cautions: list[str]) -> Verdict:
         f'the {x.name} is {x.value:.3f} (interval {_range(x)}; '
         f'{x.expected[0]:g} without traces)' for x in found) + '.')
   looked = '; '.join(
-      f'the {x.name}, {_number(x.value)}, which would have shown a shift of '
+      f'the {x.name}, {x.value:.3f}, which would have shown a shift of '
       f'{_size(x.smallest, x.sigma)}' for x in checks)
   attacks = [x for x in checks if x.expected[0] > 0]
   if attacks and min(x.smallest for x in attacks) > BLIND:
@@ -302,10 +302,6 @@ def _harm(unlearned: Measures, change: Comparison, margins: Margins,
         margins, figure):
       said.append(f'The {_WORDS[figure]} fell by {-value.mean:.3f}.')
   return said
-
-
-def _number(value: float) -> str:
-  return f'{value:.3f}'.replace('-', '−')
 
 
 def _range(check: Check) -> str:

@@ -16,7 +16,8 @@ import warnings
 from rum_jax.commands._flags import Command, Flags, UsageError
 
 # Modules of this package that hold a `COMMAND`, in the order of the help.
-COMMANDS = {'unlearn': '_unlearn'}
+COMMANDS = {name: f'_{name}' for name in (
+    'unlearn', 'audit', 'compare', 'memorize', 'report', 'runs', 'purge')}
 
 
 def main(arguments: Sequence[str] | None = None, *, devices: bool = True

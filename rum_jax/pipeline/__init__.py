@@ -5,11 +5,12 @@ from __future__ import annotations
 from rum_jax import _lazy
 
 __all__ = [
-    'builders', 'cards', 'context', 'fitting', 'forget_set', 'forgetting',
-    'given_networks', 'inputs', 'own_data', 'packaging', 'programs',
-    'progress', 'proxies', 'requests', 'results', 'runs', 'segments', 'shards',
-    'subset_models', 'trained_models', 'unlearn_request', 'unlearning',
-    'waiting',
+    'audit_weights', 'builders', 'cards', 'compare_methods', 'context',
+    'findings', 'fitting', 'forget_set', 'forgetting', 'given_networks',
+    'inputs', 'leftovers', 'memorize_data',
+    'own_data', 'packaging', 'programs', 'progress', 'proxies', 'requests',
+    'results', 'retraining', 'runs', 'segments', 'shards', 'subset_models',
+    'trained_models', 'unlearn_request', 'unlearning', 'waiting',
 ]
 
 __getattr__, __dir__ = _lazy.submodules(__name__, __all__)

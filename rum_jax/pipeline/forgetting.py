@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+import contextlib
 import dataclasses
-import datetime
+import importlib.metadata
 import pathlib
 import platform
 from typing import Any, NamedTuple
@@ -16,16 +18,15 @@ import rum_jax
 from rum_jax import evaluation, trees
 from rum_jax.pipeline import builders, cards, given_networks
 from rum_jax.pipeline.programs import Programs
-from rum_jax.pipeline.requests import Prepared
+from rum_jax.pipeline.requests import Prepared, Request
 from rum_jax.pipeline.trained_models import Predict
 from rum_jax.pipeline.waiting import waiting
-from rum_jax.recipes import paper_settings
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import (
     AnyArray, Examples, Info, Key, Model, Signals, Split, Variables)
 
-_FORWARD = 3.0  # The time of a step, in units of a forward pass.
+FORWARD = 3.0  # The time of a step, in units of a forward pass.
 _NORMALISATIONS = {  # Usual values of mean and std.
     'of ImageNet': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     'of CIFAR-10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -64,6 +65,11 @@ class Loop(NamedTuple):
   batch_norm: str
 
 
+def loop_of(request: Request) -> Loop:
+  """What a request says of the loop."""
+  return Loop(*(getattr(request, name) for name in Loop._fields))
+
+
 class Before(NamedTuple):
   """The signals and accuracies of the given weights.
 
@@ -94,24 +100,6 @@ class Plan(NamedTuple):
   memory: int
   units: float
   steps: int
-
-
-class Done(NamedTuple):
-  """The result of a request.
-
-  Attributes:
-    weights: the path of the new weights.
-    card: the card of the new weights.
-    variables: the variables of the copy that was written.
-    before: signals and accuracies of the given weights.
-    after: `[S, N]` signals of all copies.
-  """
-
-  weights: pathlib.Path
-  card: cards.Card
-  variables: Variables
-  before: Before
-  after: Signals
 
 
 def look(prepared: Prepared, programs: Programs) -> Before:
@@ -176,7 +164,7 @@ def _better_feeding(prepared: Prepared, programs: Programs, chance: float
 def program_of(prepared: Prepared) -> Forget:
   """The program of one copy."""
   request = prepared.request
-  loop = tuple((name, getattr(request, name)) for name in Loop._fields)
+  loop = tuple(loop_of(request)._asdict().items())
   setting = tuple(sorted((k, tuple(v) if isinstance(v, list) else v)
                          for k, v in prepared.setting.items()))
   return Forget(loop, prepared.network.model, request.method, setting)
@@ -206,7 +194,7 @@ def plan(prepared: Prepared, before: Before, programs: Programs,
   devices = max(1, min(jax.device_count() // programs.devices_per_run,
                        request.seeds))
   rounds = -(-request.seeds // devices)
-  seconds = _FORWARD * shown * before.seconds / count * rounds
+  seconds = FORWARD * shown * before.seconds / count * rounds
   memory = 0
   if compiled:
     with waiting('compiling'):
@@ -241,7 +229,7 @@ def identity_of(prepared: Prepared) -> dict[str, Any]:
       'method': request.method, 'setting': prepared.setting,
       'source': builders.source_hash(request.method),
       'seeds': request.seeds, 'first_seed': request.first_seed,
-      **{name: getattr(request, name) for name in Loop._fields}}
+      **loop_of(request)._asdict()}
 
 
 def network_notes(prepared: Prepared) -> dict[str, Any]:
@@ -253,7 +241,8 @@ def network_notes(prepared: Prepared) -> dict[str, Any]:
           'std': request.std and list(request.std),
           'size': request.size and list(request.size),
           'classes': list(prepared.source.classes) if request.classes else None,
-          'heads': request.heads}
+          'heads': request.heads,
+          'description': prepared.weights.description}
 
 
 def unlearned(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
@@ -278,9 +267,11 @@ def unlearned(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
   name = prepared.request.method.replace(':', '_')
 
   def compute() -> Artefact:
+    program, arguments = program_of(prepared), _arguments(prepared)
+    with waiting('compiling'):
+      programs.ahead(program, _AXES, *arguments).result()
     with waiting('unlearning', expected):
-      (variables, info), taken = programs.run(
-          program_of(prepared), _AXES, *_arguments(prepared))
+      (variables, info), taken = programs.run(program, _AXES, *arguments)
     with waiting('judging'):
       signals, _ = programs.run(
           Predict(prepared.network.model), (0, None), variables,
@@ -301,71 +292,93 @@ def unlearned(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
   return artefact
 
 
-def hand_back(prepared: Prepared, artefact: Artefact, before: Before,
-              out: pathlib.Path, command: str, measured: dict[str, Any]
-              ) -> Done:
-  """Writes the first copy that did not diverge, and its card beside it.
+class Made(NamedTuple):
+  """The copy that is handed back, not yet in its place.
 
-  Args:
-    prepared: the request.
-    artefact: the artefact of the copies.
-    before: signals and accuracies of the given weights.
-    out: the path of the new weights.
-    command: the command, for the card.
-    measured: the figures, for the card.
+  Attributes:
+    partial: the file beside its place.
+    digest: SHA-256 of it.
+    variables: its weights.
+    seeds: numbers of all keys, its own first.
+  """
+
+  partial: pathlib.Path
+  digest: str
+  variables: Variables
+  seeds: tuple[int, ...]
+
+
+@contextlib.contextmanager
+def made(prepared: Prepared, artefact: Artefact, out: pathlib.Path
+         ) -> Generator[Made]:
+  """Writes the first copy that did not diverge beside the place `out`.
+
+  The file is removed at the end of the block, unless `hand_back` moved it.
 
   Raises:
-    OSError: if a file cannot be written; then neither file is left.
+    OSError: if it cannot be written.
   """
   request = prepared.request
   alive = np.flatnonzero(evaluation.finite(artefact.arrays['loss']))
   first = int(alive[0])
   tree = trees.take(artefact.tree, first)
   variables = Variables(tree['params'], tree.get('stats', {}))
-  given_networks.write(out, prepared.network, variables)
-  seeds = [request.first_seed + int(s) for s in (
-      first, *(x for x in range(request.seeds) if x != first))]
+  partial = out.with_name(f'.{out.name}.new')
+  seeds = (first, *(x for x in range(request.seeds) if x != first))
+  try:
+    try:
+      given_networks.write(partial, prepared.network, variables)
+    except OSError as error:
+      raise OSError(f'Cannot write out={out}: '
+                    f'{str(error).rpartition(": ")[2]}') from error
+    yield Made(partial, artefacts.file_digest(partial), variables,
+               tuple(request.first_seed + s for s in seeds))
+  finally:
+    partial.unlink(missing_ok=True)
+
+
+def hand_back(prepared: Prepared, copy: Made, out: pathlib.Path, *,
+              setting: dict[str, Any], seconds: dict[str, float], date: str,
+              command: str, measured: dict[str, Any]) -> cards.Card:
+  """Puts the copy and its card into their places.
+
+  Args:
+    prepared: the request.
+    copy: from `made`.
+    out: where the weights go.
+    setting: of the method and the loop.
+    seconds: name of a part of the work to its seconds.
+    date: ISO 8601.
+    command: the command line, or nothing.
+    measured: for the card.
+
+  Raises:
+    OSError: if the card cannot be written; then the weights are not, either.
+  """
   entry = cards.Forgotten(
-      date=datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-      rows=tuple(prepared.rows.tolist()),
+      date=date, rows=tuple(prepared.rows.tolist()),
       images=cards.image_hashes(
           prepared.source.dataset.image[prepared.split.forget]),
       rows_hash=artefacts.array_digest(prepared.rows),
       data=prepared.source.name, data_hash=prepared.data_hash,
-      weights_hash=prepared.weights.digest, method=request.method,
-      setting={**paper_settings.spelled_out(request.method, prepared.setting),
-               **{name: getattr(request, name) for name in Loop._fields}},
-      seeds=tuple(seeds), seconds={
-          k: float(v) for k, v in artefact.notes.items()},
-      versions=versions(), command=command, measured=measured)
+      weights_hash=prepared.weights.digest, method=prepared.request.method,
+      setting=setting, seeds=copy.seeds, seconds=seconds, versions=versions(),
+      command=command, measured=measured)
   card = cards.Card(
-      weights=out.name, weights_hash=artefacts.file_digest(out),
+      weights=out.name, weights_hash=copy.digest,
       network=network_notes(prepared),
       requests=(*(prepared.card.requests if prepared.card else ()), entry))
-  try:
-    cards.write(out, card)
-  except OSError:
-    out.unlink()
-    raise
-  after = Signals(artefact.arrays['loss'], artefact.arrays['score'])
-  return Done(out, card, variables, before, after)
+  cards.write(out, card)
+  copy.partial.replace(out)
+  return card
 
 
 def versions() -> dict[str, str]:
   """Versions of Python and of the libraries that affect results."""
-  import importlib.metadata
   names = ('jax', 'jaxlib', 'flax', 'optax', 'numpy')
   return {'python': platform.python_version(),
           'rum-jax': rum_jax.__version__,
           **{name: importlib.metadata.version(name) for name in names}}
-
-
-def accuracies(prepared: Prepared, signals: Signals) -> dict[str, list[float]]:
-  """Accuracy `[S]` on forget, retain, held-out and earlier rows."""
-  parts = {'forget': prepared.split.forget, 'retain': prepared.split.retain,
-           'test': prepared.test, 'earlier': prepared.earlier}
-  return {name: _accuracy(signals, rows) for name, rows in parts.items()
-          if len(rows)}
 
 
 def _accuracy(signals: Signals, rows: AnyArray) -> list[float]:

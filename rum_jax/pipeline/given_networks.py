@@ -14,6 +14,7 @@ import numpy as np
 
 import rum_jax
 from rum_jax import _checks, datasets, models, recipes
+from rum_jax.pipeline import builders
 from rum_jax.storage import artefacts
 from rum_jax.types import Model, Variables
 
@@ -59,6 +60,9 @@ class Network(NamedTuple):
     classes: the number of its classes.
     image_shape: `(H, W, C)` of the images that it takes.
     named: `variables -> name to array`, as in the file that they came from.
+    read: `name to array -> variables`, the inverse.
+    feeding: the `mean` and `std` that images are normalised with.
+    source: SHA-256 of the code that made a network of somebody's own.
   """
 
   model: Model
@@ -67,6 +71,9 @@ class Network(NamedTuple):
   classes: int
   image_shape: tuple[int, ...]
   named: Callable[[Variables], dict[str, np.ndarray]]
+  read: Callable[[Mapping[str, np.ndarray]], Variables]
+  feeding: Mapping[str, Sequence[float]]
+  source: str = ''
 
   @property
   def size(self) -> int:
@@ -78,7 +85,8 @@ def read(path: str | os.PathLike[str], name: str = 'weights') -> Weights:
   """Reads a file of weights.
 
   Args:
-    path: the path of a `.safetensors` file.
+    path: the path of a `.safetensors` file, or of a folder of models that a
+      command saved, the first of which is read.
     name: the name of the argument, for messages.
 
   Raises:
@@ -90,8 +98,7 @@ def read(path: str | os.PathLike[str], name: str = 'weights') -> Weights:
   if not path.exists():
     raise FileNotFoundError(f'There is no {name}={path}.')
   if path.is_dir():
-    raise ValueError(f'Expected {name}={path} to be a .safetensors file, found '
-                     'a folder.')
+    return _saved(path, name)
   if path.suffix.lower() in _PICKLES or _looks_pickled(path):
     raise ValueError(
         f'{name}={path} is a pickle, which can run any code when it is read, '
@@ -197,7 +204,8 @@ def _recognised(weights: Weights, network: str, shape: Sequence[int],
     raise ValueError(f'weights={weights.path}: {error}') from error
   return Network(
       model, variables, type(module).__name__, module.classes, tuple(shape),
-      lambda new: models.to_torch(new, model, names, like=state))
+      lambda new: models.to_torch(new, model, names, like=state),
+      lambda given: models.from_torch(given, model, names), how)
 
 
 def _check_name(network: str, module: Any) -> None:
@@ -227,7 +235,8 @@ def _described(weights: Weights, how: Mapping[str, Any]) -> Network:
   module = models.described_network(description)
   return Network(
       model, variables, type(module).__name__, getattr(module, _CLASSES),
-      tuple(description['image_shape']), models.to_plain)
+      tuple(description['image_shape']), models.to_plain,
+      lambda given: models.from_plain(given, _blank(model)), how)
 
 
 def _of_factory(weights: Weights, network: str, source: datasets.Source,
@@ -243,18 +252,19 @@ def _of_factory(weights: Weights, network: str, source: datasets.Source,
   state, names = weights.state, getattr(made, 'torch_names', None)
   try:
     if names is not None and weights.description is None:
-      variables = models.from_torch(state, model, names())
+      reads = lambda given: models.from_torch(given, model, names())
       named = lambda new: models.to_torch(new, model, names(), like=state)
     else:
-      variables = models.from_plain(state, _blank(model))
+      reads = lambda given: models.from_plain(given, _blank(model))
       named = lambda new: models.to_plain(new, state)
+    variables = reads(state)
   except ValueError as error:
     raise ValueError(f'weights={weights.path}: {error}') from error
   outputs = jax.eval_shape(
       lambda v, x: model.apply(v, x, train=False)[0].prediction, variables,
       jax.tree.map(lambda x: x[:1], source.dataset))
   return Network(model, variables, network, outputs.shape[-1], tuple(shape),
-                 named)
+                 named, reads, how, builders.source_hash(network))
 
 
 def _blank(model: Model) -> Variables:
@@ -265,6 +275,17 @@ def _size(shape: Sequence[int]) -> str:
   height, width, channels = shape
   return (f'{height}×{width} pixels with {channels} '
           f'channel{"s" * (channels != 1)}')
+
+
+def _saved(path: pathlib.Path, name: str) -> Weights:
+  """The first of the models that a command saved in a folder."""
+  try:
+    found = models.load_saved(path, seed=0)
+  except (OSError, ValueError) as error:
+    raise type(error)(f'{name}={path}: {error}') from error
+  state = models.to_plain(found.variables)
+  return Weights(path, artefacts.array_digest(*state.values()), state,
+                 found.description)
 
 
 def _looks_pickled(path: pathlib.Path) -> bool:

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import _checks, datasets
-from rum_jax.pipeline import builders, cards, given_networks, inputs
-from rum_jax.recipes import BATCH_NORM, one_of, paper_settings
+from rum_jax.pipeline import builders, cards, given_networks, inputs, own_data
+from rum_jax.recipes import AUGMENT, BATCH_NORM, Recipe, one_of, paper_settings
 from rum_jax.storage import artefacts
 from rum_jax.types import Images, Split
 
@@ -56,6 +56,13 @@ class Request:
     weight_decay: the weight decay of SGD.
     batch_norm: the mode of running moments: `update`, `freeze`, or
       `recalibrate`.
+    checks: whether copies are also fine-tuned on what is retained, and
+      batch-norm is checked, to see whether that brings the rows back.
+    oracles: how many networks are retrained without the rows, to compare with.
+    start: path of weights that retraining starts from; by default random ones.
+    train_epochs: of retraining; by default by the rule of `own_data`.
+    train_learning_rate: likewise.
+    train_augment: how images are changed in retraining, as in a `Recipe`.
   """
 
   weights: str
@@ -80,6 +87,12 @@ class Request:
   momentum: float = 0.9
   weight_decay: float = 5e-4
   batch_norm: str = 'update'
+  checks: bool = True
+  oracles: int = 0
+  start: str = ''
+  train_epochs: int | None = None
+  train_learning_rate: float | None = None
+  train_augment: str = 'none'
 
   def __post_init__(self) -> None:
     for name in ('weights', 'data', 'rows'):
@@ -91,6 +104,13 @@ class Request:
     _checks.check_range('momentum', self.momentum, 0, 1)
     _checks.check_range('weight_decay', self.weight_decay, 0)
     one_of('batch_norm', self.batch_norm, BATCH_NORM)
+    one_of('train_augment', self.train_augment, AUGMENT)
+    _checks.check_count('oracles', self.oracles)
+    if self.start and not self.oracles:
+      raise ValueError(f'Expected no start={self.start} without oracles: it is '
+                       'where retraining starts.')
+    if self.train_epochs is not None:
+      _checks.check_count('train_epochs', self.train_epochs, 1)
 
 
 class Prepared(NamedTuple):
@@ -141,10 +161,12 @@ def prepare(request: Request) -> Prepared:
     TypeError: if a factory returns a value of a wrong type.
     ValueError: that names the value that does not fit.
   """
-  setting = setting_of(request)
+  setting_of(request)  # Refuses unknown methods before anything is read.
   weights = given_networks.read(request.weights)
   card = cards.read(weights.path, weights.digest)
   request = _as_before(request, card)
+  if card is not None and weights.description is None:
+    weights = weights._replace(description=card.network.get('description'))
   source = datasets.load(
       request.data, request.data_dir, size=request.size,
       test_share=request.test_share, cache=request.cache, needs_test=False)
@@ -172,6 +194,7 @@ def prepare(request: Request) -> Prepared:
   forget = datasets.positions(rows, source)
   earlier, missing = cards.earlier_positions(card, source, data_hash)
   split = _split(request, source, rows, forget, earlier)
+  setting = setting_of(request, source)
   builders.build(request, network.model, request.method, setting)
   return Prepared(
       request, weights, network, card, source,
@@ -179,8 +202,14 @@ def prepare(request: Request) -> Prepared:
       earlier, missing, setting, tuple(notes))
 
 
-def setting_of(request: Request) -> dict[str, Any]:
+def setting_of(request: Request, source: datasets.Source | None = None
+               ) -> dict[str, Any]:
   """The hyper-parameters of a request's method.
+
+  Args:
+    request: names the method, and gives some of them.
+    source: the data, whose size decides about epochs; `None` for those of the
+      paper.
 
   Raises:
     ValueError: if there is no such method, or if the budget allows no epoch.
@@ -188,8 +217,27 @@ def setting_of(request: Request) -> dict[str, Any]:
   builders.factory(request.method)  # Refuses unknown methods.
   if ':' in request.method:
     return dict(request.setting)
-  own = paper_settings.setting_of(request.method, request.budget)
+  epochs = paper_settings.TRAINING
+  if source is not None:
+    suited = own_data.suited(
+        Recipe(dataset='data', batch_size=request.batch_size, corrupt=0.0), (),
+        source.dataset.image.shape[1:], source.num_train, forgets=False)
+    epochs = request.train_epochs or suited.recipe.epochs
+  own = paper_settings.setting_of(request.method, request.budget, epochs)
   return {**own, **request.setting}
+
+
+def with_method(prepared: Prepared, request: Request) -> Prepared:
+  """The same prepared request with another method and setting.
+
+  Raises:
+    ValueError: if the method refuses its setting.
+  """
+  setting = setting_of(request, prepared.source)
+  builders.build(request, prepared.network.model, request.method, setting)
+  said = prepared.request  # Completed by the card of the weights.
+  return prepared._replace(setting=setting, request=dataclasses.replace(
+      said, method=request.method, setting=request.setting))
 
 
 def check_place(out: pathlib.Path, overwrite: bool, size: int = 0) -> None:

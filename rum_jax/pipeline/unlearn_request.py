@@ -1,113 +1,199 @@
-"""Carries out a request: from given weights to new weights and evidence."""
+"""The whole way of a request: from given weights to new ones and evidence.
+
+From Python it is
+
+    from rum_jax.pipeline import requests, unlearn_request
+    request = requests.Request(
+        weights='model.safetensors', mean=(0.5,), std=(0.3,), data='mine.npz',
+        rows='rows.txt', method='finetune', batch_size=16, checks=False)
+    done = unlearn_request.carry_out(request, out='forgotten.safetensors')
+    print(done.evidence.verdict.answer, done.evidence.verdict.reason)
+
+which writes the new weights, a card beside them, and the evidence.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+import datetime
+import math
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from rum_jax import datasets
-from rum_jax.pipeline import forgetting, requests, runs
-from rum_jax.pipeline.forgetting import Before, Done, Plan
+from rum_jax import audits, datasets
+from rum_jax.pipeline import findings, forgetting, requests, results
+from rum_jax.pipeline import retraining, runs
+from rum_jax.pipeline.cards import Card
+from rum_jax.pipeline.forgetting import Before, Plan
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared, Request
 from rum_jax.pipeline.waiting import minutes
 from rum_jax.recipes import paper_settings
 from rum_jax.storage import artefacts
-from rum_jax.types import Signals
+from rum_jax.types import Variables
 
-TRAIN_EPOCHS = 30  # Epochs of one training in the paper, the unit of costs.
+Say = Callable[[str], Any]
+
+
+class Done(NamedTuple):
+  """What came out.
+
+  Attributes:
+    weights: path of the new weights.
+    workdir: the folder of the run, with `evidence.json`.
+    card: what lies beside the weights.
+    evidence: what the copies still show of the rows.
+    variables: of the copy that was written.
+    prepared: the request, as it was read.
+  """
+
+  weights: pathlib.Path
+  workdir: pathlib.Path
+  card: Card
+  evidence: audits.Evidence
+  variables: Variables
+  prepared: Prepared
 
 
 def carry_out(
     request: Request,
     *,
-    out: pathlib.Path | None,
+    out: str | pathlib.Path | None,
     overwrite: bool = False,
     workdir: str | pathlib.Path | None = None,
     force: bool = False,
     dry_run: bool = False,
     programs: Programs | None = None,
     command: str = '',
-    say: Callable[[str], Any] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> Done | None:
-  """Unlearns copies of given weights, and writes one of them.
+  """Makes copies of given weights forget, judges them, and writes one.
 
   Args:
-    request: the request.
-    out: the path of a `.safetensors` file for the new weights.
-    overwrite: whether an old file is replaced.
-    workdir: the folder of the copies and the evidence; by default a folder in
-      `runs` that is named after the weights.
+    request: what is asked for.
+    out: a `.safetensors` file for the new weights.
+    overwrite: whether an old file there is replaced.
+    workdir: where the copies and the evidence go; by default a folder in `runs`
+      named after the weights.
     force: whether a network that is no better than chance is used.
-    dry_run: whether to stop after the plan.
-    programs: compiles and runs programs.
-    command: the command, for the card.
-    say: is called with each line for the user.
+    dry_run: whether to stop when the plan has been told.
+    programs: to compile and run with.
+    command: that asked, for the card.
+    say: called with each line that a person should read.
 
   Returns:
-    The result; `None` after a dry run.
+    What came out; `None` after a dry run.
 
   Raises:
     OSError: if a file cannot be read or written.
-    ValueError: that names the value that does not fit.
+    ValueError: naming the value that does not fit.
   """
-  if out is not None and not dry_run:
-    requests.check_place(out, overwrite)
+  place = None if out is None else pathlib.Path(out)
+  if place is not None and not dry_run:
+    requests.check_place(place, overwrite)
   prepared = requests.prepare(request)
+  retraining.start_of(prepared)  # Refuses what does not fit, before the work.
   programs = programs or Programs()
-  for line in _described(prepared):
+  for line in _read(prepared):
     say(line)
   before = forgetting.look(prepared, programs)
-  say(_accuracy(before))
+  say(accuracy_sentence(before))
   if not force:
     forgetting.check_trained(prepared, before, programs)
-  plan = forgetting.plan(prepared, before, programs, TRAIN_EPOCHS, dry_run)
-  for line in _planned(prepared, plan):
+  training = retraining.recipe_of(prepared)
+  plan = forgetting.plan(prepared, before, programs, training.recipe.epochs,
+                         dry_run)
+  for line in _planned(prepared, plan, training.recipe.epochs):
     say(line)
-  if dry_run or out is None:
+  if request.oracles:
+    say(_retraining(prepared, before, str(training), training.recipe.epochs))
+  if dry_run or place is None:
     say('Nothing was started: this was a dry run.')
     return None
   size = sum(x.nbytes for x in prepared.weights.state.values())
-  requests.check_place(out, overwrite, size)
+  requests.check_place(place, overwrite, size)
   root = pathlib.Path(workdir or artefacts.path_of(
       pathlib.Path('runs'), f'unlearn_{prepared.weights.path.stem}',
-      forgetting.identity_of(prepared)))
+      {**forgetting.identity_of(prepared), 'oracles': request.oracles,
+       'start': request.start, 'checks': request.checks}))
   lock = runs.claim(root)
   try:
     runs.enter(root, 'unlearn', request)
-    artefact = forgetting.unlearned(prepared, root, programs, plan.seconds)
-    measured = _measured(prepared, before, artefact)
-    for line in _told(measured):
-      say(line)
-    done = forgetting.hand_back(
-        prepared, artefact, before, out, command, measured)
+    return _carried_out(prepared, before, plan, place, root, programs, command,
+                        say)
   finally:
     lock.release()
-  say(f'Wrote {out} (the copy with seed {done.card.requests[-1].seeds[0]}) and '
-      f'its card beside it; the evidence is in {root}.')
-  return done
 
 
-def _described(prepared: Prepared) -> list[str]:
-  """Lines about the weights, the data and the rows."""
+def _carried_out(prepared: Prepared, before: Before, plan: Plan,
+                 out: pathlib.Path, root: pathlib.Path, programs: Programs,
+                 command: str, say: Say) -> Done:
+  """The work itself, after all has been read and claimed."""
+  request = prepared.request
+  copies = forgetting.unlearned(prepared, root, programs, plan.seconds)
+  oracles = retraining.retrained(prepared, root, programs)
+  seconds = {'unlearning': float(copies.notes['seconds']),
+             'compilation': float(copies.notes['compile_seconds'])}
+  if oracles is not None:
+    seconds['retraining'] = float(oracles.notes['seconds'])
+  date = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
+  with forgetting.made(prepared, copies, out) as copy:
+    asked = findings.request_of(
+        prepared, seeds=copy.seeds, seconds=seconds, date=date,
+        command=command, out=audits.File(name=str(out), sha256=copy.digest))
+    evidence = findings.evidence(prepared, root, before, copies, oracles, asked)
+    results.write(root / 'evidence.json', evidence)
+    card = forgetting.hand_back(
+        prepared, copy, out, setting=dict(asked.setting), seconds=seconds,
+        date=date, command=command, measured=measured(evidence))
+    for line in figure_sentences(evidence):
+      say(line)
+    which = (f'the first of {request.seeds} copies, seed {copy.seeds[0]}'
+             if request.seeds > 1 else f'seed {copy.seeds[0]}')
+    say(f'Wrote {out} ({which}) and its card {out.name}.card.json.')
+  return Done(out, root, card, evidence, copy.variables, prepared)
+
+
+def measured(evidence: audits.Evidence) -> dict[str, Any]:
+  """The main figures of an evidence, for a card."""
+  found: dict[str, Any] = {}
+  for part in evidence.parts:
+    kinds = {'before': part.original, 'after': part.unlearned,
+             'retrained': part.retrained}
+    found[part.name] = {
+        'answer': part.verdict.answer, 'question': part.verdict.question,
+        **{kind: _figures(x) for kind, x in kinds.items() if x is not None}}
+  return found
+
+
+def _figures(measures: Any) -> dict[str, float | None]:
+  held_out, attack = measures.held_out_accuracy, measures.attack
+  return {'forget accuracy': measures.forget_accuracy.mean,
+          'retain accuracy': measures.retain_accuracy.mean,
+          'held-out accuracy': None if held_out is None else held_out.mean,
+          'AUC': None if attack is None else attack.auc.mean}
+
+
+def _read(prepared: Prepared) -> list[str]:
+  """What was read."""
   network, source = prepared.network, prepared.source
-  lines = [*prepared.notes]
-  lines.append(
-      f'{prepared.weights.path}: {network.name}, {network.size:,} parameters, '
-      f'{network.classes} classes; images {_joined(network.image_shape, "×")}.')
+  feeding = '; '.join(
+      f'{name} {",".join(f"{x:g}" for x in values)}'
+      for name, values in network.feeding.items())
   held_out = (f'{len(source.test):,} held-out examples' if len(source.test) else
               'no held-out examples')
-  lines.append(f'{source.name}: {source.num_train:,} training and {held_out}, '
-               f'{len(source.classes)} classes.')
-  described = datasets.describe_rows(prepared.rows, source)
-  lines.append(f'To forget: {described}')
+  lines = [
+      *prepared.notes,
+      f'{prepared.weights.path}: {network.name}, {network.size:,} parameters, '
+      f'{network.classes} classes; images '
+      f'{"×".join(map(str, network.image_shape))}, {feeding}.',
+      f'{source.name}: {source.num_train:,} training and {held_out}, '
+      f'{len(source.classes)} classes.',
+      f'To forget: {datasets.describe_rows(prepared.rows, source)}']
   if prepared.card is not None:
+    count = len(prepared.card.requests)
     lines.append(
-        f'{len(prepared.card.requests)} earlier '
-        f'request{"s" * (len(prepared.card.requests) > 1)} of these weights: '
+        f'{count} earlier request{"s" * (count > 1)} of these weights: '
         f'{len(prepared.earlier):,} examples that are neither forgotten again '
         'nor trained on'
         + (f'; {prepared.missing:,} are no longer in the data.'
@@ -115,43 +201,63 @@ def _described(prepared: Prepared) -> list[str]:
   return lines
 
 
-def _accuracy(before: Before) -> str:
-  test = ('there are no held-out examples' if np.isnan(before.test) else
+def accuracy_sentence(before: Before) -> str:
+  """What the given weights know, for people."""
+  test = ('there are no held-out examples' if math.isnan(before.test) else
           f'{before.test:.1%} on the held-out ones')
   return (f'Accuracy of the given weights: {before.train:.1%} on the training '
           f'examples, {test}.')
 
 
-def _planned(prepared: Prepared, plan: Plan) -> list[str]:
+def _planned(prepared: Prepared, plan: Plan, epochs: int) -> list[str]:
   request = prepared.request
   values = paper_settings.spelled_out(request.method, prepared.setting)
   text = ', '.join(f'{k}={v}' for k, v in values.items()) or 'no settings'
   source = ('as given' if request.setting else
-            'as the papers have it, tuned for nothing')
-  lines = [f'Method {request.method}: {text}; {source}.']
-  price = (f'{request.seeds} cop{"ies" if request.seeds > 1 else "y"} of '
-           f'{plan.steps:,} steps: about {minutes(plan.seconds)} and '
-           f'{plan.units:.2g} of the work of training once for {TRAIN_EPOCHS} '
-           'epochs')
+            'rate of the papers, epochs as large a share of training '
+            'as there, tuned for nothing')
+  copies = 'copy' if request.seeds == 1 else 'copies'
+  price = (f'{request.seeds} {copies} of {plan.steps:,} steps: about '
+           f'{minutes(plan.seconds)}, and {plan.units:.2g} of the work of '
+           f'training once for {epochs} epochs')
   if plan.memory:
     price += f'; {plan.memory / 2**30:.2g} GiB of memory'
-  return [*lines, f'{price}, and the time to compile.']
+  return [f'Method {request.method}: {text}; {source}.',
+          f'{price}. Compiling comes on top.']
 
 
-def _measured(prepared: Prepared, before: Before, artefact: Any
-              ) -> dict[str, Any]:
-  after = Signals(artefact.arrays['loss'], artefact.arrays['score'])
-  return {'accuracy before': forgetting.accuracies(prepared, before.signals),
-          'accuracy after': forgetting.accuracies(prepared, after)}
+def _retraining(prepared: Prepared, before: Before, rule: str, epochs: int
+                ) -> str:
+  request, shown = prepared.request, len(prepared.split.retain) * epochs
+  seconds = (forgetting.FORWARD * shown * before.seconds
+             / len(prepared.source.dataset.label) * request.oracles)
+  start = retraining.start_of(prepared)
+  text = (f'{request.oracles} networks are retrained for {epochs} epochs, '
+          f'about {minutes(seconds)} on one device.')
+  if start is not None:
+    text += (f' They start from {request.start}'
+             + (f'; drawn anew: {", ".join(start.fresh)}.' if start.fresh
+                else '.'))
+  return f'{text} {rule}'.strip()
 
 
-def _told(measured: dict[str, Any]) -> list[str]:
-  before, after = measured['accuracy before'], measured['accuracy after']
-  return [f'Accuracy on {name}: {np.mean(before[name]):.1%} before, '
-          f'{np.mean(values):.1%} after.' for name, values in after.items()]
-
-
-def _joined(values: Any, sign: str) -> str:
-  return sign.join(map(str, values))
-
-
+def figure_sentences(evidence: audits.Evidence) -> list[str]:
+  """The main figures and the answer, for people."""
+  lines = []
+  for part in evidence.parts:
+    rows = {'forget': 'these rows', 'new': 'the rows of this request',
+            'all': 'the rows of all requests'}[part.name]
+    for title, name in (('Accuracy on the rows to forget', 'forget_accuracy'),
+                        ('Accuracy on what is retained', 'retain_accuracy'),
+                        ('Accuracy on held-out examples', 'held_out_accuracy')):
+      found = getattr(part.unlearned, name)
+      if found is not None:
+        other = part.retrained and getattr(part.retrained, name)
+        lines.append(
+            f'{title}: {getattr(part.original, name).mean:.1%} before, '
+            f'{found.mean:.1%} after'
+            + (f', {other.mean:.1%} retrained.' if other else '.'))
+    verdict = part.verdict
+    lines.append(f'Of {rows}: {verdict.question} {verdict.answer.capitalize()}.'
+                 f' {verdict.reason}')
+  return [*lines, evidence.verdict.caveat]

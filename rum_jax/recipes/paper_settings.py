@@ -1,7 +1,9 @@
 """Hyper-parameters of the algorithms from their papers, without tuning.
 
-Learning rates and epochs are those of the papers, if these give them. None was
-chosen on a person's own data.
+Learning rates are those of the papers, if these give them. Epochs are as large
+a share of the epochs of training as in the RUM paper, which trains for 30: a
+small data set takes more passes for as many steps. None was chosen on a
+person's own data.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from rum_jax import algorithms
 
 # Learning rate and epochs of the RUM paper or its code, or else of the paper of
 # the algorithm. Algorithms without a rate take no steps.
+TRAINING = 30  # Epochs of training in the RUM paper.
 _PAPERS: dict[str, dict[str, Any]] = {
     'bad_teacher': {'learning_rate': 1e-2, 'epochs': 1},
     'cf_k': {'learning_rate': 1e-2, 'epochs': 10},
@@ -31,13 +34,15 @@ _PAPERS: dict[str, dict[str, Any]] = {
 }
 
 
-def setting_of(method: str, budget: float | None = None) -> dict[str, Any]:
+def setting_of(method: str, budget: float | None = None,
+               training: int = TRAINING) -> dict[str, Any]:
   """The hyper-parameters of an algorithm from its paper.
 
   Args:
     method: the name of an algorithm.
     budget: the largest number of epochs, which are passes over the data; `None`
-      for the number in the paper.
+      for no limit.
+    training: the number of epochs that training the network takes.
 
   Returns:
     Name to value, without the values that are defaults of the factory.
@@ -47,11 +52,15 @@ def setting_of(method: str, budget: float | None = None) -> dict[str, Any]:
 
   >>> setting_of('finetune', budget=3)
   {'learning_rate': 0.01, 'epochs': 3}
+  >>> setting_of('finetune', training=150)
+  {'learning_rate': 0.01, 'epochs': 50}
   """
   if method not in _PAPERS:
     raise ValueError(f'Expected method={method} to be one of '
                      f'{", ".join(_PAPERS)}.')
   setting = dict(_PAPERS[method])
+  if 'epochs' in setting:
+    setting['epochs'] = max(1, round(setting['epochs'] * training / TRAINING))
   if budget is not None and 'epochs' in setting:
     if budget < 1:
       raise ValueError(f'Expected budget={budget} to be at least one epoch.')

@@ -15,9 +15,10 @@ from rum_jax.reporting.figures.forget_set import examples
 from rum_jax.reporting.figures.forget_set import memorization_histogram
 from rum_jax.reporting.figures.pairs import influence
 from rum_jax.reporting.figures.pairs import memorized
+from rum_jax.reporting.figures.pairs import ranked
 
 __all__ = [
     'cost', 'embedding', 'evidence', 'examples', 'influence',
-    'memorization_histogram', 'memorized', 'sensitivity_of_entanglement',
-    'tow_by_group', 'tow_by_method',
+    'memorization_histogram', 'memorized', 'ranked',
+    'sensitivity_of_entanglement', 'tow_by_group', 'tow_by_method',
 ]

@@ -86,3 +86,36 @@ def memorized(image: AnyArray, label: AnyArray, row: np.ndarray,
     axes.set(xlim=(0, WIDTH), ylim=(0, height))
     return canvas.svg(drawn, 'memorized', 'The most memorized images, each '
                       'beside the nearest other image')
+
+
+def ranked(image: AnyArray, label: AnyArray, row: AnyArray,
+           classes: Sequence[str], score: AnyArray) -> str:
+  """Images with their labels, rows and memorization, in the order given.
+
+  Args:
+    image: `[P, H, W, C]` uint8, C is 1 or 3.
+    label: `[P]`.
+    row: `[P]`, the row in the published training part.
+    classes: names of the K classes.
+    score: `[P]` memorization.
+
+  Returns:
+    SVG.
+  """
+  columns, cell = 6, 84
+  height = -(-len(image) // columns) * cell
+  with matplotlib.rc_context(
+      {**palette.TYPE, 'image.composite_image': False}):
+    drawn = canvas.figure(height, layout=None)
+    axes = drawn.add_axes((0, 0, 1, 1))
+    for i, one in enumerate(np.asarray(image)):
+      x, y = i % columns * WIDTH / columns, height - i // columns * cell
+      canvas.show(axes, one, x, y)
+      lines = (shortened(classes[int(label[i])]), f'row {int(row[i])}',
+               f'{float(score[i]):.2f}')
+      for k, text in enumerate(lines):
+        axes.text(x, y - 54 - 9 * k, text, fontsize=8 if k != 1 else 7,
+                  alpha=0.7 if k else 1)
+    axes.axis('off')
+    axes.set(xlim=(0, WIDTH), ylim=(0, height))
+    return canvas.svg(drawn, 'ranked', 'Images with their memorization')

@@ -1,0 +1,93 @@
+"""`rum-jax compare`: several methods on the same request, in one table."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+from rum_jax import reporting
+from rum_jax.commands import _pages, _unlearn
+from rum_jax.commands._flags import Command, Flags
+from rum_jax.pipeline import compare_methods
+from rum_jax.storage import files
+
+_METHODS = 'finetune,neggrad_plus,salun,scrub'
+
+
+def define(flags: Flags) -> None:
+  """Defines the flags."""
+  flags.group('Your network')
+  flags.string('weights', None, 'The trained weights: a .safetensors file with '
+               "PyTorch's names.")
+  _unlearn.define_network(flags)
+  _unlearn.define_data(flags)
+  flags.group('What to forget')
+  flags.string('rows', None, 'Rows of the training part: a text, JSON, CSV or '
+               'npy file of numbers or of names of images, or class=NAME.')
+  flags.boolean('with_copies', 'Forget exact copies of these images, too.')
+  flags.group('Methods')
+  flags.string('methods', _METHODS, 'Names of algorithms by commas, or '
+               'package.module:factory.')
+  flags.string('settings', '', 'Hyper-parameters as method:name=value,name='
+               'value;method:…; others are those of the papers, and are '
+               'marked.')
+  flags.number('budget', None, 'The most epochs that a copy may be trained '
+               'for; by default as many as in the papers.')
+  flags.integer('seeds', 3, 'How many copies each method makes forget.', 1)
+  flags.integer('first_seed', 0, 'Number of the first.', 0)
+  flags.integer('batch_size', 64, 'Examples in a step.', 1)
+  flags.boolean('checks', 'Also see whether training on what is retained, or '
+                'new moments of batch-norm, bring the rows back.', True)
+  _unlearn.define_retraining(flags)
+  flags.group('What comes out')
+  flags.string('workdir', None, 'Where the table, the page and the evidence of '
+               'each method go; by default runs/compare_<weights>-<hash>.')
+  flags.group('Caution')
+  flags.boolean('force', 'Go on with a network that is no better than chance.')
+
+
+def settings(text: str) -> dict[str, dict[str, Any]]:
+  """Hyper-parameters by method, from `method:name=value,…;method:…`.
+
+  Raises:
+    ValueError: naming the text that is not understood.
+  """
+  found = {}
+  for part in filter(None, text.split(';')):
+    head, _, values = part.partition('=')
+    method, colon, name = head.rpartition(':')
+    if not colon:
+      raise ValueError(f'Expected settings={text} to read method:name=value,'
+                       f'name=value;method:…, found {part}.')
+    found[method] = _unlearn.setting(f'{name}={values}')
+  return found
+
+
+def run(values: Any) -> None:
+  """Compares the methods."""
+  methods = [x.strip() for x in values.methods.split(',') if x.strip()]
+  done = compare_methods.compare(
+      _unlearn.request_of(values), methods, settings(values.settings),
+      workdir=values.workdir, force=values.force,
+      say=lambda text: print(text, flush=True),
+      command=f'rum-jax {shlex.join(sys.argv[1:])}')
+  files.write_text(done.workdir / 'results.csv', reporting.methods_csv(
+      done.evidence, done.tuned))
+  files.write_text(done.workdir / 'report.html', _pages.page_of(done.workdir))
+  print(reporting.methods_text(done.evidence, done.tuned))
+  for name, why in done.failed.items():
+    print(f'{name} has no row: {why}')
+  print(f'Wrote results.csv, report.html and the evidence of each method to '
+        f'{done.workdir}.')
+
+
+COMMAND = Command(
+    'compare', 'compares methods on the same network, rows and data',
+    (('Four methods, with three networks that are retrained here.',
+      'compare --weights=model.safetensors --data=photos --rows=rows.txt '
+      '--oracles=3'),
+     ('Two methods, one of them with a setting of its own.',
+      'compare --weights=model.safetensors --data=photos --rows=rows.txt '
+      '--methods=salun,scrub --settings=salun:learning_rate=0.02,epochs=5')),
+    define, run)

@@ -1,0 +1,66 @@
+"""`rum-jax runs`: what was run, and what came out."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import pathlib
+from typing import Any
+
+from rum_jax import records
+from rum_jax.commands._flags import Command, Flags
+from rum_jax.pipeline import runs
+
+_RESULTS = ('evidence.json', 'results.json', 'comparison.json',
+            'memorization.json', 'proxies.json', 'difficulty.json',
+            'sensitivity.json', 'entanglement.json')
+
+
+def define(flags: Flags) -> None:
+  """Defines the flags."""
+  flags.group('Where to look')
+  flags.string('root', 'runs', 'The folder that holds the folders of runs.')
+
+
+def run(values: Any) -> None:
+  """Prints a line for each run, the latest last."""
+  root = pathlib.Path(values.root)
+  if not root.is_dir():
+    raise OSError(f'There is no folder root={root}.')
+  found = sorted(root.glob(f'*/{runs.NAME}'), key=lambda x: x.stat().st_mtime)
+  if not found:
+    print(f'There are no runs in {root}.')
+  for path in found:
+    print(line(path))
+
+
+def line(path: pathlib.Path) -> str:
+  """What one run was, from its `recipe.json`."""
+  folder = path.parent
+  when = datetime.datetime.fromtimestamp(path.stat().st_mtime)
+  try:
+    about = records.read(runs.Run, path)
+  except ValueError:
+    return f'{when:%Y-%m-%d %H:%M}  {folder}: of another version.'
+  recipe = about.recipe
+  what = recipe.get('data') or recipe.get('dataset', '')
+  how = recipe.get('method') or recipe.get('methods') or ''
+  left = next((x for x in _RESULTS if (folder / x).exists()), '')
+  state = _answer(folder) if left == 'evidence.json' else left or 'not finished'
+  return (f'{when:%Y-%m-%d %H:%M}  {folder}  {about.command}  {what}  {how}  '
+          f'{state}')
+
+
+def _answer(folder: pathlib.Path) -> str:
+  try:
+    found = json.loads((folder / 'evidence.json').read_text())
+    return str(found['parts'][0]['verdict']['answer'])
+  except (ValueError, KeyError, IndexError, TypeError):
+    return 'evidence.json cannot be read'
+
+
+COMMAND = Command(
+    'runs', 'lists what was run, and what came out',
+    (('All runs of this folder.', 'runs'),
+     ('Those of another one.', 'runs --root=/data/runs')),
+    define, run, 'root', devices=False)

@@ -1,0 +1,111 @@
+"""What a request leaves: evidence beside retrained networks, pages, purging."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from rum_jax import audits, models, records
+from tests.commands.conftest import GIVEN, ROWS
+from tests.commands.test_unlearn import QUICK, refused
+
+OUT = '--out=new.safetensors'
+RETRAINED = ('--oracles=2', '--train_epochs=1', '--train_learning_rate=0.05')
+
+
+@pytest.fixture
+def done(rum, place: pathlib.Path) -> pathlib.Path:
+  """The folder of a finished request with two retrained networks."""
+  code, out, err = rum(
+      'unlearn', *GIVEN, *QUICK, *RETRAINED, '--start=model.safetensors', OUT,
+      '--workdir=run', '--show_images')
+  assert code == 0, err
+  assert '2 networks are retrained for 1 epochs' in out
+  assert 'They start from model.safetensors.' in out
+  assert 'As if retrained?' in out or 'retrained' in out
+  return place / 'run'
+
+
+def test_evidence_is_a_record_a_page_and_no_pixels_after_a_purge(
+    rum, place, done, monkeypatch):
+  evidence = records.read(audits.Evidence, done / 'evidence.json')
+  (part,) = evidence.parts
+  assert evidence.request.rows == ROWS and part.size == len(ROWS)
+  assert part.retrained.models == 2 and part.unlearned.models == 2
+  # Retraining started from weights that fit all examples.
+  assert part.retrained.retain_accuracy.mean == 1
+  measured = json.loads((place / 'new.safetensors.card.json').read_text())[
+      'requests'][0]['measured']
+  assert measured['forget']['answer'] == part.verdict.answer
+  assert (done / 'report.html').read_text().count('<html') == 1
+  code, out, _ = rum('runs', '--root=.')
+  assert code == 0 and part.verdict.answer in out and 'run  unlearn' in out
+  # The page shows images, as was asked; a purge takes it away, when agreed.
+  monkeypatch.setattr('sys.stdin.isatty', lambda: False, raising=False)
+  code, _, err = rum('purge', 'run')
+  assert code == 1 and 'yes' in err and (done / 'report.html').exists()
+  code, out, _ = rum('purge', 'run', '--yes')
+  assert code == 0 and 'Removed 1 of them' in out
+  assert 'model.safetensors: weights that were trained on them' in out
+  assert not (done / 'report.html').exists()
+  assert (place / 'model.safetensors').exists()
+  code, out, err = rum('report', 'run')
+  assert code == 0 and (done / 'report.html').exists(), err
+  assert 'No file of the run holds' in rum('purge', 'run')[1]
+  # Weights that come from elsewhere are judged in the same way.
+  code, out, err = rum(
+      'audit', '--original=model.safetensors', '--weights=new.safetensors',
+      *GIVEN[1:], '--batch_size=16', '--workdir=audit', '--nochecks')
+  assert code == 0, err
+  other = records.read(audits.Evidence, place / 'audit' / 'evidence.json')
+  assert other.parts[0].unlearned.models == 1 and other.request.method == (
+      'done elsewhere')
+  np.testing.assert_allclose(
+      other.parts[0].unlearned.forget_accuracy.values[0],
+      part.unlearned.forget_accuracy.values[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(('flags', 'words'), [
+    (('--start=model.safetensors',), 'start=model.safetensors without oracles'),
+    (('--oracles=2', '--start=other.safetensors'), 'of 20 tensors'),
+    (('--train_augment=mirror',), 'train_augment=mirror')])
+def test_retraining_that_cannot_be_is_refused(rum, place, flags, words):
+  models.write_safetensors('other.safetensors', {'a': np.zeros(3, np.float32)})
+  assert words in refused(rum, *GIVEN, *QUICK, *flags, OUT)
+
+
+def test_the_same_weights_twice_cannot_be_judged(rum, place):
+  code, _, err = rum('audit', '--original=model.safetensors',
+                     '--weights=model.safetensors', *GIVEN[1:],
+                     '--batch_size=16')
+  assert code == 1 and 'found the same content' in err
+
+
+def test_a_folder_of_no_run_is_named(rum, place):
+  for command in ('purge', 'report'):
+    code, _, err = rum(command, '.')
+    assert code == 1 and err.startswith('Error: Expected') and (
+        err.count('\n') == 1)
+  assert 'no folder root=nowhere' in rum('runs', 'nowhere')[2]
+
+
+def test_methods_are_compared_in_one_table(rum, place):
+  code, out, err = rum(
+      'compare', *GIVEN, '--batch_size=16', '--seeds=2', *RETRAINED,
+      '--budget=1', '--nochecks', '--methods=identity,finetune',
+      '--settings=finetune:learning_rate=0.01', '--workdir=both')
+  assert code == 0, err
+  lines = out.splitlines()
+  assert any(x.startswith('identity*') for x in lines)
+  assert any(x.startswith('finetune ') for x in lines)
+  assert any(x.startswith('retrained') for x in lines)
+  table = (place / 'both' / 'results.csv').read_text().splitlines()
+  assert len(table) == 1 + 2 * 2 and table[0].startswith('method,seed,tuned,')
+  assert 'identity,0,False,1,1,1,' in table[1]
+  assert 'tuned for nothing' in (place / 'both' / 'report.html').read_text()
+  assert rum('report', 'both')[0] == 0
+  code, _, err = rum('compare', *GIVEN, '--methods=ssd,ssd')
+  assert code == 1 and 'none twice' in err
