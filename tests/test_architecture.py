@@ -165,6 +165,17 @@ def test_library_reads_no_environment_and_no_clock_and_prints_nothing():
   assert not wrong, '\n'.join(wrong)
 
 
+def test_commands_of_the_console_compute_nothing():
+  """They read flags and print; the work is in the pipeline and the library."""
+  wrong = []
+  for name in SOURCES:
+    if wing_of(name) == 'commands' and name.split('.')[-1].startswith('_'):
+      wrong += [f'{name}:{line} imports {other}'
+                for line, other in imports(name)
+                if other.split('.')[0] in ('jax', 'numpy', 'optax', 'scipy')]
+  assert not wrong, '\n'.join(wrong)
+
+
 def test_nothing_is_unpickled():
   wrong = []
   for name in SOURCES:
