@@ -74,7 +74,7 @@ PARTS ?= speed,models,table
 GPU_FLAGS ?=
 gpu:
 	$(PYTHON) -c "import runpy, sys; sys.path.append('$(GPU)/wheels'); runpy.run_module('experiments.gpu', run_name='__main__', alter_sys=True)" \
-	  --out=$(OUT) --parts=$(PARTS) --data_dir=$(GPU) --workdir=$(GPU)/work \
+	  --out=$(OUT) --run_parts=$(PARTS) --data_dir=$(GPU) --workdir=$(GPU)/work \
 	  --compilation_cache=$(GPU)/cache $(GPU_FLAGS)
 
 clean:

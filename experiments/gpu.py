@@ -1,7 +1,7 @@
 """All that a machine with a GPU is wanted for, in one command of 12 minutes.
 
   make gpu OUT=DIR
-  python -m experiments.gpu --out=DIR --data_dir=DIR --parts=models,table
+  python -m experiments.gpu --out=DIR --data_dir=DIR --run_parts=models,table
 
 Three parts, in this order. Each keeps its own limit of time, and writes what it
 has as soon as it has it; a limit that is reached ends a part and not the next.
@@ -68,7 +68,7 @@ PARTS = ('speed', 'models', 'table')
 _FIRST = ('vanilla', 'rum_f', 'rum')
 
 OUT = flags.DEFINE_string('out', 'gpu_out', 'Where to write.')
-WANTED = flags.DEFINE_list('parts', list(PARTS), 'Which parts to run.')
+WANTED = flags.DEFINE_list('run_parts', list(PARTS), 'Which parts to run.')
 SECONDS = flags.DEFINE_list(
     'seconds', ['150', '220', '300'], 'The limit of each part: at most 480.')
 TOTAL = flags.DEFINE_integer(
@@ -325,7 +325,7 @@ def main() -> None:
   out = pathlib.Path(OUT.value)
   limits = dict(zip(PARTS, map(float, SECONDS.value), strict=True))
   for name in WANTED.value:
-    recipes.one_of('parts', name, PARTS)
+    recipes.one_of('run_parts', name, PARTS)
   for name, seconds in limits.items():
     if not 0 < seconds <= 480:
       raise ValueError(f'Expected seconds={seconds:g} of {name} to be above 0 '

@@ -1,7 +1,7 @@
 """What unlearning costs that trains all parameters, adapters or last layers.
 
   python -m experiments.bench.partial --dataset=cifar10 --data_dir=DIR \
-      --json=results/cost_vit.json
+      --cost_file=results/cost_vit.json
 
 Time and memory of a stage of SCRUB on a vision transformer of 24 million
 parameters and random images; ToW and attack of the same on a small one and a
@@ -37,7 +37,7 @@ from rum_jax.reporting.cost import (
 from rum_jax.types import (
     Examples, Images, Model, Split, Unlearner, Variables)
 
-JSON = flags.DEFINE_string('json', '', 'File for the figures.')
+FILE = flags.DEFINE_string('cost_file', '', 'File for the figures.')
 TINY = flags.DEFINE_bool('tiny', False, 'Networks and data of a test\'s size.')
 RANK, LAYERS, STAGES = 8, 3, 3  # The last layers: a block, a norm, the head.
 _SHARE = 0.7  # Of the examples, in the subset of a memorization model.
@@ -357,8 +357,8 @@ def main() -> None:
           f'of {source.name}'),
       rates=sizes.rates, small=small, quality=tuple(quality),
       prices=tuple(prices(trained, quality, recipe.models)))
-  if JSON.value:
-    results.write(pathlib.Path(JSON.value), record)
+  if FILE.value:
+    results.write(pathlib.Path(FILE.value), record)
 
 
 def _name(network: models.ViT) -> str:

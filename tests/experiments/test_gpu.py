@@ -156,7 +156,7 @@ def test_it_goes_on_from_what_came_back(folder, first, tmp_path):
       (folder / 'back').mkdir(exist_ok=True)
       (folder / 'back' / path.name).write_bytes(path.read_bytes())
   with flagsaver.flagsaver(workdir=str(tmp_path)):
-    run(folder, out=str(folder / 'back'), parts=['models', 'table'])
+    run(folder, out=str(folder / 'back'), run_parts=['models', 'table'])
   said = json.loads((folder / 'back' / 'progress.json').read_text())
   assert said['models']['how'] == '0 models trained, 24 of 24 there'
   assert said['table']['how'] == '1 seeds ended, 2 there'
@@ -187,7 +187,7 @@ def test_a_part_that_fails_or_is_late_does_not_end_the_next(
 def test_no_part_begins_after_the_limit_of_all(folder, tmp_path, monkeypatch):
   monkeypatch.setattr(gpu.single_steps, 'steps', lambda *_: time.sleep(1.1))
   with flagsaver.flagsaver(out=str(tmp_path), total_seconds=1,
-                           parts=['speed', 'models']):
+                           run_parts=['speed', 'models']):
     gpu.main()
   said = json.loads((tmp_path / 'progress.json').read_text())
   assert said['speed']['how'] == 'stopped at its limit of 1 s'
@@ -204,12 +204,12 @@ def test_a_limit_of_time_is_kept():
 
 @pytest.mark.parametrize('changes, words', [
     ({'seconds': ['500', '1', '1']}, 'seconds=500 of speed'),
-    ({'parts': ['all']}, 'parts=all'),
+    ({'run_parts': ['all']}, 'parts=all'),
     ({'speed': ['cnn']}, 'speed=cnn')])
 def test_wrong_flags_are_named(folder, changes, words, tmp_path):
   with flagsaver.flagsaver(out=str(tmp_path), **changes):
     if 'speed' in changes:
-      with flagsaver.flagsaver(parts=['speed']):
+      with flagsaver.flagsaver(run_parts=['speed']):
         gpu.main()
       assert words in (tmp_path / 'progress.json').read_text()
     else:
