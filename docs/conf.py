@@ -61,10 +61,11 @@ default_role = 'code'  # As in Markdown: the docstrings mark code by `…`.
 
 # The notebooks are published with their outputs.
 NOTEBOOKS = ROOT / 'docs' / 'notebooks'
-NOTEBOOKS.mkdir(exist_ok=True)
+shutil.rmtree(NOTEBOOKS, ignore_errors=True)
+NOTEBOOKS.mkdir()
 for path in (ROOT / 'colabs').iterdir():
   if path.suffix in ('.ipynb', '.safetensors', '.md'):
-    shutil.copy(path, NOTEBOOKS)
+    shutil.copy2(path, NOTEBOOKS)
 
 
 def _from_markdown(app, what, name, obj, options, lines):
