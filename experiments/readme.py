@@ -8,7 +8,8 @@ block `<!-- difficulty:NAME -->` comes from `difficulty_NAME.json`, and likewise
 for other kinds. `<!-- speed -->` comes from the files that
 `experiments.bench.benchmark --json=results/speed_….json` wrote. The blocks
 `<!-- summary -->`, `<!-- factors -->` and `<!-- ratios -->` summarise these.
-`<!-- claims -->` says whether the paper's findings hold. `<!-- methods -->`
+`<!-- claims -->` says whether the paper's findings hold. `<!-- commands -->`
+holds the examples of `rum-jax`. `<!-- methods -->`
 comes from the docstrings of the algorithms, `<!-- variants -->` and
 `<!-- glossary -->` from the glossary of the report. A test checks that all
 blocks are up to date.
@@ -25,7 +26,7 @@ import sys
 from typing import Any
 
 from rum_jax import algorithms, recipes, records
-from rum_jax.commands import app
+from rum_jax.commands import _main, app
 from rum_jax.entanglement.measures import EntanglementFile
 from rum_jax.evaluation import Results
 from rum_jax.evaluation.difficulty import Difficulty, Sensitivity, WHOLE
@@ -94,7 +95,7 @@ def blocks() -> dict[str, str]:
       'factors': markdown.factor_answers(difficulty),
       'speed': speed.tables(measured), 'ratios': speed.ratios(measured),
       'variants': variants(), 'glossary': glossary(), 'methods': methods(),
-      'methods:short': short_methods()}
+      'methods:short': short_methods(), 'commands': commands()}
 
 
 def claims(runs: dict[str, Results], difficulty: Difficulty) -> str:
@@ -130,6 +131,17 @@ def claims(runs: dict[str, Results], difficulty: Difficulty) -> str:
 def _verdicts(pairs: Iterable[_findings.Comparison]
               ) -> collections.Counter[str]:
   return collections.Counter(TOW.verdict(x.tow) for x in pairs)
+
+
+def commands() -> str:
+  """What each command of `rum-jax` does, with its examples."""
+  parts = []
+  for name in _main.COMMANDS:
+    command = _main.command_of(name)
+    parts += [f'## {name}', '', f'It {command.summary}.', '']
+    for comment, line in command.examples:
+      parts += [f'{comment}', '', f'    rum-jax {line}', '']
+  return '\n'.join(parts).strip()
 
 
 def glossary() -> str:
