@@ -6,6 +6,7 @@ import json
 import pathlib
 
 import numpy as np
+from PIL import Image
 import pytest
 
 from rum_jax import audits, models, records
@@ -109,3 +110,26 @@ def test_methods_are_compared_in_one_table(rum, place):
   assert rum('report', 'both')[0] == 0
   code, _, err = rum('compare', *GIVEN, '--methods=ssd,ssd')
   assert code == 1 and 'none twice' in err
+
+
+def test_a_folder_of_images_without_a_held_out_part(rum, place, trained):
+  _, _, train, _ = trained
+  for i, (image, k) in enumerate(zip(train.image, train.label)):
+    folder = place / 'photos' / 'abc'[k]
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(folder / f'{i:02d}.png')
+  (place / 'rows.txt').write_text('b/01.png\nb/04.png\n')
+  code, out, err = rum(
+      'unlearn', *GIVEN[:3], '--data=photos', '--rows=rows.txt', *QUICK,
+      '--workdir=run', OUT)
+  assert code == 0, err
+  assert 'no held-out examples' in out and 'b 2 of 16' in out
+  evidence = records.read(audits.Evidence, place / 'run' / 'evidence.json')
+  (part,) = evidence.parts
+  assert evidence.held_out == 0 and part.unlearned.attack is None
+  assert part.unlearned.relearned is not None
+  # The decoded images are ours to remove, the folder is not.
+  assert 'photos.decoded: images of forgotten rows' in out
+  assert rum('purge', 'run', '--yes')[0] == 0
+  assert not (place / 'photos.decoded').exists()
+  assert len(list((place / 'photos').rglob('*.png'))) == len(train.label)
