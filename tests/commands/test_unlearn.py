@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import pathlib
+import shlex
 import shutil
 
 import jax
 import numpy as np
 import pytest
 
-from rum_jax import models
+from rum_jax import audits, models, records
+from rum_jax.commands import _flags, _main
 from rum_jax.pipeline import requests
 from rum_jax.storage import artefacts
 from tests.commands import networks
@@ -65,8 +67,12 @@ def test_weights_come_out_as_they_came_in_and_a_second_request_goes_on(
                           for k, x in data.items()})
   (place / 'rows.txt').write_text('30\n31\n')
   again = ('--weights=new.safetensors', '--data=mine.npz', '--rows=rows.txt')
-  code, out, err = rum('unlearn', *again, *QUICK, '--out=newer.safetensors')
+  code, out, err = rum('unlearn', *again, *QUICK, '--out=newer.safetensors',
+                       '--workdir=second', '--nochecks')
   assert code == 0, err
+  evidence = records.read(audits.Evidence, place / 'second' / 'evidence.json')
+  assert [(x.name, x.size) for x in evidence.parts] == [('new', 2), ('all', 7)]
+  assert [x.rows for x in evidence.request.earlier] == [ROWS]
   assert '1 earlier request' in out and '5 examples that are neither' in out
   assert '1 are no longer in the data' in out
   second = card(place / 'newer.safetensors')['requests']
@@ -283,3 +289,13 @@ def test_a_folder_of_models_that_a_command_saved(rum, place):
       weights='new.safetensors', data='mine.npz', rows='rows.txt',
       batch_size=8))
   assert prepared.network.name == 'MLP' and len(prepared.earlier) == len(ROWS)
+
+
+@pytest.mark.parametrize('name', _main.COMMANDS)
+def test_examples_of_the_help_use_flags_that_there_are(name):
+  command = _main.command_of(name)
+  for _, line in command.examples:
+    first, *rest = shlex.split(line)
+    flags = _flags.Flags()
+    command.define(flags)
+    assert first == name and flags.parse(command, rest)
