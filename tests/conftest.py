@@ -51,7 +51,8 @@ def pytest_configure(config):
 SLOWEST = (
     'tests/experiments/test_rum.py', 'tests/algorithms/test_contract.py',
     'tests/models/test_networks.py', 'tests/experiments/test_binaries.py',
-    'tests/models/test_layers.py', 'tests/experiments/test_memorize.py',
+    'tests/test_jax_switches.py', 'tests/models/test_layers.py',
+    'tests/experiments/test_memorize.py', 'tests/test_low_rank.py',
     'tests/test_parallel.py', 'tests/test_documents.py',
     'tests/experiments/test_sensitivity.py',
     'tests/experiments/test_printed_commands.py', 'tests/test_seeds.py',
@@ -60,6 +61,7 @@ SLOWEST = (
     'tests/pipeline/test_fitting.py', 'tests/experiments/test_proxies.py',
     'tests/models/test_airbench.py', 'tests/models/test_torch_weights.py',
     'tests/models/test_nnx_modules.py', 'tests/models/kernels/test_blocks.py',
+    'tests/test_cached_layers.py',
     'tests/test_own_task.py', 'tests/experiments/test_entangle.py',
     'tests/algorithms/test_goldens.py', 'tests/algorithms/test_released.py')
 
