@@ -7,6 +7,7 @@ weights that were trained on them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+import os
 import pathlib
 import shutil
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ _INSIDE = (
     ('figures.npz', IMAGES), ('influence.npz', IMAGES),
     ('influence.svg', IMAGES), ('memorized.svg', IMAGES),
     ('originals-*', KNOWING), ('.originals-*', KNOWING),
-    ('memorization/*', KNOWING), ('proxies/*', KNOWING),
+    ('proxies/*/tree/..', KNOWING), ('models/.*.epoch*', KNOWING),
     ('*.damaged*', KNOWING), ('*/*.damaged*', KNOWING))
 
 
@@ -57,7 +58,8 @@ def of_run(workdir: pathlib.Path) -> list[Leftover]:
     ValueError: if its `recipe.json` is not a file of this program.
   """
   run = records.read(runs.Run, workdir / runs.NAME)
-  found = {path: holds for pattern, holds in _INSIDE
+  found = {pathlib.Path(os.path.normpath(path)): holds
+           for pattern, holds in _INSIDE
            for path in sorted(workdir.glob(pattern))}
   for page in sorted(workdir.glob('*.html')):
     if _shows_images(page):

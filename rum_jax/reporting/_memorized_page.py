@@ -56,7 +56,8 @@ def memorized_page(
       'example is how much more often models that trained on it are right '
       'about it than models that did not.',
       section('The most memorized images', drawn(
-          most, 'Label, row and memorization; 1 is known only by heart.')),
+          most, 'Label, row and memorization; at 1, only models that trained '
+                'on an image are right about it.')),
       section('Labels that are likely wrong', markup.paragraph(
           f'{counted(len(suspects), "example")}: {rule}. Some are hard images '
           'with right labels; a person should look.'), drawn(
