@@ -26,6 +26,7 @@ from rum_jax.pipeline import forget_set, outlook, proxies, results
 from rum_jax.pipeline import subset_models, trained_models, unlearning
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.pipeline.progress import Progress
+from rum_jax.reporting import vocabulary
 from rum_jax.storage import artefacts, files, hosts
 from rum_jax.types import GROUPS
 
@@ -48,13 +49,15 @@ def unlearn_all(recipe: recipes.Recipe, data: Data, runtime: Runtime,
 
 
 def say_full_rum(recipe: recipes.Recipe) -> None:
-  """Says what full RUM runs beside what was asked for, or why it has no row."""
-  path, stages = recipes.settings_path(recipe), app.settings(recipe).rum
-  more = dict.fromkeys(method for method, _ in stages if method != 'identity'
-                       and method not in recipe.method_names)
+  """Says why full RUM has no row, if it has none, and how to get it."""
+  path, settings = recipes.settings_path(recipe), app.settings(recipe)
+  more = recipes.unasked(recipe, settings)
   if more:
-    print(f'Full RUM also runs {", ".join(more)}, as its stages in {path} are.')
-  if not stages:
+    methods = ','.join((*recipe.method_names, *more))
+    print(f'There is no row of full RUM, as its stages in {path} take '
+          f'{vocabulary.listed(more)}, which methods={recipe.methods} does not '
+          f'name. --methods={methods} gives the row.')
+  elif not settings.rum:
     command = dataclasses.replace(recipe, methods=','.join(recipes.MAIN)).tuning
     print(f'There is no row of full RUM, as {path} holds no stages of it. This '
           f'command finds them: {command}{app.data_flag()}')

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from rum_jax import plans, resumable
 from rum_jax.pipeline import builders, segments, subset_models, trained_models
 from rum_jax.pipeline.context import Data, Runtime
-from rum_jax.recipes import MEMORIZATION, Recipe, tuned, VARIANTS
+from rum_jax.recipes import full_rum, MEMORIZATION, Recipe, tuned, VARIANTS
 from rum_jax.storage import artefacts
 from rum_jax.types import Split
 
@@ -135,8 +135,9 @@ def table_jobs(recipe: Recipe) -> list[tuple[str, str, Settings]]:
     jobs += [(method, variant, [found[variant]] * (
         1 if variant == 'vanilla' else 3))
              for variant in VARIANTS if variant in found]
-  if settings.rum:
-    jobs.append(('rum', 'rum', [setting for _, setting in settings.rum]))
+  stages = full_rum(recipe, settings)
+  if stages:
+    jobs.append(('rum', 'rum', [setting for _, setting in stages]))
   return jobs
 
 

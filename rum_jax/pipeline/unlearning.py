@@ -285,8 +285,9 @@ def jobs_of(recipe: Recipe, data: Data, runtime: Runtime,
       steps = count_steps(recipe, data, runtime, named['rum_f'])
       named['matched'] = named['matched']._replace(steps=steps)
     jobs += named.values()
-  if tuned.rum:  # Empty where tuning had too few methods to choose from.
-    jobs.append(Job('rum', 'rum', tuned.rum,
+  stages = recipes.full_rum(recipe, tuned)
+  if stages:
+    jobs.append(Job('rum', 'rum', stages,
                     splits_of(recipe, n, groups, 'rum')))
   return [job._replace(tuning_seconds=tuned.seconds(job.method, job.variant))
           for job in jobs]

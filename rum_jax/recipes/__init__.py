@@ -19,7 +19,7 @@ import warnings
 import rum_jax
 from rum_jax import _checks, algorithms, models
 from rum_jax.memorization import learning_events
-from rum_jax.recipes.settings import read_settings, TunedSettings
+from rum_jax.recipes.settings import read_settings, Setting, TunedSettings
 
 TUNED = pathlib.Path(__file__).parent
 VARIANTS = ('vanilla', 'matched', 'shuffle', 'rum_f')
@@ -266,6 +266,28 @@ def tuned(recipe: Recipe, extra: str = '',
           f'The settings of {method} in {path} were searched with {other}.',
           stacklevel=1)
   return settings
+
+
+def unasked(recipe: Recipe, settings: TunedSettings) -> tuple[str, ...]:
+  """Methods that the stages of full RUM take and the recipe does not name."""
+  return tuple(dict.fromkeys(
+      method for method, _ in settings.rum
+      if method not in ('identity', *recipe.method_names)))
+
+
+def full_rum(recipe: Recipe, settings: TunedSettings
+             ) -> tuple[tuple[str, Setting], ...]:
+  """The stages of full RUM.
+
+  Args:
+    recipe: names the methods that may be used.
+    settings: the tuned settings, which hold the stages.
+
+  Returns:
+    The method and the setting of each stage. Empty if no stages were searched,
+    or if one of them takes a method that the recipe does not name.
+  """
+  return () if unasked(recipe, settings) else settings.rum
 
 
 def _differing(recipe: Recipe, made: Mapping[str, Any]) -> str:

@@ -79,6 +79,18 @@ def test_the_papers_settings_are_those_of_the_released_code():
       'identity', 'finetune', 'salun']
 
 
+@pytest.mark.parametrize(('methods', 'lacks'), [
+    ('finetune,salun', ()), ('salun,finetune,scrub', ()),
+    ('finetune', ('salun',)), ('scrub', ('finetune', 'salun'))])
+def test_full_rum_takes_no_method_that_was_not_asked_for(methods, lacks):
+  settings = recipes.TunedSettings(methods={}, rum=(
+      ('identity', {}), ('finetune', {}), ('salun', {})))
+  recipe = recipes.Recipe(methods=methods)
+  assert recipes.unasked(recipe, settings) == lacks
+  assert recipes.full_rum(recipe, settings) == (
+      () if lacks else settings.rum)
+
+
 def test_milestones_divide_the_rate_by_five():
   recipe = recipes.Recipe(learning_rate=0.1, epochs=9, milestones='3,6')
   rate = builders.schedule(recipe, 10)
