@@ -73,13 +73,14 @@ def _from_markdown(app, what, name, obj, options, lines):
 
   Between double backticks nothing else has a meaning, such as |x| and *x.
   """
-  del app, what, name, obj, options
+  del app, name, obj, options
   shown, code = [], False
   for paragraph in re.split(r'\n[ ]*\n', '\n'.join(lines)):
     indented = paragraph.startswith('    ')
-    if indented and not code and shown and shown[-2:][0].endswith(':'):
+    if indented and not code and shown and (
+        what == 'module' or shown[-2].endswith(':')):
       shown += ['::', '']
-    code = indented and (code or shown[-2:][:1] == ['::'])
+    code = indented and (code or shown[-2:] == ['::', ''])
     if '>>>' not in paragraph and not code:
       paragraph = re.sub(
           r'(?<!`)`([^`]+)`(?!`)|\|(\w+)\|', lambda m: rf'\|{m[2]}\|' if m[2]
