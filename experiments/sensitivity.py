@@ -31,7 +31,7 @@ from rum_jax.pipeline import builders, context, outlook, results, trained_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import difficulty_findings, figures
 from rum_jax.storage import files
-from rum_jax.types import Array, GROUPS, Variables
+from rum_jax.types import Array, GROUPS, Split, Variables
 
 OTHERS = flags.DEFINE_list(
     'others', ['cnn'], 'Other networks whose embeddings are used.')
@@ -133,8 +133,8 @@ def main() -> None:
     reference = reference or chosen.groups
     rows = difficulty.by_level(dict(zip(GROUPS, (
         judged(recipe, data, runtime, rows, None) for rows in chosen.groups))))
-    es = [np.asarray(entanglement.entanglement_scores(features, g[None]))[:, 0]
-          for g in chosen.groups]
+    es = [entanglement.double_precision_scores(features, Split(
+        g, np.setdiff1d(np.arange(n), g))) for g in chosen.groups]
     tried.append(difficulty.variation(
         way.axis, way.value, difficulty.compared(chosen.groups, reference, n),
         es, rows, chosen=way.features is features,

@@ -20,8 +20,11 @@ jax.config.update('jax_num_cpu_devices', 4)
 jax.config.update('jax_enable_x64', True)
 import jax.numpy as jnp
 import numpy as np
+import types
 import rum_jax
-from rum_jax import batch_norm, gradients, models, training
+from rum_jax import batch_norm, evaluation, gradients, models, recipes, training
+from rum_jax.pipeline import results
+from rum_jax.storage.artefacts import Artefact
 rng = np.random.default_rng(0)
 data = jax.tree.map(jnp.asarray, rum_jax.Images(
     rng.integers(0, 256, (21, 8, 8, 1), 'uint8'), rng.integers(0, 3, 21)))
@@ -82,6 +85,21 @@ save(f'{folder}/whole.npz', plain, 1)
 shared = rum_jax.data_parallel(plain._replace(apply=spy))
 save(f'{folder}/shared.npz', shared, 2)
 np.save(f'{folder}/sizes.npy', sorted(sizes))
+
+def seen(key):
+  return evaluation.signals(plain, plain.init(key), data, features=True)
+
+four = jax.random.split(jax.random.key(3), 4)
+groups = {'low': np.arange(3), 'high': np.arange(3, 8)}
+about = types.SimpleNamespace(
+    source=types.SimpleNamespace(row=np.arange(21)), corrupted=np.arange(2))
+for count in (1, 2, 4):
+  found = rum_jax.over_seeds(seen, devices=jax.devices()[:count])(four)
+  original = Artefact({'features': np.asarray(found.features)})
+  written = results.describe_groups(
+      recipes.Recipe(), about, groups, np.arange(8, 21), original, None)
+  np.savez(f'{folder}/es{count}.npz', **{
+      name: group.es.values for name, group in written.items()})
 """
 PARTS = ('training', 'unmasked', 'second', 'evaluation', 'examples', 'scrub',
          'salun', 'ssd', 'cf_k', 'recalibrated')
@@ -112,6 +130,18 @@ def test_devices_that_share_batches_change_nothing(folder, part):
 def test_every_device_has_its_part_of_each_batch(folder):
   """Of 7 and 5; a single one stays whole, for gradients of examples."""
   assert np.load(folder / 'sizes.npy').tolist() == [1, 3, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('count', [2, 4])
+def test_entanglement_of_groups_has_the_same_bits_on_every_number_of_devices(
+    folder, count):
+  with np.load(folder / 'es1.npz') as alone, np.load(
+      folder / f'es{count}.npz') as shared:
+    assert alone.files == shared.files == ['low', 'high']
+    for name in alone.files:
+      assert alone[name].shape == (4,) and np.ptp(alone[name]) > 0
+      np.testing.assert_array_equal(shared[name], alone[name])
 
 
 def test_alone_it_is_the_network(toy, cnn):

@@ -111,10 +111,11 @@ def all_measures(features: AnyArray, group: np.ndarray, retain: np.ndarray,
   gamma = separation.median_gamma(jax.random.key(0), features, split)
   mmd, scaled = (separation.squared_mmd(features, split, gamma=g).unbiased
                  for g in (1.0, gamma))
+  alone = np.asarray(features)[None]
   figures = {
-      'es': score.entanglement_score(features, split),
-      'es_midpoint': score.entanglement_score(
-          features, split, midpoint=True),
+      'es': score.double_precision_scores(alone, split).item(),
+      'es_midpoint': score.double_precision_scores(
+          alone, split, midpoint=True).item(),
       'memorization': np.nanmean(scores[group]),
       'mmd': mmd, 'mmd_median': scaled,
       'sliced_wasserstein': wasserstein.sliced_wasserstein(

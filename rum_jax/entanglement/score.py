@@ -68,7 +68,8 @@ def entanglement_score(features: AnyArray, split: Split, *,
   return _midpoint(moments) if midpoint else _pooled(moments)
 
 
-def double_precision_scores(features: np.ndarray, split: Split) -> np.ndarray:
+def double_precision_scores(features: AnyArray, split: Split, *,
+                            midpoint: bool = False) -> np.ndarray:
   """ES of one split under S models, in NumPy and double precision.
 
   The order of its sums does not depend on devices or threads, unlike that of a
@@ -78,6 +79,8 @@ def double_precision_scores(features: np.ndarray, split: Split) -> np.ndarray:
   Args:
     features: `[S, N, D]` embedding under S original models.
     split: forget set `[F]` and retain set `[R]`.
+    midpoint: whether μ is the midpoint of the two means, as for
+      `entanglement_score`.
 
   Returns:
     `[S]`; infinite where the two means coincide.
@@ -91,7 +94,7 @@ def double_precision_scores(features: np.ndarray, split: Split) -> np.ndarray:
                  for part, mean in zip((forget, retain), means))
     between = ((means[1] - means[0])**2).sum()
     f, r = len(forget), len(retain)
-    share = (r**2 + f**2) / (2 * (r + f)**2)
+    share = 1 / 4 if midpoint else (r**2 + f**2) / (2 * (r + f)**2)
     with np.errstate(divide='ignore'):
       return float(np.divide(spread, share * between))
 

@@ -31,9 +31,10 @@ def test_figures_are_those_of_the_measures():
   group, retain = np.arange(10), np.arange(10, 60)
   found = measures.all_measures(features, group, retain, scores)
   split = Split(group, retain)
-  assert found['es'] == entanglement.entanglement_score(features, split)
-  assert found['es_midpoint'] == entanglement.entanglement_score(
-      features, split, midpoint=True)
+  assert found['es'] == entanglement.double_precision_scores(
+      features[None], split)
+  assert found['es_midpoint'] == entanglement.double_precision_scores(
+      features[None], split, midpoint=True)
   assert found['memorization'] == np.nanmean(scores[:10])
   assert all(np.isfinite(value) for value in found.values())
 

@@ -37,13 +37,16 @@ def features_of(seed: int = 0, offset: float = 0.0) -> np.ndarray:
 SPLIT = Split(np.arange(60, 80), np.arange(60))
 
 
-def test_double_precision_is_the_formula_for_every_seed():
+@pytest.mark.parametrize('midpoint', [False, True])
+def test_double_precision_is_the_formula_for_every_seed(midpoint):
   features = np.stack([features_of(seed).astype(np.float32)
                        for seed in range(3)])
-  got = entanglement.double_precision_scores(features, SPLIT)
-  want = [formula(x, SPLIT) for x in features]
+  got = entanglement.double_precision_scores(
+      features, SPLIT, midpoint=midpoint)
+  want = [formula(x, SPLIT, midpoint) for x in features]
   np.testing.assert_allclose(got, want, rtol=1e-12)
-  compiled = [entanglement_score(x, SPLIT) for x in features]
+  compiled = [entanglement_score(x, SPLIT, midpoint=midpoint)
+              for x in features]
   np.testing.assert_allclose(got, compiled, rtol=1e-5)
   same = np.ones((1, 4, 2), np.float32)  # The means coincide.
   with np.errstate(invalid='ignore'):
