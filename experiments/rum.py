@@ -17,11 +17,13 @@ import math
 import pathlib
 import sys
 
+from absl import flags
 import numpy as np
 
 from experiments import report
 from rum_jax import entanglement, recipes, refinement, reporting
 from rum_jax.commands import app
+from rum_jax.evaluation import Results
 from rum_jax.pipeline import forget_set, outlook, proxies, results
 from rum_jax.pipeline import subset_models, trained_models, unlearning
 from rum_jax.pipeline.context import Data, Runtime
@@ -29,6 +31,12 @@ from rum_jax.pipeline.progress import Progress
 from rum_jax.reporting import vocabulary
 from rum_jax.storage import artefacts, files, hosts
 from rum_jax.types import GROUPS
+
+
+SHOW_IMAGES = flags.DEFINE_bool(
+    'show_images', None, 'Show some of the forgotten images in the report. By '
+    'default only those of the demo on digits are shown: nobody\'s own images '
+    'are in the report or in figures.npz unless this flag is given.')
 
 
 def unlearn_all(recipe: recipes.Recipe, data: Data, runtime: Runtime,
@@ -63,23 +71,49 @@ def say_full_rum(recipe: recipes.Recipe) -> None:
           f'command finds them: {command}{app.data_flag()}')
 
 
+def shows_images(recipe: recipes.Recipe) -> bool:
+  """Whether the report shows images that are forgotten."""
+  if SHOW_IMAGES.value is None:
+    return recipe.dataset == 'digits'
+  return SHOW_IMAGES.value
+
+
 def write_figures(path: pathlib.Path, data: Data, scores: np.ndarray | None,
-                  features: np.ndarray, groups: refinement.Groups) -> None:
-  """Writes the arrays that the figures of the report need."""
+                  features: np.ndarray, groups: refinement.Groups,
+                  images: bool) -> None:
+  """Writes the arrays that the figures of the report need.
+
+  Args:
+    path: the file.
+    data: the data of the run.
+    scores: `[N]`, by which the groups were chosen; `None` if rows were given.
+    features: `[N, D]` of the first original.
+    groups: positions of the images to forget.
+    images: whether the file holds pixels of some of them.
+  """
   count = min(12, len(groups[0]))
   source, group = data.source, np.full(data.num_train, -1, np.int8)
   for g, rows in enumerate(groups):
     group[rows] = g
   shown = np.stack([rows[np.linspace(0, len(rows) - 1, count).astype(int)]
                     for rows in groups])
+  pixels = {'image': source.dataset.image[shown]} if images else {}
   files.write_arrays(path, {
+      **pixels,
       'score': (np.full(data.num_train, np.nan) if scores is None else
                 scores), 'group': group,
       'plane': entanglement.principal_plane(features[:source.num_train]),
-      'image': source.dataset.image[shown],
       'label': source.dataset.label[shown],
       'true_label': data.true_label[shown], 'shown': shown,
       'classes': np.asarray(source.classes)})
+
+
+def is_current(workdir: pathlib.Path, judged: Results, images: bool) -> bool:
+  """Whether the workdir holds these results, and a report as it is asked for."""
+  if not results.is_current(workdir, judged):
+    return False
+  with np.load(workdir / 'figures.npz', allow_pickle=False) as file:
+    return ('image' in file.files) == images
 
 
 def stages(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
@@ -93,7 +127,7 @@ def stages(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
 def main() -> None:
   """Runs all stages."""
   context = recipe, data, runtime = app.start_run(
-      'rum', '', check=app.settings, stages=stages)
+      'rum', '', check=app.settings, varying=(SHOW_IMAGES,), stages=stages)
   workdir = runtime.workdir
   scores, estimate = None, None  # Rows that are given need no scores.
   if recipe.scores or not recipe.groups:
@@ -112,11 +146,12 @@ def main() -> None:
   judged = results.judged(*context, dict(zip(GROUPS, groups)), retain, models,
                           list(zip(todo, done)), scores, seconds, estimate,
                           *copies)
-  current = results.is_current(workdir, judged)
+  images = shows_images(recipe)
+  current = is_current(workdir, judged, images)
   if not current and hosts.first():
     results.write(workdir / 'results.json', judged)
     write_figures(workdir / 'figures.npz', data, scores,
-                  models.original.arrays['features'][0], groups)
+                  models.original.arrays['features'][0], groups, images)
     report.write(workdir)
     results.mark_current(workdir)
   print(reporting.table(judged))

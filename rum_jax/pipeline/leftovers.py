@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 from typing import Any, NamedTuple
+import zipfile
 
 from rum_jax import datasets, records
 from rum_jax.pipeline import runs
@@ -60,7 +61,8 @@ def of_run(workdir: pathlib.Path) -> list[Leftover]:
   run = records.read(runs.Run, workdir / runs.NAME)
   found = {pathlib.Path(os.path.normpath(path)): holds
            for pattern, holds in _INSIDE
-           for path in sorted(workdir.glob(pattern))}
+           for path in sorted(workdir.glob(pattern))
+           if path.name != 'figures.npz' or _holds_pixels(path)}
   for page in sorted(workdir.glob('*.html')):
     if _shows_images(page):
       found[page] = IMAGES
@@ -134,6 +136,15 @@ def _theirs(recipe: Any, name: str) -> pathlib.Path | None:
   places = (pathlib.Path(given), pathlib.Path(folder, given),
             pathlib.Path(folder, f'{given}.npz'))
   return next((x for x in places if x.exists()), None)
+
+
+def _holds_pixels(figures: pathlib.Path) -> bool:
+  """Whether arrays of figures hold images; so it is where that is unknown."""
+  try:
+    with zipfile.ZipFile(figures) as file:
+      return 'image.npy' in file.namelist()
+  except zipfile.BadZipFile:
+    return True
 
 
 def _shows_images(page: pathlib.Path) -> bool:

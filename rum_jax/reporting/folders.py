@@ -25,7 +25,7 @@ from rum_jax.reporting._evidence_page import evidence_page
 from rum_jax.reporting._page import page
 from rum_jax.types import GROUPS
 
-_ARRAYS = ('score', 'group', 'plane', 'image', 'label', 'true_label', 'shown',
+_ARRAYS = ('score', 'group', 'plane', 'label', 'true_label', 'shown',
            'classes')
 # Name of a file to its record and to the function that makes sections of it.
 _PARTS: dict[str, tuple[type[Any], Callable[[Any], list[str]]]] = {
@@ -88,11 +88,11 @@ def _of_results(root: pathlib.Path) -> str:
     if np.isfinite(score).any():
       pictures['memorization_histogram'] = figures.memorization_histogram(
           score, group, vocabulary.score_name(results))
-    pictures |= {
-        'examples': figures.examples(
-            arrays['image'], arrays['label'], arrays['true_label'],
-            arrays['classes'].tolist(), score[arrays['shown']]),
-        'embedding': figures.embedding(arrays['plane'], group)}
+    if 'image' in arrays:
+      pictures['examples'] = figures.examples(
+          arrays['image'], arrays['label'], arrays['true_label'],
+          arrays['classes'].tolist(), score[arrays['shown']])
+    pictures['embedding'] = figures.embedding(arrays['plane'], group)
   return page(results, pictures)
 
 
@@ -105,9 +105,11 @@ def _tuned(path: pathlib.Path) -> TunedSettings | None:
 
 
 def _read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """The arrays; `image` is among them only if somebody wants to see pixels."""
   try:
     with np.load(path, allow_pickle=False) as file:
-      return {name: file[name] for name in _ARRAYS}
+      return {name: file[name]
+              for name in (*_ARRAYS, *({'image'} & set(file.files)))}
   except OSError as error:
     raise OSError(f'Cannot read {path}: {error.strerror or error}.') from error
   except (AttributeError, EOFError, KeyError, TypeError, ValueError,

@@ -9,6 +9,7 @@ import io
 import os
 import pathlib
 import re
+import shutil
 import signal
 import threading
 import warnings
@@ -21,10 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import rum as main_job
 from experiments import sensitivity
 from rum_jax import recipes, rum
 from rum_jax.commands import app
 from rum_jax.pipeline import context, programs, progress, unlearning
+from rum_jax.reporting import folders
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Variables
 
@@ -49,6 +52,32 @@ def test_labels_of_other_data_are_not_changed_unless_asked():
     assert app.recipe().corrupt == 0
     with flagsaver.as_parsed(corrupt='0.1'):
       assert app.recipe().corrupt == 0.1
+
+
+@pytest.mark.parametrize('dataset', ['digits', 'mine'])
+def test_images_are_shown_of_the_demo_or_where_they_are_asked_for(dataset):
+  recipe = recipes.Recipe(dataset=dataset)
+  assert main_job.shows_images(recipe) == (dataset == 'digits')
+  for asked in (True, False):
+    with flagsaver.flagsaver(show_images=asked):
+      assert main_job.shows_images(recipe) == asked
+
+
+@pytest.mark.parametrize('images', [True, False])
+def test_figures_hold_pixels_only_where_images_are_shown(tmp_path, images):
+  recipe = recipes.Recipe()
+  data = context.load(recipe, 'data')
+  rng = np.random.default_rng(0)
+  main_job.write_figures(
+      tmp_path / 'figures.npz', data, None,
+      rng.normal(size=(data.num_train, 4)),
+      (np.arange(3), np.arange(3, 6), np.arange(6, 9)), images)
+  shutil.copy('results/digits_mlp.json', tmp_path / 'results.json')
+  page = folders.page_of(tmp_path)
+  assert ('Examples of each group' in page) == images
+  with np.load(tmp_path / 'figures.npz') as file:
+    pixels = [name for name in file.files if file[name].dtype == np.uint8]
+  assert pixels == ['image'] * images
 
 
 def test_a_platform_without_devices_is_named(monkeypatch):

@@ -114,7 +114,11 @@ def test_given_scores_and_groups_are_tuned_and_refined(
   assert {(x['method'], x['variant']) for x in found['rows']} >= {
       ('l1_sparse', 'rum_f'), ('rum', 'rum')}
   assert found['groups']['high']['rows'] == [5, 239]
-  assert 'nan' not in (given / 'report.html').read_text()
+  page = (given / 'report.html').read_text()
+  # Nobody's own images are shown unasked.
+  assert 'nan' not in page and 'Examples of each group' not in page
+  with np.load(given / 'figures.npz') as file:
+    assert 'plane' in file.files and 'image' not in file.files
 
 
 def test_own_groups_are_tuned_by_their_published_rows(folder):

@@ -61,7 +61,9 @@ def test_it_writes_what_the_readme_says(finished):
   assert max(by_name['another_oracle', 'reference']['tow']['values']) < 1
   assert [x['minus'] for x in found['differences']] == [
       'vanilla', 'matched', 'shuffle']
-  assert (finished / 'report.html').read_text().startswith('<!DOCTYPE html>')
+  page = (finished / 'report.html').read_text()
+  assert page.startswith('<!DOCTYPE html>')
+  assert 'Examples of each group' in page  # Images of the demo are shown.
   with np.load(finished / 'memorization.npz', allow_pickle=False) as file:
     assert file['score'].shape == (found['examples']['train'],)
     assert (file['models_in'] + file['models_out'] == 70).all()
@@ -93,6 +95,12 @@ def test_a_second_run_computes_nothing(finished, run):
   # Of another number of devices, it wrote them again; now it finds them.
   process = run('rum', *TINY, f'--workdir={finished}')
   assert f'Found {finished}/results.json' in process.stdout
+  # Results are the same without images, but the report is not.
+  process = run('rum', *TINY, f'--workdir={finished}', '--noshow_images')
+  assert f'Wrote {finished}/results.json' in process.stdout
+  assert 'Examples of each group' not in (finished / 'report.html').read_text()
+  with np.load(finished / 'figures.npz') as file:
+    assert 'image' not in file.files
 
 
 def test_a_dry_run_says_what_is_there_and_writes_nothing(
