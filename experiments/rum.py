@@ -109,7 +109,7 @@ def write_figures(path: pathlib.Path, data: Data, scores: np.ndarray | None,
 
 
 def is_current(workdir: pathlib.Path, judged: Results, images: bool) -> bool:
-  """Whether the workdir holds these results, and a report as it is asked for."""
+  """Whether the workdir holds these results, and the report that is wanted."""
   if not results.is_current(workdir, judged):
     return False
   with np.load(workdir / 'figures.npz', allow_pickle=False) as file:
