@@ -8,12 +8,15 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import rum_jax
 from rum_jax import batch_norm, models, training
 from rum_jax.models import airbench
 from rum_jax.types import Images, Split
 
+# Nothing here depends on how convolutions are computed.
+pytestmark = pytest.mark.usefixtures('plain')
 MODEL = models.from_linen(
     models.AirBench(3, (4, 5, 6)), (12, 12, 3), mean=(0.4,), std=(0.3,))
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 12, 12, 3), np.uint8)
