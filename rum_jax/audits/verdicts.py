@@ -18,7 +18,9 @@ is less confident in the forget set than in new examples: it forgot too much, or
 these examples are harder), or knowledge that a check brings back. The intervals
 are those of `1 − 0.05 / k` for k tests, so that a model without traces is
 called clean in 95 % of cases. If no trace is found, but only a shift of the AUC
-by more than `BLIND` would have been, the answer is *cannot tell*.
+by more than `BLIND` would have been, the answer is *cannot tell*. Where there
+are no held-out examples for an AUC, the same holds for the rise of accuracy
+that a check brings.
 
 Either answer is evidence from attacks, and no certificate.
 """
@@ -47,7 +49,7 @@ _WORDS = {
     'auc': 'AUC of the attack'}
 _AFTER = {'relearned': 'after fine-tuning on the retained rows alone',
           'recalibrated': 'after the batch-norm check'}
-BLIND = 0.2  # A check that shows no smaller shift of the AUC tells nothing.
+BLIND = 0.2  # A check that shows no smaller shift or rise tells nothing.
 _LEAST_MODELS = 2  # Of retrained ones; of one, the spread is not known.
 
 
@@ -226,6 +228,10 @@ def _without_oracles(unlearned: Measures, cautions: list[str]) -> Verdict:
     after: After | None = getattr(unlearned, kind)
     if after is None:
       continue
+    if not after.forget_accuracy.seeds:
+      cautions.append(f'All models diverged {words}, so this check says '
+                      'nothing.')
+      continue
     if after.attack is not None:
       tests.append((f'{_WORDS["auc"]} {words}', after.attack, False))
     rise = after.rise if after.excess is None else after.excess
@@ -259,7 +265,7 @@ def _without_oracles(unlearned: Measures, cautions: list[str]) -> Verdict:
       f'the {x.name}, {x.value:.3f}, which would have shown a shift of '
       f'{_size(x.smallest, x.sigma)}' for x in checks)
   attacks = [x for x in checks if x.expected[0] > 0]
-  if attacks and min(x.smallest for x in attacks) > BLIND:
+  if min(x.smallest for x in attacks or checks) > BLIND:
     return made(UNKNOWN, 'There are too few rows or held-out examples: no '
                 f'trace was found, but only a large one would have been. '
                 f'Looked at: {looked}.')

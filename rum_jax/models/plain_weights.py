@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rum_jax.models import torch_weights
 from rum_jax.types import Variables
 
 _PARTS = {'params': ('params', ''), 'stats': ('stats', 'batch_stats', '')}
@@ -59,14 +60,15 @@ def to_plain(variables: Variables,
       and its types.
 
   Raises:
-    ValueError: naming an array that `like` lacks.
+    ValueError: naming an array that `like` lacks, or one with a finite value
+      that is infinite in the type of `like`.
   """
   arrays = {_path(path): np.asarray(x)
             for path, x in jax.tree.leaves_with_path(variables._asdict())}
   if like is None:
     return arrays
   theirs = {name: path for path, name in _names(like, variables).items()}
-  return {name: np.ascontiguousarray(arrays[theirs[name]].astype(x.dtype))
+  return {name: torch_weights.narrowed(name, arrays[theirs[name]], x.dtype)
           for name, x in like.items()}
 
 

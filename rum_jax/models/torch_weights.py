@@ -211,11 +211,16 @@ def to_torch(variables: Variables, model: Model, names: Mapping[str, str],
     return {entry: np.ascontiguousarray(x) for entry, x in arrays.items()}
   entries = {name: entry for entry, name in _named(like, shapes).items()}
   return {
-      name: _narrowed(name, arrays[entries[name]], x.dtype)
+      name: narrowed(name, arrays[entries[name]], x.dtype)
       if name in entries else x for name, x in like.items()}
 
 
-def _narrowed(name: str, x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def narrowed(name: str, x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+  """An array in another type.
+
+  Raises:
+    ValueError: that names it, if a finite value is infinite in that type.
+  """
   with np.errstate(over='ignore'):
     new = np.ascontiguousarray(x.astype(dtype))
   if (np.isinf(new) & np.isfinite(x)).any():

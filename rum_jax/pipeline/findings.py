@@ -80,9 +80,12 @@ def observed(prepared: Prepared, workdir: pathlib.Path, split: Split,
   request, model = prepared.request, prepared.network.model
   steps = min(_RELEARNING_STEPS,
               2 * -(-len(split.retain) // request.batch_size))
+  whole = forgetting.identity_of(prepared)
   identity = {
-      'models': models.digest, 'split': artefacts.array_digest(*split),
-      'held out': len(prepared.test), 'steps': steps,
+      **{name: whole[name] for name in (
+          'rum_jax', 'network', 'data', 'held out')},
+      'models': models.digest, 'source': prepared.network.source,
+      'split': artefacts.array_digest(*split), 'steps': steps,
       'checks': request.checks, **forgetting.loop_of(request)._asdict()}
 
   def compute() -> Artefact:

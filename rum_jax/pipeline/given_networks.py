@@ -19,8 +19,6 @@ from rum_jax.storage import artefacts
 from rum_jax.types import Model, Variables
 
 _PICKLES = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.pickle')
-_NAMES = {**recipes.NETWORKS, 'resnet34': models.resnet34,
-          'vit_small': models.vit_small, 'vit_base': models.vit_base}
 # Fields that networks of one name must have in common; others may differ.
 _DEPTHS = ('depths', 'depth', 'bottleneck')
 _CLASSES = 'classes'  # The attribute of the number of classes.
@@ -39,15 +37,12 @@ class Weights(NamedTuple):
     digest: SHA-256 of the file, or of all arrays of a folder.
     state: name to array, as in the file; for a folder, as by `models.to_plain`.
     description: the description of the network, if a folder has one.
-    stacked: the number of models in a folder, of which the first one was read;
-      0 if there is no axis of models.
   """
 
   path: pathlib.Path
   digest: str
   state: Mapping[str, np.ndarray]
   description: Mapping[str, Any] | None = None
-  stacked: int = 0
 
 
 class Network(NamedTuple):
@@ -210,11 +205,11 @@ def _recognised(weights: Weights, network: str, shape: Sequence[int],
 
 def _check_name(network: str, module: Any) -> None:
   """Refuses tensors of another network than the one that was named."""
-  if network not in _NAMES:
-    known = ', '.join(_NAMES)
+  if network not in recipes.NETWORKS:
+    known = ', '.join(recipes.NETWORKS)
     raise ValueError(f'Expected network={network} to be one of {known}, or '
                      f'package.module:factory.')
-  wanted = _NAMES[network](module.classes)
+  wanted = recipes.NETWORKS[network](module.classes)
   differ = [x for x in _DEPTHS if getattr(wanted, x, None) != (
       getattr(module, x, None))]
   if type(wanted) is not type(module) or differ:

@@ -271,10 +271,20 @@ def check_place(out: pathlib.Path, overwrite: bool, size: int = 0) -> None:
 
 
 def _as_before(request: Request, card: cards.Card | None) -> Request:
-  """The request, with missing values of the network from the card."""
+  """The request, with missing values of the network from the card.
+
+  Raises:
+    ValueError: if only the card names the code that makes the network. A card
+      may come from anybody, so code that it names is never run.
+  """
   if card is None:
     return request
   said = dict(card.network)
+  if not request.network and ':' in str(said.get('network')):
+    raise ValueError(
+        f'Expected network to be given for weights={request.weights}, found '
+        f'nothing. Their card names network={said["network"]}, but code that a '
+        'file names is not run: give it if you trust it.')
   new: dict[str, Any] = {
       name: tuple(said[name]) for name in (
           'mean', 'std', 'size', 'classes')

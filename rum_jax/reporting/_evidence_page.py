@@ -334,7 +334,9 @@ def _rule(part: Part) -> str:
         'that a check brings back. The intervals are widened for the number '
         'of checks, so that a model without traces is called clean in 95 % of '
         'cases. Where no trace is found, but only a shift of the AUC by more '
-        f'than {verdicts.BLIND:g} would have been, one cannot tell.')
+        f'than {verdicts.BLIND:g} would have been, one cannot tell; without '
+        'held-out examples, the same holds for the rise of accuracy that a '
+        'check brings.')
   gaps = [('Unlearned minus original', part.change),
           ('Unlearned minus retrained', part.gap),
           ('Original minus retrained', part.original_gap)]

@@ -129,6 +129,23 @@ def test_a_check_alone_finds_traces_without_held_out_examples(world):
   assert judged(still).verdict.answer == 'no trace found'
 
 
+def test_three_rows_whose_accuracy_does_not_rise_get_cannot_tell():
+  still = World(forget=3).observed(4, held_out=False)
+  verdict = judged(still._replace(relearned=still.models)).verdict
+  assert [x.outcome for x in verdict.checks] == ['none']
+  assert verdict.checks[0].smallest > verdicts.BLIND
+  assert verdict.answer == 'cannot tell' and 'too few' in verdict.reason
+
+
+def test_a_check_in_which_all_models_diverge_says_nothing(world):
+  seen = world.observed(2, relearned=0.0)
+  seen.relearned.forget.loss[:] = np.nan
+  verdict = judged(seen).verdict
+  assert len(verdict.checks) == 1 and 'nan' not in verdict.reason
+  assert verdict.answer == 'no trace found'
+  assert 'diverged after fine-tuning' in verdict.cautions[0]
+
+
 def test_models_that_diverged_or_collapsed_are_named(world):
   models = world.observed(3)
   models.models.forget.loss[0] = np.nan

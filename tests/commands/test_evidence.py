@@ -10,6 +10,9 @@ from PIL import Image
 import pytest
 
 from rum_jax import audits, models, records
+from rum_jax.pipeline import findings, requests
+from rum_jax.storage.artefacts import Artefact
+from rum_jax.types import Signals
 from tests.commands.conftest import GIVEN, ROWS
 from tests.commands.test_unlearn import QUICK, refused
 
@@ -76,6 +79,29 @@ def test_evidence_is_a_record_a_page_and_no_pixels_after_a_purge(
 def test_retraining_that_cannot_be_is_refused(rum, place, flags, words):
   models.write_safetensors('other.safetensors', {'a': np.zeros(3, np.float32)})
   assert words in refused(rum, *GIVEN, *QUICK, *flags, OUT)
+
+
+def test_what_was_observed_is_not_used_for_other_data(place, monkeypatch):
+  asked = requests.Request(
+      weights='model.safetensors', mean=(0.5,), std=(0.3,), data='mine.npz',
+      rows='rows.txt', batch_size=16)
+  signals, times = Signals(*np.zeros((2, 1, 6), np.float32)), []
+  monkeypatch.setattr(audits, 'observe', lambda *_, **__: (
+      times.append(1), audits.Observed(audits.Known(signals, signals)))[1])
+  copies = Artefact({}, {'params': {'a': np.zeros((1, 2))}}, {}, 'digest')
+
+  def count() -> int:
+    prepared = requests.prepare(asked)
+    findings.observed(prepared, place, prepared.split, 'copies', copies)
+    return len(times)
+
+  assert (count(), count()) == (1, 1)
+  with np.load('mine.npz') as file:
+    data = dict(file)
+  np.savez('mine.npz', **{**data, 'x_test': 255 - data['x_test']})
+  assert count() == 2  # As many held-out examples, and other ones.
+  np.savez('mine.npz', **{**data, 'x_train': 255 - data['x_train']})
+  assert count() == 3
 
 
 def test_the_same_weights_twice_cannot_be_judged(rum, place):

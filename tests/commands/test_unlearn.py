@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import pathlib
@@ -112,6 +113,14 @@ def test_networks_of_whatever_kind(rum, place, factory):
   after = models.read_safetensors('new.safetensors')
   assert {k: x.shape for k, x in after.items()} == {
       k: x.shape for k, x in models.to_plain(variables).items()}
+  # The card names the factory, but nothing that a file names is run.
+  again = requests.Request(weights='new.safetensors', data='mine.npz',
+                           rows='class=1', batch_size=8)
+  with pytest.raises(ValueError, match=f'names network=.*:{factory}, but'):
+    requests.prepare(again)
+  given = f'tests.commands.networks:{factory}'
+  prepared = requests.prepare(dataclasses.replace(again, network=given))
+  assert prepared.network.feeding['mean'] == (0.5,)
 
 
 @pytest.mark.parametrize(('factory', 'words'), [
