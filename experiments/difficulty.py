@@ -40,6 +40,14 @@ def by_entanglement(recipe: recipes.Recipe, data: Data, runtime: Runtime
   return partitions.by_measured_score(features, parts).groups
 
 
+def named(recipe: recipes.Recipe, data: Data, factor: str,
+          groups: refinement.Groups) -> dict[str, np.ndarray]:
+  """Name to rows of three forget sets, whose copies are named."""
+  return forget_set.each_alone(recipe, data, {
+      f'{level} {factor}'.capitalize(): rows
+      for level, rows in zip(GROUPS, groups, strict=True)})
+
+
 def judged(recipe: recipes.Recipe, data: Data, runtime: Runtime,
            rows: np.ndarray, scores: np.ndarray | None) -> Results:
   """The results of all methods for one forget set."""
@@ -69,14 +77,18 @@ def main() -> None:
   recipe, data, runtime = app.start_run(
       'difficulty', check=lambda x: app.settings(x, ('vanilla',)),
       stages=stages)
+  by_memorization = lambda scores: named(
+      recipe, data, 'memorization', forget_set.choose(recipe, data, scores)[0])
+  known = by_memorization(None) if recipe.groups else None
   scores = subset_models.estimate(recipe, data, runtime).score
-  factors = {'memorization': forget_set.choose(recipe, data, scores)[0],
-             'entanglement': by_entanglement(recipe, data, runtime)}
+  factors = {
+      'memorization': known or by_memorization(scores),
+      'entanglement': named(recipe, data, 'entanglement',
+                            by_entanglement(recipe, data, runtime))}
   parts, seeds = {}, ()
-  for factor, groups in factors.items():
-    each = dict(zip(GROUPS, (
-        judged(recipe, data, runtime, rows, scores)
-        for rows in groups), strict=True))
+  for factor, sets in factors.items():
+    each = {level: judged(recipe, data, runtime, rows, scores)
+            for level, rows in zip(GROUPS, sets.values(), strict=True)}
     rows, seeds = by_level(each), each['low'].seeds
     answer = tuple(difficulty_findings.answer(rows, factor))
     parts[factor] = Factor(

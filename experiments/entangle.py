@@ -21,7 +21,7 @@ from rum_jax.commands import app
 from rum_jax.entanglement import measures, partitions
 from rum_jax.entanglement.measures import EntanglementFile, SetFigures
 from rum_jax.pipeline import builders, forget_set, outlook, results
-from rum_jax.pipeline import subset_models, trained_models
+from rum_jax.pipeline import trained_models
 
 PARTITION = flags.DEFINE_enum(
     'partition', 'distance', builders.PARTITIONS,
@@ -52,9 +52,10 @@ def main() -> None:
           outlook.originals(recipe, data),
           *outlook.memorization(recipe, data)])
   n, first = data.num_train, recipe.first_seed
+  found = forget_set.chosen(recipe, data, runtime, scored=True)
+  groups, retain, scores = found.groups, found.retain, found.score
+  assert scores is not None
   features = trained_models.embedding(recipe, data, runtime)
-  scores = subset_models.estimate(recipe, data, runtime).score
-  groups, retain = forget_set.choose(recipe, data, scores)
   parts = [builders.partition(PARTITION.value, PARTS.value, x,
                               data.source.dataset.label[:n], first + s)
            for s, x in enumerate(features)]
@@ -62,6 +63,10 @@ def main() -> None:
                       for x, p in zip(features, parts)))
   tables = {kind: measures.summarised([of_seed[kind] for of_seed in sets])
             for kind in sets[0]}
+  for s, (of_seed, p) in enumerate(zip(seeds, parts)):
+    forget_set.copies(
+        recipe, data, tuple(p[list(x)].ravel() for x in of_seed.picks),
+        f'By ES with seed={first + s}')
   tables['by_memorization'] = measures.summarised([
       [measures.all_measures(x, g, retain, scores) for g in groups]
       for x in features])

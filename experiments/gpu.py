@@ -271,8 +271,7 @@ def _seed(recipe: recipes.Recipe, data: context.Data, out: pathlib.Path,
   """
   workdir = _workdir(out) / f'table-seed{recipe.first_seed}'
   runtime = context.start(recipe, data, workdir, Programs(1))
-  score, _ = forget_set.difficulty(recipe, data, runtime)
-  groups, retain = forget_set.choose(recipe, data, score)
+  groups, retain, copies, score, _ = forget_set.chosen(recipe, data, runtime)
   references = trained_models.references(recipe, data, runtime, retain)
   named = dict(zip(GROUPS, groups))
   test = data.source.test
@@ -297,7 +296,8 @@ def _seed(recipe: recipes.Recipe, data: context.Data, out: pathlib.Path,
   if done:
     results.write(out / f'table-seed{recipe.first_seed}.json', results.judged(
         recipe, data, runtime, named, retain, references,
-        [done[i] for i in sorted(done)], score))
+        [done[i] for i in sorted(done)], score, warnings=copies.warnings,
+        notes=copies.notes))
   if ended:
     raise ended
 

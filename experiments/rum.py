@@ -129,16 +129,12 @@ def main() -> None:
   context = recipe, data, runtime = app.start_run(
       'rum', '', check=app.settings, varying=(SHOW_IMAGES,), stages=stages)
   workdir = runtime.workdir
-  scores, estimate = None, None  # Rows that are given need no scores.
-  if recipe.scores or not recipe.groups:
-    scores, estimate = forget_set.difficulty(*context)
+  groups, retain, copies, scores, estimate = forget_set.chosen(*context)
   if estimate:
     subset_models.write(workdir / 'memorization.npz', recipe, data, estimate)
   seconds = math.nan
   if estimate and not recipe.scores:
     seconds = proxies.estimate_seconds(*context)
-  groups, retain = forget_set.choose(recipe, data, scores)
-  copies = forget_set.copies(recipe, data, groups)
   models = trained_models.references(*context, retain)
   say_full_rum(recipe)
   todo = unlearning.jobs_of(*context, groups)

@@ -27,7 +27,8 @@ from rum_jax import entanglement, recipes
 from rum_jax.commands import app
 from rum_jax.entanglement import partitions
 from rum_jax.evaluation import difficulty
-from rum_jax.pipeline import builders, context, outlook, results, trained_models
+from rum_jax.pipeline import builders, context, forget_set, outlook, results
+from rum_jax.pipeline import trained_models
 from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.reporting import difficulty_findings, figures
 from rum_jax.storage import files
@@ -131,10 +132,14 @@ def main() -> None:
   for way in variations(recipe, data, runtime, features):
     chosen = partitions.by_measured_score(way.features, way.parts)
     reference = reference or chosen.groups
+    name = ' '.join(filter(None, (way.axis, way.value))) or 'reference'
+    sets = tuple(forget_set.each_alone(recipe, data, {
+        f'{level} ES, {name}'.capitalize(): rows
+        for level, rows in zip(GROUPS, chosen.groups)}).values())
     rows = difficulty.by_level(dict(zip(GROUPS, (
-        judged(recipe, data, runtime, rows, None) for rows in chosen.groups))))
+        judged(recipe, data, runtime, rows, None) for rows in sets))))
     es = [entanglement.double_precision_scores(features, Split(
-        g, np.setdiff1d(np.arange(n), g))) for g in chosen.groups]
+        g, np.setdiff1d(np.arange(n), g))) for g in sets]
     tried.append(difficulty.variation(
         way.axis, way.value, difficulty.compared(chosen.groups, reference, n),
         es, rows, chosen=way.features is features,

@@ -222,10 +222,9 @@ def main() -> None:
       varying=(BUDGET,), stages=work_of)
   if ROWS.value:
     groups, retain = forget_set.named(recipe, data, ROWS.value)
+    forget_set.copies(recipe, data, groups)
   else:
-    scores = forget_set.difficulty(*context).score
-    groups, retain = forget_set.choose(recipe, data, scores)
-  forget_set.copies(recipe, data, groups)
+    groups, retain = forget_set.chosen(*context)[:2]
   models = trained_models.references(*context, retain)
   start = Variables(**jax.tree.map(jnp.asarray, models.original.tree))
   measure_tow = MeasureTow(

@@ -19,7 +19,8 @@ from absl import logging
 import jax
 
 from rum_jax import recipes
-from rum_jax.pipeline import context, inputs, outlook, own_data, runs
+from rum_jax.pipeline import context, forget_set, inputs, outlook, own_data
+from rum_jax.pipeline import runs
 from rum_jax.pipeline.programs import Programs
 from rum_jax.storage import artefacts, hosts
 
@@ -360,7 +361,8 @@ def start_run(command: str | None, prefix: str | None = None,
     raise OSError(f'Process {jax.process_index()} does not see workdir={root}: '
                   'all processes must share one.')
   source = data.source
-  for note in (*source.notes, *filter(None, [str(suited)])):
+  for note in filter(None, (
+      *source.notes, forget_set.part_copies(data), str(suited))):
     print(note)
   print(f'{source.name}: {source.num_train} training and {len(source.test)} '
         f'{chosen.held_out} examples, {len(data.corrupted)} training labels '

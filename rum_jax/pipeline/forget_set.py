@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +17,12 @@ class Difficulty(NamedTuple):
   """The scores by which low, medium and high groups are chosen.
 
   Attributes:
-    score: `[N]`, the scores of the training examples.
+    score: `[N]`, the scores of the training examples; `None` if there are none.
     estimate: the estimate of memorization, or `None` where the scores are of a
       proxy.
   """
 
-  score: np.ndarray
+  score: np.ndarray | None
   estimate: subset_models.Estimate | None = None
 
 
@@ -111,6 +112,55 @@ def choose(recipe: Recipe, data: Data, score: np.ndarray | None
   return groups, refinement.retain_untouched(groups, data.num_train)[0]
 
 
+class Chosen(NamedTuple):
+  """The low, medium and high groups of a run, and how they were chosen.
+
+  Attributes:
+    groups: positions of the examples of each group.
+    retain: positions of the retain set.
+    copies: sentences on exact copies of the images to forget.
+    score: `[N]`, the scores of the training examples; `None` if rows were given
+      and no scores.
+    estimate: the estimate of memorization that these scores are of.
+  """
+
+  groups: refinement.Groups
+  retain: np.ndarray
+  copies: Copies
+  score: np.ndarray | None = None
+  estimate: subset_models.Estimate | None = None
+
+
+def chosen(recipe: Recipe, data: Data, runtime: Runtime,
+           scored: bool = False) -> Chosen:
+  """Chooses the groups, and names copies as soon as the groups are known.
+
+  Groups that somebody gave are known before any model is trained; all others
+  when the scores are.
+
+  Args:
+    recipe: names the groups, or the scores by which they are chosen.
+    data: the data of the run.
+    runtime: trains models for the scores.
+    scored: whether scores are wanted even if groups are given.
+
+  Raises:
+    OSError: if a file cannot be read.
+    ValueError: as `choose` does.
+  """
+  found = Difficulty(None)
+  if recipe.groups:
+    groups, retain = choose(recipe, data, None)
+    said = copies(recipe, data, groups)
+    if recipe.scores or scored:
+      found = difficulty(recipe, data, runtime)
+  else:
+    found = difficulty(recipe, data, runtime)
+    groups, retain = choose(recipe, data, found.score)
+    said = copies(recipe, data, groups)
+  return Chosen(groups, retain, said, *found)
+
+
 def _with_copies(recipe: Recipe, data: Data, groups: refinement.Groups
                  ) -> refinement.Groups:
   """The groups, and after each group the copies that nobody has named."""
@@ -139,13 +189,18 @@ class Copies(NamedTuple):
   notes: tuple[str, ...] = ()
 
 
-def copies(recipe: Recipe, data: Data, groups: refinement.Groups) -> Copies:
-  """Finds copies of the images to forget, and says so before any training.
+def copies(recipe: Recipe, data: Data, groups: refinement.Groups,
+           name: str = '') -> Copies:
+  """Finds copies of the images to forget, and says so.
+
+  Copies between the training and the held-out part are in the notes but are not
+  printed: they are named at the start of a run, as `part_copies` says it.
 
   Args:
     recipe: says whether copies are forgotten, too.
     data: the data of the run.
     groups: positions, with copies where the recipe wants them.
+    name: of the forget set, if a command has several.
   """
   source = data.source
   whole = builders.whole(recipe, data.folder) if source.apart else None
@@ -153,19 +208,46 @@ def copies(recipe: Recipe, data: Data, groups: refinement.Groups) -> Copies:
       source.row[np.concatenate(groups)], source, whole)
   texts = {x.part: datasets.describe_copies(x) for x in found if len(x.rows)}
   warnings = tuple(x for part, x in texts.items() if part == 'retain')
-  notes = [x for part, x in texts.items() if part != 'retain']
-  notes.append(datasets.describe_copies(
-      datasets.part_copies(source), 'training examples'))
+  both = part_copies(data)
+  notes = [*(x for part, x in texts.items() if part != 'retain'),
+           *filter(None, [both])]
   if recipe.with_copies:
     notes.append('Exact copies of the images to forget are forgotten, too, '
                  'where they are among the training examples.')
   elif warnings:
     notes.append('The copies are not forgotten; with_copies=True forgets them, '
                  'too.')
-  result = Copies(warnings, tuple(filter(None, notes)))
-  print(*(f'Warning: {x}' for x in result.warnings), *result.notes, sep='\n',
-        end='\n' * bool(result.warnings or result.notes), flush=True)
-  return result
+  start = f'{name}: ' if name else ''
+  for line in (*(f'Warning: {start}{x}' for x in warnings),
+               *(f'{start}{x}' for x in notes if x != both)):
+    print(line, flush=True)
+  return Copies(warnings, tuple(notes))
+
+
+def part_copies(data: Data) -> str:
+  """A sentence on copies between training and held-out part; empty if none."""
+  return datasets.describe_copies(
+      datasets.part_copies(data.source), 'training examples')
+
+
+def each_alone(recipe: Recipe, data: Data, sets: Mapping[str, np.ndarray]
+               ) -> dict[str, np.ndarray]:
+  """Several forget sets, each with its copies if they are wanted; names them.
+
+  Args:
+    recipe: says whether copies are forgotten, too.
+    data: the data of the run.
+    sets: name to positions.
+
+  Raises:
+    ValueError: if too little is left to retain.
+  """
+  grown = {}
+  for name, rows in sets.items():
+    groups, _ = alone(recipe, data, rows)
+    copies(recipe, data, groups, name)
+    grown[name] = groups[0].astype(rows.dtype)
+  return grown
 
 
 def _check_known(recipe: Recipe, data: Data, score: np.ndarray) -> None:

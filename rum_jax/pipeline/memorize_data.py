@@ -15,7 +15,8 @@ from rum_jax import datasets, recipes, records
 from rum_jax.memorization import estimator, reliability
 from rum_jax.memorization.ensemble import Ensemble
 from rum_jax.memorization.reliability import Identity, MemorizationFile
-from rum_jax.pipeline import context, own_data, results, runs, subset_models
+from rum_jax.pipeline import context, forget_set, own_data, results, runs
+from rum_jax.pipeline import subset_models
 from rum_jax.pipeline.programs import Programs
 from rum_jax.storage import artefacts, files
 
@@ -92,7 +93,7 @@ def memorize(
   recipe = suited.recipe
   if (said := str(suited)):
     say(said)
-  for note in source.notes:
+  for note in filter(None, (*source.notes, forget_set.part_copies(loaded))):
     say(note)
   say(f'{source.name}: {source.num_train:,} training examples, '
       f'{len(source.classes)} classes. {models} models for {recipe.epochs} '

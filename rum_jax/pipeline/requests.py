@@ -311,10 +311,12 @@ def _check_classes(source: datasets.Source, network: given_networks.Network
 
 def _copies(rows: np.ndarray, source: datasets.Source, forgotten: bool
             ) -> list[str]:
-  """Sentences about exact copies of the rows."""
+  """Sentences about exact copies: of the rows, and between the parts."""
   found = [datasets.describe_copies(x)
            for x in datasets.exact_copies(rows, source)
            if x.part != 'retain' or not forgotten]
+  found.append(datasets.describe_copies(
+      datasets.part_copies(source), 'training examples'))
   return [x for x in found if x]
 
 

@@ -24,6 +24,7 @@ def folder(tmp_path_factory):
   digits = datasets.digits().dataset
   image, label = digits.image[:340].copy(), digits.label[:340] % 4
   image[210] = image[3]  # Row 3 has a copy that stays.
+  image[250] = image[5]  # Row 5 has a copy in the test part.
   np.savez(folder / 'mine.npz', x_train=image[:240], y_train=label[:240],
            x_test=image[240:], y_test=label[240:])
   (folder / 'rows.json').write_text(json.dumps([3, 50, 200, 7, 90]))
@@ -68,6 +69,8 @@ def test_own_rows_are_tuned_and_unlearned_and_reported(run, folder, tmp_path):
   process = run('unlearn', *mine, settings, f'--workdir={tmp_path / "work"}')
   assert process.returncode == 0, process.stderr
   assert 'tuned for these rows' in process.stdout
+  assert process.stdout.count('1 of the training examples (5) has 1 exact copy '
+                              'among the examples of the test part') == 1
   assert 'unlearning' in process.stderr  # It is not silent.
   found = json.loads((tmp_path / 'work' / 'results.json').read_text())
   assert found['rows'][-1]['tuning_seconds'] > 0

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from experiments import difficulty
 from rum_jax.pipeline import context, forget_set
 from rum_jax.recipes import Recipe
+from rum_jax.types import GROUPS
 
 ROWS = ([0, 1], [2, 60], [3, 4])  # 60 is a copy of 0.
 
@@ -47,6 +51,45 @@ def test_copies_that_stay_are_counted_and_named(prepared, capsys):
   assert '1 of the rows to forget (2) has 1 exact copy' in in_test
   assert '4 of the training examples (2, 62, 122, 182) have 1' in both
   assert 'with_copies=True forgets them' in done
+  # This was said at the start of the run.
+  assert both not in said and both == forget_set.part_copies(data)
+
+
+@pytest.mark.parametrize('given', [True, False])
+def test_copies_are_named_as_soon_as_the_groups_are_known(
+    prepared, capsys, monkeypatch, tmp_path, given):
+  path = tmp_path / 'groups.json'
+  path.write_text(json.dumps(dict(zip(GROUPS, ROWS))))
+  recipe, data = prepared(groups=str(path) if given else '')
+  before = []
+
+  def scores(*_):
+    before.append(capsys.readouterr().out)
+    return forget_set.Difficulty(np.linspace(0, 1, data.num_train))
+
+  monkeypatch.setattr(forget_set, 'difficulty', scores)
+  found = forget_set.chosen(recipe, data, None, scored=True)
+  said = before[0] if given else capsys.readouterr().out
+  assert len(before) == 1 and bool(before[0]) == given
+  assert f'Warning: {found.copies.warnings[0]}' in said
+  assert found.score is not None and sum(map(len, found.groups)) == 6
+  if given:  # Without scores nothing is trained at all.
+    assert forget_set.chosen(recipe, data, None).score is None
+    assert len(before) == 1
+
+
+@pytest.mark.parametrize('with_copies', [False, True])
+def test_each_set_alone_has_its_own_copies(prepared, capsys, with_copies):
+  recipe, data = prepared(with_copies=with_copies)
+  found = difficulty.named(recipe, data, 'entanglement', groups_of(data))
+  said = capsys.readouterr().out
+  assert list(found) == [
+      f'{x} entanglement' for x in ('Low', 'Medium', 'High')]
+  assert [len(x) for x in found.values()] == (
+      [8, 8, 8] if with_copies else [2, 2, 2])
+  # What another set holds stays when this one is forgotten.
+  assert ('Warning: Medium entanglement: 2 of the rows to forget (2, 60) have '
+          '6 exact copies' in said) != with_copies
 
 
 def test_copies_in_parts_that_are_set_apart_are_named_too(prepared):
