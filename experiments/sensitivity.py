@@ -134,7 +134,7 @@ def main() -> None:
     reference = reference or chosen.groups
     name = ' '.join(filter(None, (way.axis, way.value))) or 'reference'
     sets = tuple(forget_set.each_alone(recipe, data, {
-        f'{level} ES, {name}'.capitalize(): rows
+        f'{level.capitalize()} ES, {name}': rows
         for level, rows in zip(GROUPS, chosen.groups)}).values())
     rows = difficulty.by_level(dict(zip(GROUPS, (
         judged(recipe, data, runtime, rows, None) for rows in sets))))

@@ -193,8 +193,8 @@ def copies(recipe: Recipe, data: Data, groups: refinement.Groups,
            name: str = '') -> Copies:
   """Finds copies of the images to forget, and says so.
 
-  Copies between the training and the held-out part are in the notes but are not
-  printed: they are named at the start of a run, as `part_copies` says it.
+  Copies between the training and the held-out part are not printed, as every
+  run names them at its start. Unless a name is given, they are in the notes.
 
   Args:
     recipe: says whether copies are forgotten, too.
@@ -208,7 +208,7 @@ def copies(recipe: Recipe, data: Data, groups: refinement.Groups,
       source.row[np.concatenate(groups)], source, whole)
   texts = {x.part: datasets.describe_copies(x) for x in found if len(x.rows)}
   warnings = tuple(x for part, x in texts.items() if part == 'retain')
-  both = part_copies(data)
+  both = '' if name else part_copies(data)
   notes = [*(x for part, x in texts.items() if part != 'retain'),
            *filter(None, [both])]
   if recipe.with_copies:
