@@ -41,6 +41,7 @@ COMPILED = (
 _LINUX = ('manylinux_2_28', 'manylinux_2_27', 'manylinux_2_17',
           'manylinux2014', 'manylinux_2_5', 'manylinux1')
 _MOST = 64  # MiB that may be carried at a time.
+_MARK = '.unpacked_wheels'  # A file in a folder that may be emptied.
 
 PACKAGES = flags.DEFINE_list(
     'packages', list(PURE), 'Their names; by default those in pure Python.')
@@ -81,10 +82,31 @@ def pinned(lock: str, names: Sequence[str], python: str) -> str:
   return '\n'.join(found[name] for name in names) + '\n'
 
 
+def check_place(into: pathlib.Path) -> None:
+  """Refuses a folder that holds anything but unpacked wheels.
+
+  Raises:
+    ValueError: if there is such a folder, or a file.
+  """
+  if into.exists() and not (into / _MARK).exists() and (
+      not into.is_dir() or any(into.iterdir())):
+    raise ValueError(f'Expected into={into} to be new, empty, or a folder that '
+                     'this command made, since all that it holds is removed.')
+
+
+def clear(into: pathlib.Path) -> None:
+  """Empties the folder of the wheels, and marks it as one."""
+  check_place(into)
+  shutil.rmtree(into, ignore_errors=True)
+  into.mkdir(parents=True)
+  (into / _MARK).touch()
+
+
 def main() -> None:
   lock = (ROOT / 'requirements.lock').read_text()
   names = PACKAGES.value
   into = pathlib.Path(INTO.value)
+  check_place(into)
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     (folder / 'lock').write_text(pinned(lock, names, PYTHON.value))
@@ -96,7 +118,7 @@ def main() -> None:
          f'--dest={folder}', f'--requirement={folder}/lock'], check=False)
     if done.returncode:
       raise OSError(f'Cannot fetch packages={",".join(names)}: pip says why.')
-    shutil.rmtree(into, ignore_errors=True)
+    clear(into)
     for wheel in sorted(folder.glob('*.whl')):
       with zipfile.ZipFile(wheel) as packed:
         packed.extractall(into)

@@ -160,10 +160,15 @@ def _with_oracles(gap: Comparison, original_gap: Comparison | None,
                   retrained: int, gap_after: Mapping[str, Comparison],
                   margins: Margins, cautions: list[str]) -> Verdict:
   main = _against(gap, margins)
-  later = [dataclasses.replace(check, name=f'{check.name} {_AFTER[kind]}')
-           for kind, compared in gap_after.items()
-           for check in _against(compared, margins)
-           if check.name in (_WORDS['forget_accuracy'], _WORDS['auc'])]
+  later = []
+  for kind, compared in gap_after.items():
+    if not compared.forget_accuracy.seeds:
+      cautions.append(_all_diverged(kind))
+      continue
+    later += [
+        dataclasses.replace(check, name=f'{check.name} {_AFTER[kind]}')
+        for check in _against(compared, margins)
+        if check.name in (_WORDS['forget_accuracy'], _WORDS['auc'])]
   outside = [x for x in (*main, *later) if x.outcome == 'outside']
   question = ('Is the unlearned model as if it had been retrained without '
               'these rows?')
@@ -229,8 +234,7 @@ def _without_oracles(unlearned: Measures, cautions: list[str]) -> Verdict:
     if after is None:
       continue
     if not after.forget_accuracy.seeds:
-      cautions.append(f'All models diverged {words}, so this check says '
-                      'nothing.')
+      cautions.append(_all_diverged(kind))
       continue
     if after.attack is not None:
       tests.append((f'{_WORDS["auc"]} {words}', after.attack, False))
@@ -271,6 +275,10 @@ def _without_oracles(unlearned: Measures, cautions: list[str]) -> Verdict:
                 f'Looked at: {looked}.')
   return made(NO_TRACE, f'No trace found by: {looked}. Without retrained '
               'models this is never a yes.')
+
+
+def _all_diverged(check: str) -> str:
+  return f'All models diverged {_AFTER[check]}, so this check says nothing.'
 
 
 def _searched(words: str, figure: Attack | Measured, both: bool, level: float

@@ -95,7 +95,8 @@ def read(weights: pathlib.Path, weights_hash: str) -> Card | None:
 
   Raises:
     OSError: if the card cannot be read.
-    ValueError: if it is no card, or the card of other weights.
+    ValueError: if it is no card, or the card of other weights, or if it does
+      not hold a hash for the image of each row.
   """
   path = path_of(weights)
   if not path.exists():
@@ -106,6 +107,11 @@ def read(weights: pathlib.Path, weights_hash: str) -> Card | None:
         f'Expected {path} to be the card of weights={weights}, found that of '
         'other weights: move it away if these weights were never made to '
         'forget, or give the weights that it is of.')
+  for i, request in enumerate(card.requests):
+    if len(request.images) != len(request.rows):
+      raise ValueError(
+          f'Expected requests[{i}] in {path} to hold the hash of the image of '
+          f'each of {len(request.rows)} rows, found {len(request.images)}.')
   return card
 
 
@@ -149,15 +155,16 @@ def earlier_positions(card: Card | None, source: datasets.Source,
   missing = 0
   if card is None:
     return np.zeros(0, np.int32), 0
-  by_row = {int(row): i for i, row in enumerate(source.row[:source.num_train])}
+  by_row = {int(row): [i]
+            for i, row in enumerate(source.row[:source.num_train])}
   by_pixels: dict[str, list[int]] = {}
   if any(x.data_hash != data_hash for x in card.requests):
     image = source.dataset.image[:source.num_train]
     for i, name in enumerate(image_hashes(image)):
       by_pixels.setdefault(name, []).append(i)
   for request in card.requests:
-    for row, name in zip(request.rows, request.images):
-      places = ([by_row[row]] if request.data_hash == data_hash
+    for row, name in zip(request.rows, request.images, strict=True):
+      places = (by_row.get(row, []) if request.data_hash == data_hash
                 else by_pixels.get(name, []))
       found.update(places)
       missing += not places

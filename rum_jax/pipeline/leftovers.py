@@ -32,10 +32,10 @@ class Leftover(NamedTuple):
   """A file or folder that still holds something of forgotten rows.
 
   Attributes:
-    path: of it.
-    holds: what, in words.
+    path: the path of the file or folder.
+    holds: what it holds of the rows, in words.
     ours: whether a command of rum_jax made it, so that `purge` may remove it.
-    size: bytes.
+    size: the number of its bytes.
   """
 
   path: pathlib.Path
@@ -66,9 +66,9 @@ def of_run(workdir: pathlib.Path) -> list[Leftover]:
   for page in sorted(workdir.glob('*.html')):
     if _shows_images(page):
       found[page] = IMAGES
-  recipe, ours = run.recipe, []
-  if run.command == 'unlearn' and 'weights' in recipe:
-    ours = _decoded(recipe)
+  recipe = run.recipe
+  # Only requests of `rum-jax` take a folder of images.
+  ours = _decoded(recipe) if 'weights' in recipe else []
   kept = [Leftover(path, holds, True, _size(path))
           for path, holds in found.items()]
   kept += [Leftover(path, IMAGES, True, _size(path)) for path in ours]
@@ -94,7 +94,8 @@ def remove(leftovers: Iterable[Leftover]) -> None:
       else:
         x.path.unlink(missing_ok=True)
     except OSError as error:
-      raise OSError(f'Cannot remove {x.path}: {error.strerror}.') from error
+      raise OSError(
+          f'Cannot remove {x.path}: {error.strerror or error}.') from error
 
 
 def sentences(leftovers: Sequence[Leftover]) -> list[str]:

@@ -144,6 +144,10 @@ def test_a_check_in_which_all_models_diverge_says_nothing(world):
   assert len(verdict.checks) == 1 and 'nan' not in verdict.reason
   assert verdict.answer == 'no trace found'
   assert 'diverged after fine-tuning' in verdict.cautions[0]
+  retrained = world.observed(8, relearned=0.0)
+  verdict = judged(seen, retrained).verdict
+  assert all(np.isfinite(x.value) for x in verdict.checks)
+  assert 'diverged after fine-tuning' in verdict.cautions[0]
 
 
 def test_models_that_diverged_or_collapsed_are_named(world):

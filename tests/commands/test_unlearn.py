@@ -15,7 +15,7 @@ import pytest
 
 from rum_jax import audits, models, records
 from rum_jax.commands import _flags, _main
-from rum_jax.pipeline import requests
+from rum_jax.pipeline import cards, requests
 from rum_jax.storage import artefacts
 from tests.commands import networks
 from tests.commands.conftest import FEEDING, GIVEN, ROWS, SIDE, card
@@ -308,3 +308,18 @@ def test_examples_of_the_help_use_flags_that_there_are(name):
     flags = _flags.Flags()
     command.define(flags)
     assert first == name and flags.parse(command, rest)
+
+def test_a_card_names_an_image_for_each_row(tmp_path):
+  request = cards.Forgotten(
+      date='', rows=(3, 5), images=('ab',), rows_hash='', data='', data_hash='',
+      weights_hash='', method='finetune', setting={}, seeds=(0,), seconds={},
+      versions={}, command='', measured={})
+  weights = tmp_path / 'a.safetensors'
+  card = cards.Card(weights=weights.name, weights_hash='cd', network={},
+                    requests=(request,))
+  cards.write(weights, card)
+  with pytest.raises(ValueError, match=r'requests\[0\] .*each of 2 rows, .* 1'):
+    cards.read(weights, 'cd')
+  whole = dataclasses.replace(request, images=('ab', 'cd'))
+  cards.write(weights, dataclasses.replace(card, requests=(whole,)))
+  assert cards.read(weights, 'cd').requests == (whole,)

@@ -235,3 +235,16 @@ two==3.0 ; sys_platform == 'win32' \\
       'one==2.0 --hash=sha256:bb --hash=sha256:cc\n')
   with pytest.raises(ValueError, match='packages=two'):
     gpu_wheels.pinned(some, ['two'], '3.12')
+
+
+def test_no_folder_of_somebody_is_emptied_for_wheels(tmp_path):
+  into = tmp_path / 'wheels'
+  gpu_wheels.clear(into)
+  (into / 'flax.py').write_text('')
+  gpu_wheels.clear(into)
+  assert not (into / 'flax.py').exists()
+  (tmp_path / 'thesis.txt').write_text('')
+  for other in (tmp_path, tmp_path / 'thesis.txt'):
+    with pytest.raises(ValueError, match='into=.* to be new, empty'):
+      gpu_wheels.clear(other)
+  assert (tmp_path / 'thesis.txt').exists() and into.exists()

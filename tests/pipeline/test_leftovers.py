@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pathlib
 
+import pytest
+
 from rum_jax import records
 from rum_jax.pipeline import leftovers, runs
 
@@ -26,3 +28,19 @@ def test_images_and_weights_are_found_and_nothing_else(tmp_path: pathlib.Path):
   leftovers.remove(found)
   assert leftovers.of_run(tmp_path) == []
   assert (tmp_path / 'oracles-1').exists()
+
+
+@pytest.mark.parametrize('command', ['unlearn', 'audit', 'compare'])
+def test_decoded_images_are_found_whatever_request_decoded_them(
+    tmp_path: pathlib.Path, command):
+  run = tmp_path / 'run'
+  run.mkdir()
+  runs.files.write_json(run / 'recipe.json', records.as_json(runs.Run(
+      command=command, versions={}, recipe={
+          'weights': str(tmp_path / 'a.safetensors'), 'data_dir': 'data',
+          'data': str(tmp_path / 'photos')})))
+  (tmp_path / 'photos').mkdir()
+  (tmp_path / 'photos.decoded').write_text('')
+  found = leftovers.of_run(run)
+  assert [(x.path.name, x.ours) for x in found] == [
+      ('photos.decoded', True), ('photos', False)]
