@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 MAY_IMPORT = {
     'root': set(),
     'storage': {'root'},
-    'search': {'root'},
+    'search': {'root', 'evaluation', 'audits'},
     'datasets': {'root', 'storage'},
     'kernels': {'root'},
     'tasks': {'root'},

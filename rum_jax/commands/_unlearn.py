@@ -10,7 +10,7 @@ from typing import Any
 
 from rum_jax.commands import _pages
 from rum_jax.commands._flags import Command, Flags, numbers
-from rum_jax.pipeline import leftovers, requests, unlearn_request
+from rum_jax.pipeline import choosing, leftovers, requests, unlearn_request
 
 
 def define(flags: Flags) -> None:
@@ -32,12 +32,18 @@ def define(flags: Flags) -> None:
                'default runs/unlearn_<weights>-<hash>.')
   flags.boolean('show_images', 'Show the forgotten images on the page.')
   flags.group('How')
-  flags.string('method', requests.METHOD, 'Name of an algorithm, or '
-               'package.module:factory.')
+  flags.string('method', requests.AUTO, 'Name of an algorithm, or '
+               'package.module:factory; auto searches methods, settings and '
+               'groups without retraining.')
   flags.string('setting', '', 'Hyper-parameters as name=value by commas; '
                'others are those of the paper.')
   flags.number('budget', None, 'The most epochs that a copy may be trained '
-               'for; by default as many as in the paper.')
+               'for, or that a search with auto may take in all; by default as '
+               f'many as in the paper, or those of {choosing.TRAININGS} '
+               'trainings.')
+  flags.string('ensemble', '', 'Folder of rum-jax memorize, or of shards, for '
+               'the same data: with auto, its out-of-sample accuracy stands in '
+               'for retraining.')
   flags.integer('seeds', 3, 'How many copies of the weights are made to '
                 'forget, so that there are intervals. The first comes out.', 1)
   flags.integer('first_seed', 0, 'Number of the first.', 0)

@@ -14,6 +14,8 @@ from rum_jax.memorization.estimator import join
 from rum_jax.memorization.estimator import LEVELS
 from rum_jax.memorization.estimator import membership
 from rum_jax.memorization.estimator import Memorization
+from rum_jax.memorization.estimator import out_of_sample
+from rum_jax.memorization.estimator import OutOfSample
 from rum_jax.memorization.estimator import pack
 from rum_jax.memorization.estimator import random_subset
 from rum_jax.memorization.estimator import Seen
@@ -23,9 +25,10 @@ from rum_jax.memorization.estimator import tally
 from rum_jax.memorization.estimator import unpack
 
 __all__ = [
-    'LEVELS', 'Memorization', 'Seen', 'Sums', 'add_up', 'comparison',
-    'ensemble', 'estimate', 'estimate_probability', 'from_sums', 'halves',
-    'influence', 'join', 'learning_events', 'membership', 'pack', 'proxies',
-    'proxy_observers', 'published', 'random_subset', 'reliability',
-    'score_files', 'seen', 'shards', 'tally', 'unpack',
+    'LEVELS', 'Memorization', 'OutOfSample', 'Seen', 'Sums', 'add_up',
+    'comparison', 'ensemble', 'estimate', 'estimate_probability', 'from_sums',
+    'halves', 'influence', 'join', 'learning_events', 'membership',
+    'out_of_sample', 'pack', 'proxies', 'proxy_observers', 'published',
+    'random_subset', 'reliability', 'score_files', 'seen', 'shards', 'tally',
+    'unpack',
 ]

@@ -220,6 +220,44 @@ def estimate(correct: np.ndarray, inside: np.ndarray, num_examples: int,
   return from_sums(tally(correct, inside, num_examples, block))
 
 
+class OutOfSample(NamedTuple):
+  """What models that did not train on an example make of it.
+
+  Attributes:
+    mean: `[N]` mean correctness or probability in `[0, 1]`; NaN where all
+      models trained on the example.
+    standard_error: `[N]`; NaN where fewer than two models did not.
+    models: `[N]` number of these models.
+  """
+
+  mean: np.ndarray
+  standard_error: np.ndarray
+  models: np.ndarray
+
+
+def out_of_sample(sums: Sums, unit: int = 1) -> OutOfSample:
+  """The mean over the models that did not train on each example.
+
+  It stands in for a network that is retrained without the example. Because the
+  models trained on a share of the data only, it tends to be lower.
+
+  Args:
+    sums: arrays `[..., 2, N]`; they are summed over leading axes.
+    unit: the value that counts as 1: 1 for bits, `LEVELS` for probabilities.
+
+  >>> sums = tally(pack([[1, 0], [1, 1]]), pack([[0, 0], [0, 1]]), 2)
+  >>> out_of_sample(sums).mean.tolist()
+  [1.0, 0.0]
+  """
+  n, first, second = (
+      np.asarray(x, np.int64).reshape(-1, *np.shape(x)[-2:]).sum(0)[0]
+      for x in sums)
+  with np.errstate(divide='ignore', invalid='ignore'):
+    variance = (n * second - first * first) / (n * n * (n - 1)) / unit**2
+    mean = np.where(n > 0, first / n / unit, np.nan)
+  return OutOfSample(mean, np.sqrt(np.where(n > 1, variance, np.nan)), n)
+
+
 def halves(correct: np.ndarray, inside: np.ndarray, num_examples: int
            ) -> tuple[Memorization, Memorization]:
   """Two estimates that share no model: from even and from odd numbers."""

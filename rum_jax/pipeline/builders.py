@@ -20,6 +20,7 @@ from rum_jax import models, objectives, optimizers, plans, resumable, trees
 from rum_jax.entanglement import partitions
 from rum_jax.memorization import shards
 from rum_jax.recipes import FACTORIES, NETWORKS, one_of, Recipe, SPACES
+from rum_jax.search import automatic
 from rum_jax.types import AnyArray, Array, Images, Model, Unlearner, Variables
 
 # The first share of the learning rate, the time of its peak, the last share.
@@ -27,6 +28,7 @@ _TRIANGLE = 0.2, 0.23, 0.07
 PARTITIONS = ('distance', 'class', 'neighbours', 'random')
 _EDITS = {'none': None, 'crop_and_flip': edits.crop_and_flip(),
           'flip_and_translate': edits.alternating_flip_and_translate()}
+PLAN = 'plan'  # Several methods, each for a group of the forget set.
 _FROM_SCRATCH = ('retrain', 'eu_k')  # Fresh layers have no moments to freeze.
 
 
@@ -249,7 +251,9 @@ def build(recipe: Loop, model: Model, method: str,
   Args:
     recipe: gives batch size, momentum, weight decay and the mode of batch-norm.
     model: the network.
-    method: a name, or `package.module:factory`.
+    method: a name, or `package.module:factory`; or `plan`, whose setting has
+      `stages`, pairs of a method and its setting, as for
+      `automatic.unlearner_of`.
     setting: `learning_rate`, and keyword arguments of the factory.
     steps: if given, the length of the run in steps.
 
@@ -257,6 +261,11 @@ def build(recipe: Loop, model: Model, method: str,
     ValueError: if the factory does not take a hyper-parameter, or refuses its
       value.
   """
+  if method == PLAN:
+    return automatic.unlearner_of(
+        lambda name, values: build(recipe, model, name, values),
+        [automatic.Stage(name, dict(values))
+         for name, values in setting['stages']])
   values = {k: v for k, v in setting.items() if k != 'learning_rate'}
   for name in setting:
     wanted = 'tx' if name == 'learning_rate' else name

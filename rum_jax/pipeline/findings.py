@@ -22,7 +22,7 @@ from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Examples, Images, Signals, Split, Variables
 
-_RELEARNING_RATE = 0.01  # Of fine-tuning, in its paper.
+RELEARNING_RATE = 0.01  # Of fine-tuning, in its paper.
 _RELEARNING_STEPS = 100
 _PARTS, _KINDS = Known._fields, Observed._fields
 
@@ -94,7 +94,7 @@ def observed(prepared: Prepared, workdir: pathlib.Path, split: Split,
     count = trees.length(variables.params)
     keys = jax.vmap(jax.random.key)(jnp.arange(count))
     relearn = audits.relearning(
-        model, rum_jax.sgd(_RELEARNING_RATE, momentum=request.momentum,
+        model, rum_jax.sgd(RELEARNING_RATE, momentum=request.momentum,
                            weight_decay=request.weight_decay),
         steps=steps, batch_size=request.batch_size) if request.checks else None
     with waiting('checking'):

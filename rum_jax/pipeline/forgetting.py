@@ -214,7 +214,15 @@ def _arguments(prepared: Prepared) -> tuple[Any, ...]:
   first = request.first_seed
   keys = jax.vmap(jax.random.key)(jnp.arange(first, first + request.seeds))
   return (keys, jax.tree.map(jnp.asarray, prepared.network.variables),
-          prepared.examples, jax.tree.map(jnp.asarray, prepared.split))
+          prepared.examples, jax.tree.map(jnp.asarray, _in_order(prepared)))
+
+
+def _in_order(prepared: Prepared) -> Split:
+  """The split; a plan takes the forget set in order of difficulty."""
+  if prepared.choice is None:
+    return prepared.split
+  return prepared.split._replace(
+      forget=np.asarray(prepared.choice.forget, np.int32))
 
 
 def identity_of(prepared: Prepared) -> dict[str, Any]:
@@ -225,7 +233,7 @@ def identity_of(prepared: Prepared) -> dict[str, Any]:
       'network': network_notes(prepared), 'data': prepared.data_hash,
       'held out': artefacts.array_digest(
           *(x[prepared.test] for x in prepared.source.dataset)),
-      'split': artefacts.array_digest(*prepared.split),
+      'split': artefacts.array_digest(*_in_order(prepared)),
       'method': request.method, 'setting': prepared.setting,
       'source': builders.source_hash(request.method),
       'seeds': request.seeds, 'first_seed': request.first_seed,

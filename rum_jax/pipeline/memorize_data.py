@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rum_jax import datasets, recipes, records
-from rum_jax.memorization import estimator, reliability
-from rum_jax.memorization.ensemble import Ensemble
+from rum_jax import datasets, memorization, recipes, records
+from rum_jax.memorization import reliability
 from rum_jax.memorization.reliability import Identity, MemorizationFile
-from rum_jax.pipeline import context, forget_set, own_data, results, runs
-from rum_jax.pipeline import subset_models
+from rum_jax.pipeline import choosing, context, forget_set, own_data, results
+from rum_jax.pipeline import runs, subset_models
 from rum_jax.pipeline.programs import Programs
 from rum_jax.storage import artefacts, files
 
@@ -107,6 +106,10 @@ def memorize(
     runtime = context.start(recipe, loaded, root, programs)
     ensemble, _ = subset_models.ensemble(recipe, loaded, runtime)
     estimated = subset_models.estimated(ensemble, source.num_train)
+    outside = memorization.out_of_sample(memorization.tally(
+        ensemble.correct, ensemble.inside, source.num_train))
+    choosing.write_ensemble(
+        root, outside, source.row[source.train], loaded.hash)
     subset_models.write(root / 'memorization.npz', recipe, loaded, estimated)
     record = MemorizationFile(
         **vars(reliability.report(ensemble, source.num_train,
@@ -116,21 +119,12 @@ def memorize(
         compared=None)
     results.write(root / 'memorization.json', record)
     score = estimated.score
-    suspects = suspicious(
-        score, out_of_sample(ensemble, source.num_train))
+    suspects = suspicious(score, outside.mean)
     files.write_text(root / 'suspects.csv', _csv(source, score, suspects))
   finally:
     lock.release()
   return Memorized(root, source, record, score,
                    estimated.correctness.standard_error, suspects)
-
-
-def out_of_sample(ensemble: Ensemble, count: int) -> np.ndarray:
-  """`[N]` share of the models that did not train on an example and know it."""
-  outside = ~estimator.unpack(ensemble.inside, count)
-  right = estimator.unpack(ensemble.correct, count)
-  with np.errstate(invalid='ignore', divide='ignore'):
-    return (right * outside).sum(0) / outside.sum(0)
 
 
 def suspicious(score: np.ndarray, outside: np.ndarray) -> np.ndarray:

@@ -17,10 +17,12 @@ import numpy as np
 from rum_jax import _checks, datasets
 from rum_jax.pipeline import builders, cards, given_networks, inputs, own_data
 from rum_jax.recipes import AUGMENT, BATCH_NORM, Recipe, one_of, paper_settings
+from rum_jax.search import automatic
 from rum_jax.storage import artefacts
 from rum_jax.types import Images, Split
 
 METHOD = 'neggrad_plus'
+AUTO = 'auto'  # A search chooses; see `choosing`.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,9 +47,13 @@ class Request:
       images.
     cache: the folder in which decoded images are kept.
     with_copies: whether exact copies of the rows are also forgotten.
-    method: the name of an algorithm, or `package.module:factory`.
+    method: the name of an algorithm, `package.module:factory`, or `auto` for
+      a search.
     setting: hyper-parameters of the method; others are those of its paper.
-    budget: the largest number of epochs for a copy.
+    budget: the largest number of epochs for a copy; of a search, for all of
+      it.
+    ensemble: the folder of a memorization ensemble of the same data, by which
+      the search judges; empty for none.
     seeds: the number of copies of the weights that unlearn, each with its own
       key. The first copy is written.
     first_seed: the number of the first key.
@@ -81,6 +87,7 @@ class Request:
   method: str = METHOD
   setting: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   budget: float | None = None
+  ensemble: str = ''
   seeds: int = 3
   first_seed: int = 0
   batch_size: int = 64
@@ -106,6 +113,12 @@ class Request:
     one_of('batch_norm', self.batch_norm, BATCH_NORM)
     one_of('train_augment', self.train_augment, AUGMENT)
     _checks.check_count('oracles', self.oracles)
+    if self.ensemble and self.method != AUTO:
+      raise ValueError(f'Expected method={self.method} to be {AUTO} with '
+                       f'ensemble={self.ensemble}: the search alone uses it.')
+    if self.setting and self.method == AUTO:
+      raise ValueError(f'Expected no setting={dict(self.setting)} with method='
+                       f'{AUTO}, which searches for one.')
     if self.start and not self.oracles:
       raise ValueError(f'Expected no start={self.start} without oracles: it is '
                        'where retraining starts.')
@@ -131,6 +144,7 @@ class Prepared(NamedTuple):
     missing: the number of rows of earlier requests that are not in the data.
     setting: hyper-parameters of the method.
     notes: sentences on changes of the data and on copies.
+    choice: what a search chose; `None` where there was none.
   """
 
   request: Request
@@ -146,6 +160,7 @@ class Prepared(NamedTuple):
   missing: int
   setting: dict[str, Any]
   notes: tuple[str, ...]
+  choice: automatic.Choice | None = None
 
   @property
   def test(self) -> np.ndarray:
@@ -195,7 +210,8 @@ def prepare(request: Request) -> Prepared:
   earlier, missing = cards.earlier_positions(card, source, data_hash)
   split = _split(request, source, rows, forget, earlier)
   setting = setting_of(request, source)
-  builders.build(request, network.model, request.method, setting)
+  if request.method != AUTO:
+    builders.build(request, network.model, request.method, setting)
   return Prepared(
       request, weights, network, card, source,
       jax.tree.map(jnp.asarray, source.dataset), data_hash, rows, split,
@@ -214,6 +230,8 @@ def setting_of(request: Request, source: datasets.Source | None = None
   Raises:
     ValueError: if there is no such method, or if the budget allows no epoch.
   """
+  if request.method == AUTO:
+    return {}
   builders.factory(request.method)  # Refuses unknown methods.
   if ':' in request.method:
     return dict(request.setting)

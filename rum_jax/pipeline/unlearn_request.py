@@ -18,10 +18,11 @@ from collections.abc import Callable
 import datetime
 import math
 import pathlib
+import time
 from typing import Any, NamedTuple
 
 from rum_jax import audits, datasets
-from rum_jax.pipeline import findings, forgetting, requests, results
+from rum_jax.pipeline import choosing, findings, forgetting, requests, results
 from rum_jax.pipeline import retraining, runs
 from rum_jax.pipeline.cards import Card
 from rum_jax.pipeline.forgetting import Before, Plan
@@ -91,7 +92,7 @@ def carry_out(
   place = None if out is None else pathlib.Path(out)
   if place is not None and not dry_run:
     requests.check_place(place, overwrite)
-  prepared = requests.prepare(request)
+  prepared = choosing.able(requests.prepare(request))
   retraining.start_of(prepared)  # Refuses what does not fit, before the work.
   programs = programs or Programs()
   for line in _read(prepared):
@@ -101,12 +102,16 @@ def carry_out(
   if not force:
     forgetting.check_trained(prepared, before, programs)
   training = retraining.recipe_of(prepared)
-  plan = forgetting.plan(prepared, before, programs, training.recipe.epochs,
-                         dry_run)
-  for line in _planned(prepared, plan, training.recipe.epochs):
-    say(line)
+  epochs, plan = training.recipe.epochs, None
+  search = choosing.search_of(prepared, before, epochs)
+  if search is None:
+    plan = forgetting.plan(prepared, before, programs, epochs, dry_run)
+    for line in _planned(prepared, plan, epochs):
+      say(line)
+  else:
+    say(str(search))
   if request.oracles:
-    say(_retraining(prepared, before, str(training), training.recipe.epochs))
+    say(_retraining(prepared, before, str(training), epochs))
   if dry_run or place is None:
     say('Nothing was started: this was a dry run.')
     return None
@@ -115,24 +120,37 @@ def carry_out(
   root = pathlib.Path(workdir or artefacts.path_of(
       pathlib.Path('runs'), f'unlearn_{prepared.weights.path.stem}',
       {**forgetting.identity_of(prepared), 'oracles': request.oracles,
-       'start': request.start, 'checks': request.checks}))
+       'start': request.start, 'checks': request.checks,
+       **({'budget': search.budget, 'ensemble': request.ensemble}
+          if search else {})}))
   lock = runs.claim(root)
   try:
     runs.enter(root, 'unlearn', request)
+    tuning = {}
+    if search is not None:
+      begun = time.perf_counter()
+      prepared, choice = choosing.chosen(prepared, search, root, programs)
+      tuning['tuning'] = time.perf_counter() - begun
+      for line in choosing.said(choice):
+        say(line)
+    if plan is None:
+      plan = forgetting.plan(prepared, before, programs, epochs)
+      for line in _planned(prepared, plan, epochs):
+        say(line)
     return _carried_out(prepared, before, plan, place, root, programs, command,
-                        say)
+                        say, tuning)
   finally:
     lock.release()
 
 
 def _carried_out(prepared: Prepared, before: Before, plan: Plan,
                  out: pathlib.Path, root: pathlib.Path, programs: Programs,
-                 command: str, say: Say) -> Done:
+                 command: str, say: Say, tuning: dict[str, float]) -> Done:
   """The work itself, after all has been read and claimed."""
   request = prepared.request
   copies = forgetting.unlearned(prepared, root, programs, plan.seconds)
   oracles = retraining.retrained(prepared, root, programs)
-  seconds = {'unlearning': float(copies.notes['seconds']),
+  seconds = {**tuning, 'unlearning': float(copies.notes['seconds']),
              'compilation': float(copies.notes['compile_seconds'])}
   if oracles is not None:
     seconds['retraining'] = float(oracles.notes['seconds'])
@@ -213,7 +231,8 @@ def _planned(prepared: Prepared, plan: Plan, epochs: int) -> list[str]:
   request = prepared.request
   values = paper_settings.spelled_out(request.method, prepared.setting)
   text = ', '.join(f'{k}={v}' for k, v in values.items()) or 'no settings'
-  source = ('as given' if request.setting else
+  source = ('as the search chose' if prepared.choice is not None else
+            'as given' if request.setting else
             'rate of the papers, epochs as large a share of training '
             'as there, tuned for nothing')
   copies = 'copy' if request.seeds == 1 else 'copies'

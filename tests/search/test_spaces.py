@@ -47,3 +47,10 @@ def test_the_length_of_a_searched_run_is_counted_in_epochs():
     parameters = inspect.signature(getattr(algorithms, name)).parameters
     assert 'steps' not in {*fixed, *limits}
     assert ('epochs' in fixed) == ('epochs' in parameters), name
+
+
+def test_a_spread_visits_every_part_of_each_range_once():
+  found = search.spread({'epochs': 2}, {'a': SPACE['a']}, 8, 0)
+  parts = sorted(int((x['a'] + 1) / 4 * 8) for x in found)
+  assert parts == list(range(8)) and found[0]['epochs'] == 2
+  assert found == search.spread({'epochs': 2}, {'a': SPACE['a']}, 8, 0)
