@@ -58,7 +58,7 @@ def float32(tree) -> bool:
 def test_algorithms_run(switched, images, network, name):
   model, variables = network
   tx = rum_jax.sgd(0.1, momentum=0.9, weight_decay=1e-4)
-  unlearn = getattr(algorithms, name)(model, tx, batch_size=4, epochs=1)
+  unlearn = getattr(algorithms, name)(model, tx, batch_size=6, epochs=1)
   moved, info = unlearn(jax.random.key(1), variables, images, SPLIT)
   assert np.isfinite(info.loss).all() and float32((moved, info.loss))
 
@@ -92,7 +92,9 @@ def test_two_memorization_models_are_trained(switched, images, network):
     return run.loss, memorization.seen(
         model, 10, run.state.variables, rows, jax.tree.map(jnp.asarray, images))
 
-  run = rum_jax.over_seeds(one)
+  # Op by op, a loop over seeds compiles each operation anew for each of them.
+  run = rum_jax.over_seeds(
+      one, vectorise=True if switched == 'disable_jit' else None)
   loss, seen = run(jax.random.split(jax.random.key(2), 2))
   assert loss.shape == (2, 4) and np.isfinite(loss).all() and float32(loss)
   assert seen.level.dtype == np.uint16
