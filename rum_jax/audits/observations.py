@@ -11,6 +11,8 @@ References:
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -24,6 +26,22 @@ from rum_jax.types import (
     AnyArray, Examples, Key, Model, Signals, Split, Unlearner, Variables)
 
 _SALT = 0xA0D1  # Makes the key of the checks differ from the unlearner's.
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+  """The function `(key, variables, examples, split) -> variables` of a check.
+
+  Attributes:
+    unlearner: of `relearning` or `batch_norm_check`.
+  """
+
+  unlearner: Unlearner
+
+  def __call__(self, key: Key, variables: Variables, examples: Examples,
+               split: Split) -> Variables:
+    key = jax.random.fold_in(key, _SALT)
+    return self.unlearner(key, variables, examples, split)[0]
 
 
 class Known(NamedTuple):
@@ -167,16 +185,15 @@ def observe(model: Model, keys: Key, variables: Variables, examples: Examples,
   first = jax.tree.map(lambda x: x[0], variables)
   applies = recalibrate and has_batch_norm(model, first, examples)
 
-  def after(check: Unlearner | None) -> Known:
-    def one(key: Key, start: Variables, everything: Examples, rows: Split
-            ) -> Signals:
-      if check is not None:
-        key = jax.random.fold_in(key, _SALT)
-        start, _ = check(key, start, everything, rows)
-      return _signals.signals(model, start, everything)
+  signals = seeds.over_seeds(
+      functools.partial(_signals.signals, model), in_axes=(0, None))
 
-    run = seeds.over_seeds(one, in_axes=(0, 0, None, None))
-    return known(run(keys, variables, examples, split), split, held_out)
+  def after(check: Unlearner | None) -> Known:
+    found = variables
+    if check is not None:
+      found = seeds.over_seeds(Checked(check), in_axes=(0, 0, None, None))(
+          keys, variables, examples, split)
+    return known(signals(found, examples), split, held_out)
 
   return Observed(
       after(None), None if relearn is None else after(relearn),

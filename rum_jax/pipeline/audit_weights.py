@@ -9,6 +9,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rum_jax import audits
@@ -18,6 +19,7 @@ from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared, Request
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
+from rum_jax.types import Variables
 
 
 class Audited(NamedTuple):
@@ -98,7 +100,10 @@ def audit(
   try:
     runs.enter(root, 'audit', asked)
     tree = jax.tree.map(lambda x: np.asarray(x)[None], variables._asdict())
-    copy = Artefact({}, tree, {}, weights.digest)
+    found, _ = forgetting.seen(
+        prepared.network.model, programs,
+        jax.tree.map(jnp.asarray, Variables(**tree)), prepared.examples)
+    copy = Artefact(found._asdict(), tree, {}, weights.digest)
     oracles = retraining.retrained(prepared, root, programs)
     record = findings.request_of(
         prepared, seeds=(0,), command=command,
@@ -109,7 +114,7 @@ def audit(
     record = dataclasses.replace(
         record, method='done elsewhere', setting={}, notes=prepared.notes)
     evidence = findings.evidence(
-        prepared, root, before, copy, oracles, record)
+        prepared, root, programs, before, copy, oracles, record)
     results.write(root / 'evidence.json', evidence)
   finally:
     lock.release()

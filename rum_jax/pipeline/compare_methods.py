@@ -129,7 +129,7 @@ def compare(
           date=datetime.datetime.now(datetime.UTC).isoformat(
               timespec='seconds'))
       found[name] = findings.evidence(
-          prepared, root, before, copies, oracles, record)
+          prepared, root, programs, before, copies, oracles, record)
       folder = root / folder_of(name)
       folder.mkdir(exist_ok=True)
       results.write(folder / 'evidence.json', found[name])

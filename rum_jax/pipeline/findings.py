@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -11,25 +12,72 @@ import jax.numpy as jnp
 import numpy as np
 
 import rum_jax
-from rum_jax import audits, evaluation, training, trees
-from rum_jax.audits import Known, Observed
+from rum_jax import audits, evaluation, trees
+from rum_jax.audits import Known, observations, Observed
 from rum_jax.pipeline import forgetting, results
 from rum_jax.pipeline.forgetting import Before
+from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared
 from rum_jax.pipeline.waiting import waiting
 from rum_jax.recipes import paper_settings
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Examples, Images, Signals, Split, Variables
+from rum_jax.types import (
+    Examples, Info, Key, Model, Signals, Split, Unlearner, Variables)
 
 RELEARNING_RATE = 0.01  # Of fine-tuning, in its paper.
-_RELEARNING_STEPS = 100
 _PARTS, _KINDS = Known._fields, Observed._fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Relearn:
+  """Fine-tuning on the retain set; two equal ones share a program.
+
+  Attributes:
+    model: the network.
+    momentum: of the optimiser.
+    weight_decay: of the optimiser.
+    steps: the length of the run.
+    batch_size: examples in a step.
+  """
+
+  model: Model
+  momentum: float
+  weight_decay: float
+  steps: int
+  batch_size: int
+
+  def __call__(self, key: Key, variables: Variables, examples: Examples,
+               split: Split) -> tuple[Variables, Info]:
+    tx = rum_jax.sgd(RELEARNING_RATE, momentum=self.momentum,
+                     weight_decay=self.weight_decay)
+    return audits.relearning(
+        self.model, tx, steps=self.steps, batch_size=self.batch_size)(
+            key, variables, examples, split)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recalibrate:
+  """The batch-norm check; two equal ones share a program.
+
+  Attributes:
+    model: the network.
+    batch_size: examples in a forward pass.
+  """
+
+  model: Model
+  batch_size: int
+
+  def __call__(self, key: Key, variables: Variables, examples: Examples,
+               split: Split) -> tuple[Variables, Info]:
+    return audits.batch_norm_check(self.model, self.batch_size)(
+        key, variables, examples, split)
 
 
 def evidence(
     prepared: Prepared,
     workdir: pathlib.Path,
+    programs: Programs,
     before: Before,
     copies: Artefact,
     oracles: Artefact | None,
@@ -40,6 +88,7 @@ def evidence(
   Args:
     prepared: the request.
     workdir: where what was observed is kept.
+    programs: runs the checks.
     before: what the given weights do.
     copies: of `forgetting.unlearned`.
     oracles: of `retraining.retrained`.
@@ -49,9 +98,9 @@ def evidence(
   split = Split(rows.astype(np.int32), prepared.split.retain)
   held_out = prepared.test if len(prepared.test) else None
   label, classes = prepared.source.dataset.label, prepared.source.classes
-  unlearned = observed(prepared, workdir, split, 'copies', copies)
+  unlearned = observed(prepared, workdir, programs, split, 'copies', copies)
   retrained = None if oracles is None else observed(
-      prepared, workdir, split, 'oracles', oracles)
+      prepared, workdir, programs, split, 'oracles', oracles)
   new = None if not len(prepared.earlier) else np.arange(
       len(prepared.split.forget))
   return audits.assemble(
@@ -60,26 +109,27 @@ def evidence(
       forget_label=label[rows],
       held_out_label=None if held_out is None else label[held_out],
       classes=classes, new=new,
-      same_prediction=_same(prepared, copies, rows),
+      same_prediction=(
+          copies.arrays['predicted'] == before.predicted)[:, rows],
       batch_norm=unlearned.recalibrated is not None,
       chance=evaluation.reference_checks.chance_of(
           np.asarray(label)[prepared.source.train], len(classes)))
 
 
-def observed(prepared: Prepared, workdir: pathlib.Path, split: Split,
-             kind: str, models: Artefact) -> Observed:
+def observed(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
+             split: Split, kind: str, models: Artefact) -> Observed:
   """What models say of all parts of the examples, before and after the checks.
 
   Args:
     prepared: the request.
     workdir: where it is kept.
+    programs: runs the checks, by one program for all models of the network.
     split: rows to forget, and those to retain.
     kind: name of the models.
     models: whose `tree` holds variables `[S, ...]`.
   """
   request, model = prepared.request, prepared.network.model
-  steps = min(_RELEARNING_STEPS,
-              2 * -(-len(split.retain) // request.batch_size))
+  steps = forgetting.relearning_steps(prepared)
   whole = forgetting.identity_of(prepared)
   identity = {
       **{name: whole[name] for name in (
@@ -91,17 +141,27 @@ def observed(prepared: Prepared, workdir: pathlib.Path, split: Split,
   def compute() -> Artefact:
     variables = Variables(models.tree['params'], models.tree.get('stats', {}))
     variables = jax.tree.map(jnp.asarray, variables)
-    count = trees.length(variables.params)
-    keys = jax.vmap(jax.random.key)(jnp.arange(count))
-    relearn = audits.relearning(
-        model, rum_jax.sgd(RELEARNING_RATE, momentum=request.momentum,
-                           weight_decay=request.weight_decay),
-        steps=steps, batch_size=request.batch_size) if request.checks else None
+    held_out = prepared.test if len(prepared.test) else None
+    keys = jax.vmap(jax.random.key)(
+        jnp.arange(trees.length(variables.params)))
+
+    def known(models: Variables) -> Known:
+      found, _ = forgetting.seen(model, programs, models, prepared.examples)
+      return audits.known(found.signals, split, held_out)
+
+    def after(check: Unlearner) -> Known:
+      return known(programs.run_alike(
+          observations.Checked(check), (0, 0, None, None), keys, variables,
+          prepared.examples, jax.tree.map(jnp.asarray, split))[0])
+
+    applies = request.checks and observations.has_batch_norm(
+        model, trees.take(variables, 0), prepared.examples)
     with waiting('checking'):
-      found = audits.observe(
-          model, keys, variables, prepared.examples, split,
-          prepared.test if len(prepared.test) else None, relearn=relearn,
-          recalibrate=request.checks, batch_size=request.batch_size)
+      found = Observed(
+          known(variables),
+          after(Relearn(model, request.momentum, request.weight_decay, steps,
+                        request.batch_size)) if request.checks else None,
+          after(Recalibrate(model, request.batch_size)) if applies else None)
     return Artefact(_flat(found))
 
   arrays = artefacts.stage(
@@ -129,24 +189,6 @@ def _unflat(arrays: Mapping[str, np.ndarray]) -> Observed:
     return None if found[0] is None else Known(*found)
 
   return Observed(*map(known, _KINDS))
-
-
-def _same(prepared: Prepared, copies: Artefact, rows: np.ndarray
-          ) -> np.ndarray:
-  """`[S, F]` whether a copy predicts what the given weights do."""
-  model, some = prepared.network.model, trees.take(prepared.examples, rows)
-
-  @jax.jit
-  def predicted(variables: Variables, examples: Examples) -> jax.Array:
-    outputs = training.predict(model, variables, examples)
-    return outputs.prediction.argmax(-1)
-
-  count = trees.length(copies.tree['params'])
-  found = [np.asarray(predicted(
-      Variables(**trees.take(dict(copies.tree), s)), Images(*some)))
-           for s in range(count)]
-  given = np.asarray(predicted(prepared.network.variables, Images(*some)))
-  return np.stack(found) == given
 
 
 def request_of(

@@ -15,11 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import rum_jax
-from rum_jax import evaluation, trees
+from rum_jax import evaluation, training, trees
 from rum_jax.pipeline import builders, cards, given_networks
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared, Request
-from rum_jax.pipeline.trained_models import Predict
 from rum_jax.pipeline.waiting import waiting
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
@@ -27,6 +26,9 @@ from rum_jax.types import (
     AnyArray, Examples, Info, Key, Model, Signals, Split, Variables)
 
 FORWARD = 3.0  # The time of a step, in units of a forward pass.
+COMPILE = 4.0  # Compiling a training loop, in units of a forward pass.
+RELEARNING_STEPS = 100  # Of the check by fine-tuning.
+_BATCH = 1024  # Examples in a forward pass.
 _NORMALISATIONS = {  # Usual values of mean and std.
     'of ImageNet': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     'of CIFAR-10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -70,20 +72,82 @@ def loop_of(request: Request) -> Loop:
   return Loop(*(getattr(request, name) for name in Loop._fields))
 
 
+@dataclasses.dataclass(frozen=True)
+class See:
+  """The function `(variables, examples) -> seen` of one model.
+
+  Attributes:
+    model: the network.
+  """
+
+  model: Model
+
+  def __call__(self, variables: Variables, examples: Examples) -> Seen:
+    task = self.model.task
+
+    def of_batch(batch: Examples) -> Seen:
+      outputs, _ = self.model.apply(variables, batch, train=False)
+      return Seen(task.loss(outputs, batch), task.score(outputs, batch),
+                  outputs.prediction.argmax(-1))
+
+    return training.in_batches(of_batch, examples, _BATCH)
+
+
+class Seen(NamedTuple):
+  """What models say of N examples, in evaluation mode.
+
+  Attributes:
+    loss: the loss.
+    score: the score, such as 1 where the label is predicted.
+    predicted: the class that is predicted.
+  """
+
+  loss: AnyArray
+  score: AnyArray
+  predicted: AnyArray
+
+  @property
+  def signals(self) -> Signals:
+    """Loss and score."""
+    return Signals(self.loss, self.score)
+
+
+def seen(model: Model, programs: Programs, variables: Variables,
+         examples: Examples) -> tuple[Seen, dict[str, float]]:
+  """What models `[S, ...]` say of the examples, by one program for any S.
+
+  Args:
+    model: the network.
+    programs: runs the program.
+    variables: leaves `[S, ...]`.
+    examples: all examples, leaves `[N, ...]`.
+
+  Returns:
+    `[S, N]` of everything, and the seconds to compile and to run.
+  """
+  found, taken = programs.run_alike(
+      See(model), (0, None), variables, examples)
+  return jax.tree.map(np.asarray, found), taken
+
+
 class Before(NamedTuple):
   """The signals and accuracies of the given weights.
 
   Attributes:
     signals: `[1, N]` loss and score of all examples.
+    predicted: `[1, N]` the class that is predicted.
     train: the accuracy on the training examples that were not forgotten before.
     test: the accuracy on held-out examples; NaN if there are none.
     seconds: the time of a forward pass of all examples.
+    compile_seconds: the time to compile it.
   """
 
   signals: Signals
+  predicted: AnyArray
   train: float
   test: float
   seconds: float
+  compile_seconds: float
 
 
 class Plan(NamedTuple):
@@ -94,12 +158,19 @@ class Plan(NamedTuple):
     memory: the bytes that the program of one copy and the data need.
     units: the cost in units of one training of the network.
     steps: the number of steps of one copy.
+    compile_seconds: the time to compile the program of one copy.
+    compiled: whether this time was measured; else it is estimated.
+    check_seconds: the approximate time of the checks of the copies and of the
+      retrained networks, compilation included; 0 without checks.
   """
 
   seconds: float
   memory: int
   units: float
   steps: int
+  compile_seconds: float
+  compiled: bool
+  check_seconds: float
 
 
 def look(prepared: Prepared, programs: Programs) -> Before:
@@ -107,13 +178,13 @@ def look(prepared: Prepared, programs: Programs) -> Before:
   variables = trees.take(
       jax.tree.map(jnp.asarray, prepared.network.variables), None)
   with waiting('reading'):
-    found, taken = programs.run(
-        Predict(prepared.network.model), (0, None), variables,
-        prepared.examples)
-  signals = jax.tree.map(np.asarray, found)
+    found, taken = seen(prepared.network.model, programs, variables,
+                        prepared.examples)
+  signals = found.signals
   kept = np.setdiff1d(prepared.source.train, prepared.earlier)
-  return Before(signals, _accuracy(signals, kept)[0],
-                _accuracy(signals, prepared.test)[0], taken['seconds'])
+  return Before(signals, found.predicted, _accuracy(signals, kept)[0],
+                _accuracy(signals, prepared.test)[0], taken['seconds'],
+                taken['compile_seconds'])
 
 
 def check_trained(prepared: Prepared, before: Before, programs: Programs
@@ -152,7 +223,7 @@ def _better_feeding(prepared: Prepared, programs: Programs, chance: float
         prepared.weights, request.network, prepared.source, mean=mean, std=std,
         heads=request.heads)
     variables = trees.take(jax.tree.map(jnp.asarray, other.variables), None)
-    found, _ = programs.run(Predict(other.model), (0, None), variables, few)
+    found, _ = seen(other.model, programs, variables, few)
     accuracy = float(np.mean(found.score))
     if accuracy > chance:
       values = [','.join(map(str, x)) for x in (mean, std)]
@@ -195,15 +266,29 @@ def plan(prepared: Prepared, before: Before, programs: Programs,
                        request.seeds))
   rounds = -(-request.seeds // devices)
   seconds = FORWARD * shown * before.seconds / count * rounds
-  memory = 0
+  memory, compilation = 0, COMPILE * before.compile_seconds
   if compiled:
     with waiting('compiling'):
       found = programs.ahead(program, _AXES, *arguments).result()
-    needs = found.call.memory_analysis()
+    compilation, needs = found.seconds, found.call.memory_analysis()
     memory = needs and (needs.temp_size_in_bytes + needs.argument_size_in_bytes
                         + needs.output_size_in_bytes)
   unit = train_epochs * prepared.source.num_train
-  return Plan(seconds, memory or 0, request.seeds * shown / unit, steps)
+  checks = 0.0
+  if request.checks:  # Relearning and new moments; their programs are new.
+    models = -(-request.seeds // devices) + -(-request.oracles // devices)
+    retain = len(split.retain)
+    passed = FORWARD * relearning_steps(prepared) * request.batch_size
+    passed += (retain + 2 * count) * bool(prepared.network.variables.stats)
+    checks = passed * before.seconds / count * models + compilation
+  return Plan(seconds, memory or 0, request.seeds * shown / unit, steps,
+              compilation, compiled, checks)
+
+
+def relearning_steps(prepared: Prepared) -> int:
+  """The number of steps of the check by fine-tuning."""
+  return min(RELEARNING_STEPS, 2 * -(-len(prepared.split.retain)
+                                     // prepared.request.batch_size))
 
 
 _AXES = (0, None, None, None)
@@ -264,14 +349,14 @@ def unlearned(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
     expected: the expected time in seconds.
 
   Returns:
-    `tree`: variables `[S, ...]`; `arrays`: loss and score `[S, N]`, and the
+    `tree`: variables `[S, ...]`; `arrays`: what is `Seen` `[S, N]`, and the
     loss of every step `[S, T]`; `notes`: seconds, and the numbers of the
     copies that diverged.
 
   Raises:
     ValueError: if all copies diverged.
   """
-  identity = identity_of(prepared)
+  identity = {**identity_of(prepared), 'holds': list(Seen._fields)}
   name = prepared.request.method.replace(':', '_')
 
   def compute() -> Artefact:
@@ -281,11 +366,9 @@ def unlearned(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
     with waiting('unlearning', expected):
       (variables, info), taken = programs.run(program, _AXES, *arguments)
     with waiting('judging'):
-      signals, _ = programs.run(
-          Predict(prepared.network.model), (0, None), variables,
-          prepared.examples)
-    arrays = {'training_loss': info.loss, 'loss': signals.loss,
-              'score': signals.score}
+      found, _ = seen(prepared.network.model, programs, variables,
+                      prepared.examples)
+    arrays = {'training_loss': info.loss, **found._asdict()}
     return Artefact(jax.tree.map(np.asarray, arrays),
                     jax.tree.map(np.asarray, variables._asdict()), taken)
 

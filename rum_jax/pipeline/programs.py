@@ -10,8 +10,10 @@ import time
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from rum_jax import parallel, seeds
+from rum_jax import parallel, seeds, trees
 from rum_jax.pipeline.progress import awaited
 from rum_jax.storage import hosts
 from rum_jax.types import PyTree
@@ -113,6 +115,33 @@ class Programs:
              'seconds': time.perf_counter() - begin}
     self._used.add(identity)
     return result, taken
+
+  def run_alike(self, fn: Callable[..., PyTree], in_axes: Sequence[int | None],
+                *args: PyTree) -> tuple[PyTree, dict[str, float]]:
+    """Maps `fn` over runs like `run`, by one program for any number of runs.
+
+    The program takes as many runs at a time as there are groups of devices. The
+    last run is repeated where fewer are left.
+
+    Args:
+      fn: as for `run`.
+      in_axes: as for `run`.
+      *args: as for `run`.
+
+    Returns:
+      The results, and the seconds to compile and to run.
+    """
+    count, width = _num_runs(in_axes, args), (
+        jax.device_count() // self.devices_per_run)
+    parts, taken = [], {'compile_seconds': 0.0, 'seconds': 0.0}
+    for first in range(0, count, width):
+      rows = np.minimum(np.arange(first, first + width), count - 1)
+      result, seconds = self.run(fn, in_axes, *(
+          trees.take(x, rows) if axis == 0 else x
+          for x, axis in zip(args, in_axes)))
+      parts.append(trees.take(result, slice(0, min(width, count - first))))
+      taken = {name: taken[name] + seconds[name] for name in taken}
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *parts), taken
 
   def _most(self, in_axes: Sequence[int | None], args: Sequence[PyTree]) -> int:
     """The number of runs at a time to try first."""

@@ -159,7 +159,8 @@ def _carried_out(prepared: Prepared, before: Before, plan: Plan,
     asked = findings.request_of(
         prepared, seeds=copy.seeds, seconds=seconds, date=date,
         command=command, out=audits.File(name=str(out), sha256=copy.digest))
-    evidence = findings.evidence(prepared, root, before, copies, oracles, asked)
+    evidence = findings.evidence(
+        prepared, root, programs, before, copies, oracles, asked)
     results.write(root / 'evidence.json', evidence)
     card = forgetting.hand_back(
         prepared, copy, out, setting=dict(asked.setting), seconds=seconds,
@@ -241,8 +242,16 @@ def _planned(prepared: Prepared, plan: Plan, epochs: int) -> list[str]:
            f'training once for {epochs} epochs')
   if plan.memory:
     price += f'; {plan.memory / 2**30:.2g} GiB of memory'
-  return [f'Method {request.method}: {text}; {source}.',
-          f'{price}. Compiling comes on top.']
+  compiling = (
+      f'Compiling took {minutes(plan.compile_seconds)} on this machine.'
+      if plan.compiled else f'Compiling comes first, about '
+      f'{minutes(plan.compile_seconds)} as estimated from that of a forward '
+      'pass.')
+  if plan.check_seconds:
+    compiling += (f' The checks take about {minutes(plan.check_seconds)} more, '
+                  'with their compilation.')
+  return [f'Method {request.method}: {text}; {source}.', f'{price}.',
+          compiling]
 
 
 def _retraining(prepared: Prepared, before: Before, rule: str, epochs: int
