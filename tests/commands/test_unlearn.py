@@ -95,6 +95,7 @@ def test_a_dry_run_says_what_it_would_cost_and_leaves_nothing(rum, place):
   code, out, err = rum('unlearn', *GIVEN, *QUICK, '--dry_run')
   assert code == 0, err
   assert 'GiB of memory' in out and 'of training once' in out
+  assert 'Compiling took' in out and 'on this machine' in out
   assert sorted(place.rglob('*')) == before
 
 

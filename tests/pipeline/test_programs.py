@@ -138,6 +138,26 @@ def test_equal_functions_share_a_program_and_others_do_not(monkeypatch):
   assert len(built) == 3
 
 
+@pytest.mark.parametrize('groups', [1, 2])
+def test_one_program_for_any_number_of_runs(monkeypatch, groups):
+  mine, built = programs.Programs(), []
+  monkeypatch.setattr(programs.jax, 'device_count', lambda: groups)
+  monkeypatch.setattr(
+      mine, '_build', lambda fn, in_axes, args, most: built.append(fn) or (
+          programs._Program(
+              jax.jit(jax.vmap(fn, in_axes)).lower(*args).compile(), 1, 0.5)))
+  for count in (1, 3, 4):
+    x = jnp.arange(float(count))
+    found, taken = mine.run_alike(_sum, (0, None), {'a': x}, jnp.float32(2))
+    np.testing.assert_array_equal(found, x + 2)
+    assert taken['compile_seconds'] == (0.5 if count == 1 else 0.0)
+  assert built == [_sum]
+
+
+def _sum(x, y):
+  return x['a'] + y
+
+
 def test_programs_of_other_trees_are_other_programs():
   mine = programs.Programs()
   a, _ = mine.run(lambda x: x['a'] + 1, (0,), {'a': jnp.zeros(3)})
