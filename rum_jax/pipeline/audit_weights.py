@@ -95,7 +95,7 @@ def audit(
   root = pathlib.Path(workdir or artefacts.path_of(
       pathlib.Path('runs'), f'audit_{weights.path.stem}',
       {**forgetting.identity_of(prepared), 'unlearned': weights.digest,
-       'oracles': request.oracles, 'checks': request.checks}))
+       'request': dataclasses.asdict(asked)}))
   lock = runs.claim(root)
   try:
     runs.enter(root, 'audit', asked)

@@ -100,9 +100,8 @@ def compare(
     forgetting.check_trained(first, before, programs)
   root = pathlib.Path(workdir or artefacts.path_of(
       pathlib.Path('runs'), f'compare_{first.weights.path.stem}',
-      {**forgetting.identity_of(first), 'methods': list(methods),
-       'settings': dict(settings), 'oracles': request.oracles,
-       'checks': request.checks}))
+      {**forgetting.identity_of(first),
+       'request': dataclasses.asdict(asked)}))
   lock, found, failed = runs.claim(root), {}, {}
   try:
     runs.enter(root, 'compare', asked)

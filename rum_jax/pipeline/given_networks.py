@@ -14,6 +14,7 @@ import numpy as np
 
 import rum_jax
 from rum_jax import _checks, datasets, models, recipes
+from rum_jax.models import torch_weights
 from rum_jax.pipeline import builders
 from rum_jax.storage import artefacts
 from rum_jax.types import Model, Variables
@@ -176,9 +177,10 @@ def _feeding(weights: Weights, mean: Sequence[float] | None,
   """`mean` and `std`, as they were given or as the weights define them."""
   found: dict[str, Any] = {'mean': mean, 'std': std}
   described = weights.description or {}
-  bare = {name.removeprefix('module.'): x for name, x in weights.state.items()}
+  bare = torch_weights.bare_names(
+      name for name in weights.state if 'normalize' in name.split('.'))
   for name, default in (('mean', 0.0), ('std', 1.0)):
-    own = bare.get(f'normalize.{name}')
+    own = weights.state.get(bare.get(f'normalize.{name}', ''))
     if found[name] is None:
       found[name] = (own.ravel().tolist() if own is not None else
                      described.get(name, (default,)))

@@ -30,7 +30,9 @@ _FIELDS = ('epochs', 'batch_size', 'augment', 'learning_rate', 'schedule',
 
 def recipe_of(prepared: Prepared) -> own_data.Suited:
   """How the network is trained from the beginning, and why so."""
-  request, name = prepared.request, prepared.network.name.lower()
+  request = prepared.request
+  # Of a factory, only the name of the function: a package may be called so.
+  name = prepared.network.name.rpartition(':')[2].lower()
   kind = 'vit_small' if 'vit' in name else 'mlp' if 'mlp' in name else 'cnn'
   given: dict[str, Any] = {
       'epochs': request.train_epochs,

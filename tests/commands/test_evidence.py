@@ -10,7 +10,7 @@ from PIL import Image
 import pytest
 
 from rum_jax import audits, models, records
-from rum_jax.pipeline import findings, requests
+from rum_jax.pipeline import findings, forgetting, requests, runs
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Signals
 from tests.commands.conftest import GIVEN, ROWS
@@ -79,6 +79,30 @@ def test_evidence_is_a_record_a_page_and_no_pixels_after_a_purge(
 def test_retraining_that_cannot_be_is_refused(rum, place, flags, words):
   models.write_safetensors('other.safetensors', {'a': np.zeros(3, np.float32)})
   assert words in refused(rum, *GIVEN, *QUICK, *flags, OUT)
+
+
+@pytest.mark.parametrize('command', [
+    ('audit', '--original=model.safetensors', '--weights=other.safetensors'),
+    ('compare', '--weights=model.safetensors', '--methods=identity,finetune')])
+def test_other_retraining_has_a_folder_of_its_own(
+    rum, place, trained, monkeypatch, command):
+  _, state, _, _ = trained
+  models.write_safetensors('other.safetensors', {
+      **state, 'head.bias': state['head.bias'] + 1})
+  roots = []
+
+  def claim(root: pathlib.Path) -> None:
+    roots.append(root)
+    raise OSError('That is enough.')
+
+  monkeypatch.setattr(runs, 'claim', claim)
+  monkeypatch.setattr(forgetting, 'look', lambda *_: forgetting.Before(
+      Signals(np.zeros(1), np.zeros(1)), 1.0, 1.0, 1.0))
+  for epochs in (1, 1, 2):
+    assert 'enough' in rum(
+        *command, *GIVEN[1:], '--batch_size=16', '--oracles=2',
+        f'--train_epochs={epochs}')[2]
+  assert roots[0] == roots[1] != roots[2]
 
 
 def test_what_was_observed_is_not_used_for_other_data(place, monkeypatch):

@@ -148,6 +148,20 @@ def test_the_usual_normalisations_are_tried(rum, place, trained):
       'mean=0.485,0.456,0.406' in said)
 
 
+@pytest.mark.parametrize('wrapper', ['', 'module.', 'model.', '_orig_mod.'])
+def test_a_layer_that_normalises_is_found_in_any_wrapper(
+    place, trained, wrapper):
+  _, state, _, _ = trained
+  layer = {'normalize.mean': np.full((1, 3, 1, 1), 0.5, np.float32),
+           'normalize.std': np.full((1, 3, 1, 1), 0.25, np.float32)}
+  models.write_safetensors('wrapped.safetensors', {
+      wrapper + name: x for name, x in {**layer, **state}.items()})
+  prepared = requests.prepare(requests.Request(
+      weights='wrapped.safetensors', data='mine.npz', rows='rows.txt',
+      batch_size=16))
+  assert prepared.network.feeding == {'mean': [0.5] * 3, 'std': [0.25] * 3}
+
+
 def damaged(place: pathlib.Path, what: str) -> tuple[str, ...]:
   """Makes something wrong; returns flags that take the place of others."""
   model = place / 'model.safetensors'

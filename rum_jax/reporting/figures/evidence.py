@@ -101,7 +101,7 @@ def checks(part: Part) -> str:
   if not found:
     return ''
   colours = {'outside': _FORGET, 'found': _FORGET, 'overlaps': '#b88600',
-             'inside': '#009e73', 'none': '#009e73'}
+             'inside': '#009e73', 'none': palette.INK}
   with matplotlib.rc_context(palette.TYPE):
     names = ['\n'.join(textwrap.wrap(x.name, _LETTERS)) for x in found]
     tall = [1.6 + name.count('\n') for name in names]  # In lines of text.
