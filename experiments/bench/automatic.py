@@ -308,7 +308,7 @@ def measured(case: Case, sizes: Sizes, seeds: range) -> OfData:
                            case.examples.label)
            for i, (f, r) in enumerate(zip(forgets, retains))]
   expected = None
-  if sizes.models and case.name != 'cifar100':
+  if sizes.models:
     expected = expectation(case, sizes, programs, fit, forgets, truth,
                            parts(before)[:, 0], oracle)
   return OfData(
