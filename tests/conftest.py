@@ -22,6 +22,7 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
 import hypothesis
 import jax
+from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -50,20 +51,21 @@ def pytest_configure(config):
 # together; all others take less. `pytest --durations=25` tells.
 SLOWEST = (
     'tests/experiments/test_rum.py', 'tests/algorithms/test_contract.py',
-    'tests/models/test_networks.py', 'tests/experiments/test_binaries.py',
+    'tests/experiments/test_binaries.py', 'tests/models/test_networks.py',
     'tests/test_jax_switches.py', 'tests/models/test_layers.py',
-    'tests/experiments/test_memorize.py', 'tests/test_low_rank.py',
-    'tests/test_parallel.py', 'tests/test_documents.py',
-    'tests/experiments/test_sensitivity.py',
-    'tests/experiments/test_printed_commands.py', 'tests/test_seeds.py',
-    'tests/algorithms/test_fisher.py', 'tests/commands/test_unlearn.py',
-    'tests/audits/test_verdicts.py', 'tests/algorithms/test_algebra.py',
-    'tests/pipeline/test_fitting.py', 'tests/experiments/test_proxies.py',
-    'tests/models/test_airbench.py', 'tests/models/test_torch_weights.py',
-    'tests/models/test_nnx_modules.py', 'tests/models/kernels/test_blocks.py',
-    'tests/test_cached_layers.py',
-    'tests/test_own_task.py', 'tests/experiments/test_entangle.py',
-    'tests/algorithms/test_goldens.py', 'tests/algorithms/test_released.py')
+    'tests/experiments/test_printed_commands.py',
+    'tests/experiments/test_memorize.py',
+    'tests/experiments/test_sensitivity.py', 'tests/test_documents.py',
+    'tests/test_seeds.py', 'tests/test_parallel.py', 'tests/test_low_rank.py',
+    'tests/commands/test_unlearn.py', 'tests/audits/test_verdicts.py',
+    'tests/commands/test_evidence.py', 'tests/algorithms/test_algebra.py',
+    'tests/experiments/test_proxies.py', 'tests/models/test_torch_weights.py',
+    'tests/pipeline/test_fitting.py', 'tests/test_cached_layers.py',
+    'tests/algorithms/test_fisher.py', 'tests/models/test_nnx_modules.py',
+    'tests/test_plans.py', 'tests/test_own_task.py',
+    'tests/experiments/test_entangle.py', 'tests/algorithms/test_goldens.py',
+    'tests/pipeline/test_own_data.py', 'tests/algorithms/test_released.py',
+    'tests/models/kernels/test_blocks.py', 'tests/test_subspaces.py')
 
 
 def pytest_collection_modifyitems(config, items):
@@ -96,6 +98,13 @@ def float64():
   """Runs a test in double precision, where 1e-12 tells a bug from rounding."""
   with jax.enable_x64(True):
     yield
+
+
+@pytest.fixture
+def plain(monkeypatch):
+  """The forms for other platforms, which compile sooner than a CPU's own."""
+  monkeypatch.setattr(lax, 'platform_dependent',
+                      lambda *args, default, **others: default(*args))
 
 
 @pytest.fixture(scope='session')

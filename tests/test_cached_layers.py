@@ -43,7 +43,7 @@ def upper(model, variables, examples, k=1):
 
 
 @pytest.mark.parametrize('name', CASES)
-def test_it_gives_what_last_layers_gives(float64, toy, name):
+def test_it_gives_what_last_layers_gives(float64, plain, toy, name):
   module, k, names, shape, factory = CASES[name]
   model, variables = network(module)
   how = {'k': k} if factory is rum_jax.eu_k else {}
@@ -67,7 +67,7 @@ def test_it_gives_what_last_layers_gives(float64, toy, name):
 @pytest.mark.parametrize(('module', 'size', 'shape'), [
     (models.ResNet(3, (1, 1), (4, 8)), 8, (8, 8, 4)),
     (models.AirBench(3, (4, 4, 4)), 16, (3, 3, 4))], ids=['resnet', 'airbench'])
-def test_one_array_goes_from_block_to_block(module, size, shape):
+def test_one_array_goes_from_block_to_block(plain, module, size, shape):
   """The last block and the head are trained; only shapes are computed."""
   model = models.from_linen(module, (size, size, 1))
   data = Images(jnp.zeros((24, size, size, 1), jnp.uint8), jnp.zeros(24, int))

@@ -126,9 +126,9 @@ def test_what_is_kept_does_not_rise_where_the_forget_set_is_left(toy, cnn):
   forget, retain = slice(8, None), slice(8)
   split = Split(np.arange(8), np.arange(8, 24))
   draw = plans.pair(plans.over_retain(8), plans.over_forget(8))
-  row = trees.take(draw(jax.random.key(3), split), 0)
-  batch = training.gather(jax.tree.map(jnp.asarray, toy), row, jnp.zeros(()),
-                          jnp.zeros((), int))
+  batch = jax.jit(lambda toy: training.gather(
+      toy, trees.take(draw(jax.random.key(3), split), 0), jnp.zeros(()),
+      jnp.zeros((), int)))(toy)
 
   def rises(objective):
     tx = optax.sgd(1e-3)

@@ -46,9 +46,10 @@ def written_out(objective, tx, draw):
   def run(key, variables, dataset, split, total):
     key_draw, key_step = jax.random.split(key)
     opt_state, losses = tx.init(variables.params), []
+    drawn = jax.jit(draw)
     while len(losses) < total:
       epoch = len(losses) // 3
-      plan = jax.jit(draw)(jax.random.fold_in(key_draw, epoch), split)
+      plan = drawn(jax.random.fold_in(key_draw, epoch), split)
       for row in range(min(3, total - len(losses))):
         t = len(losses)
         line = trees.take(plan, row)

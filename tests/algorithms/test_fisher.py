@@ -129,8 +129,8 @@ def test_a_second_round_takes_away_what_float32_loses(toy, mlp):
   g = stacked(model, variables, toy, SPLIT.retain)
   damping = float(np.linalg.norm(g @ g.T, 2) / len(g) / 1e4)
   inside = jax.tree.map(  # In the span of G, where the cancellation is.
-      lambda x: x / 10, gradients.weighted(
-          model, variables, toy, SPLIT.retain, np.ones(13, np.float32)))
+      lambda x: x / 10, jax.jit(lambda: gradients.weighted(
+          model, variables, toy, SPLIT.retain, np.ones(13, np.float32)))())
   f = Fisher(model, variables, toy, SPLIT.retain, damping, 4)
   left = [np.linalg.norm(flat(jax.jit(
       lambda v, n=n: _fisher.solve(f, v, n)[1])(inside))) for n in (1, 2)]
