@@ -11,9 +11,10 @@ import pytest
 
 from rum_jax import audits, models, records
 from rum_jax.pipeline import findings, forgetting, requests, runs
+from rum_jax.pipeline.programs import Programs
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Signals
-from tests.commands.conftest import GIVEN, ROWS
+from tests.commands.conftest import GIVEN, ROWS, TEST, TRAIN
 from tests.commands.test_unlearn import QUICK, refused
 
 OUT = '--out=new.safetensors'
@@ -96,8 +97,10 @@ def test_other_retraining_has_a_folder_of_its_own(
     raise OSError('That is enough.')
 
   monkeypatch.setattr(runs, 'claim', claim)
-  monkeypatch.setattr(forgetting, 'look', lambda *_: forgetting.Before(
-      Signals(np.zeros(1), np.zeros(1)), 1.0, 1.0, 1.0))
+  nothing = np.zeros((1, TRAIN + TEST))
+  before = forgetting.Before(
+      Signals(nothing, nothing), nothing, 1.0, 1.0, 1.0, 1.0)
+  monkeypatch.setattr(forgetting, 'look', lambda *_: before)
   for epochs in (1, 1, 2):
     assert 'enough' in rum(
         *command, *GIVEN[1:], '--batch_size=16', '--oracles=2',
@@ -108,15 +111,17 @@ def test_other_retraining_has_a_folder_of_its_own(
 def test_what_was_observed_is_not_used_for_other_data(place, monkeypatch):
   asked = requests.Request(
       weights='model.safetensors', mean=(0.5,), std=(0.3,), data='mine.npz',
-      rows='rows.txt', batch_size=16)
-  signals, times = Signals(*np.zeros((2, 1, 6), np.float32)), []
-  monkeypatch.setattr(audits, 'observe', lambda *_, **__: (
-      times.append(1), audits.Observed(audits.Known(signals, signals)))[1])
+      rows='rows.txt', batch_size=16, checks=False)
+  nothing = np.zeros((1, TRAIN + TEST), np.float32)
+  found, times = forgetting.Seen(nothing, nothing, nothing), []
+  monkeypatch.setattr(forgetting, 'seen', lambda *_: (
+      times.append(1), (found, {}))[1])
   copies = Artefact({}, {'params': {'a': np.zeros((1, 2))}}, {}, 'digest')
 
   def count() -> int:
     prepared = requests.prepare(asked)
-    findings.observed(prepared, place, prepared.split, 'copies', copies)
+    findings.observed(
+        prepared, place, Programs(), prepared.split, 'copies', copies)
     return len(times)
 
   assert (count(), count()) == (1, 1)
