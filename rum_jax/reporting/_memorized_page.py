@@ -67,4 +67,10 @@ def memorized_page(
           score, np.full(len(score), -1)), 'How many examples are memorized '
           'how much.')),
       section('How reliable the scores are',
-              markup.items(sentences.lines(record))))
+              markup.items(_sentence(x) for x in sentences.lines(record))))
+
+
+def _sentence(line: str) -> str:
+  """A line of a terminal as a sentence of a page."""
+  line = line.strip().replace(' -', ' −').rstrip('.')
+  return f'{line[:1].upper()}{line[1:]}.'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import csv
 import io
+import math
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from rum_jax.evaluation.statistics import Summary, summary
 from rum_jax.reporting import markup
 from rum_jax.reporting.markup import Line, section
 from rum_jax.reporting.text import aligned
-from rum_jax.reporting.vocabulary import counted, duration, figure
+from rum_jax.reporting.vocabulary import counted, duration, figure, shown
 
 _UNTUNED = '*'
+_NONE = '–'
 _NOTE = ('* The settings are those of the papers and were tuned for nothing: '
          'others may do better.')
 _HEAD = ('method', 'forget', 'retain', 'held-out', 'AUC', 'ToW', 'seconds',
@@ -31,8 +33,7 @@ def methods_text(found: Mapping[str, Evidence], tuned: Sequence[str] = ()
     found: the evidence of each method, by its name, on the same request.
     tuned: the methods whose settings were given.
   """
-  lines = [_HEAD, *_references(found),
-           *(_cells(name, x, name in tuned) for name, x in found.items())]
+  lines = _lines(found, tuned)
   notes = [_NOTE] if set(found) - set(tuned) else []
   return '\n'.join([*aligned(lines), *notes])
 
@@ -71,10 +72,9 @@ def methods_page(found: Mapping[str, Evidence], tuned: Sequence[str] = ()
     tuned: the methods whose settings were given.
   """
   first = next(iter(found.values()))
-  head = [x.capitalize() if x != 'AUC' else x for x in _HEAD]
-  rows = [Line(tuple(cells)) for cells in (
-      *_references(found),
-      *(_cells(name, x, name in tuned) for name, x in found.items()))]
+  head, *rows = _lines(found, tuned)
+  head = [x if x.isupper() or x == 'ToW' else x.capitalize() for x in head]
+  rows = [Line(cells) for cells in rows]
   answers = [f'{name}: {x.verdict.answer}. {x.verdict.reason}'
              for name, x in found.items()]
   notes = [markup.paragraph(_NOTE, 'note')] if set(found) - set(tuned) else []
@@ -84,12 +84,32 @@ def methods_page(found: Mapping[str, Evidence], tuned: Sequence[str] = ()
       f'The same network, the same rows and the same data. '
       f'{first.verdict.question}',
       section('The figures', markup.table(
-          'Accuracies, the AUC of an attack that knows held-out examples (0.5 '
-          'where it cannot tell), and ToW against the retrained networks (1 is '
-          'best). Means over copies with half of the 95 % confidence interval.',
+          'Accuracies, and the AUC of an attack that knows held-out examples '
+          '(0.5 where it cannot tell). ' + (
+              'ToW is against the retrained networks (1 is best). '
+              if 'ToW' in head else '') +
+          'Means over copies with half of the 95 % confidence interval.',
           head, [('', rows)]), *notes),
       section('The answers', markup.items(answers),
-              markup.paragraph(first.verdict.caveat, 'note')))
+              markup.paragraph(first.verdict.caveat, 'note')),
+      section('What was done', markup.facts({
+          'Rows': f'{len(first.request.rows):,} ({first.request.described})',
+          'Network': first.request.network, 'Data': first.request.data,
+          'When': first.request.date,
+          'Copies': counted(len(first.request.seeds), 'seed'),
+          **{name: ', '.join(
+              f'{k} {v}' for k, v in x.request.setting.items()) or 'no settings'
+             for name, x in found.items()},
+          'Command': first.request.command})))
+
+
+def _lines(found: Mapping[str, Evidence], tuned: Sequence[str]
+           ) -> list[tuple[str, ...]]:
+  """Head and rows of the table, without columns that hold nothing."""
+  rows = [*_references(found),
+          *(_cells(name, x, name in tuned) for name, x in found.items())]
+  kept = [i for i in range(len(_HEAD)) if any(x[i] != _NONE for x in rows)]
+  return [tuple(x[i] for i in kept) for x in (_HEAD, *rows)]
 
 
 def _references(found: Mapping[str, Evidence]) -> list[tuple[str, ...]]:
@@ -97,11 +117,12 @@ def _references(found: Mapping[str, Evidence]) -> list[tuple[str, ...]]:
   part = next(iter(found.values())).parts[-1]
   lines: list[tuple[str, ...]] = [
       ('do nothing', *_figures(part.original), _shown(_tow(
-          part, part.original)), '0', '')]
+          part, part.original)), _NONE, '')]
   if part.retrained is not None:
     seconds = next(iter(found.values())).request.seconds.get('retraining')
-    lines.append(('retrained', *_figures(part.retrained), '1',
-                  '–' if seconds is None else duration(seconds), ''))
+    lines.append(('retrained', *_figures(part.retrained),
+                  '1' if part.retrained.held_out_accuracy else _NONE,
+                  _NONE if seconds is None else duration(seconds), ''))
   return lines
 
 
@@ -129,7 +150,9 @@ def _auc(measures: Measures) -> Summary | None:
 
 
 def _shown(value: Summary | None) -> str:
-  return '–' if value is None else figure(value)
+  if value is None:
+    return _NONE
+  return figure(value) if math.isfinite(value.ci95) else shown(value.mean)
 
 
 def _tow(part: Part, measures: Measures | None = None) -> Summary | None:

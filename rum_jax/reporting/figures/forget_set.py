@@ -17,7 +17,7 @@ _SHARP = 400  # More points than this are drawn as an image.
 
 def memorization_histogram(score: np.ndarray, group: np.ndarray,
                            measure: str = 'memorization') -> str:
-  """Histogram of memorization, with the three groups.
+  """Histogram of memorization, with the groups that are there.
 
   Args:
     score: `[N]` memorization, or a proxy of it; NaN is left out.
@@ -34,17 +34,20 @@ def memorization_histogram(score: np.ndarray, group: np.ndarray,
     bins = np.linspace(
         finite.min(initial=0), finite.max(initial=1), 41).tolist()
     axes.hist(finite, bins, color=GREY, alpha=0.45, label='all')
-    for g, name in enumerate(GROUPS):
+    there = [g for g in range(len(GROUPS)) if (group == g).any()]
+    for g in there:
       axes.hist(score[(group == g) & np.isfinite(score)], bins,
-                color=palette.GROUPS[name][0], label=name)
+                color=palette.GROUPS[GROUPS[g]][0], label=GROUPS[g])
     axes.set_yscale('function', functions=(
         lambda count: np.sqrt(np.maximum(count, 0)), np.square))
     axes.set_yticks(_round(axes.get_ylim()[1] * np.linspace(0, 1, 6)**2))
     axes.set_xlabel(measure)
     axes.set_ylabel('examples (square-root scale)')
-    axes.legend(title='group', handlelength=1, handleheight=1)
-    return canvas.svg(figure, 'memorization_histogram',
-                'Histogram of memorization with the three groups marked')
+    if there:
+      axes.legend(title='group', handlelength=1, handleheight=1)
+    return canvas.svg(
+        figure, 'memorization_histogram', 'Histogram of memorization'
+        + ' with the three groups marked' * bool(there))
 
 
 def _round(count: np.ndarray) -> np.ndarray:
