@@ -287,7 +287,8 @@ def test_dropout_takes_the_key(plain, module):
           variables, EXAMPLES)
   np.testing.assert_array_equal(still.prediction, want.prediction)
   with pytest.raises(ValueError, match='Expected a key for V'):
-    model.apply(variables, EXAMPLES, train=True)
+    jax.eval_shape(functools.partial(model.apply, train=True), variables,
+                   EXAMPLES)
 
 
 @pytest.mark.parametrize('changed, message', [
