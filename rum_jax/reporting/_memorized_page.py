@@ -44,7 +44,7 @@ def memorized_page(
 
   def drawn(places: np.ndarray, caption: str) -> str:
     if not len(places):
-      return markup.paragraph('There are none.')
+      return ''
     return markup.figure(figures.ranked(
         np.asarray(image)[places], np.asarray(label)[places], row[places],
         classes, score[places]), caption)
@@ -60,7 +60,8 @@ def memorized_page(
                 'on an image are right about it.')),
       section('Labels that are likely wrong', markup.paragraph(
           f'{counted(len(suspects), "example")}: {rule}. Some are hard images '
-          'with right labels; a person should look.'), drawn(
+          'with right labels; a person should look.' if len(suspects) else
+          f'None was found. Looked for: {rule}.'), drawn(
               suspects[:shown], 'The most memorized of them. suspects.csv '
               'lists all.')),
       section('All examples', markup.figure(figures.memorization_histogram(
