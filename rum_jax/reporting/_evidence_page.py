@@ -84,7 +84,7 @@ def evidence_page(evidence: Evidence, pictures: Mapping[str, str]) -> str:
       section('The figures', markup.beside(
           _table(first), drawn('checks', 'What was judged. A line is an '
                                'interval, a grey band is where it should lie '
-                               'as a whole; red lies outside.'))),
+                               'as a whole; what lies outside is orange.'))),
       section('Appendix: every check', _checks_table(first), _rule(first),
               kind='appendix'),
       *(_union(part, drawn(f'{part.name}.confidences', _caption(part)))
