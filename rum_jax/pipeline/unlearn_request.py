@@ -15,6 +15,7 @@ which writes the new weights, a card beside them, and the evidence.
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 import datetime
 import math
 import pathlib
@@ -119,10 +120,8 @@ def carry_out(
   requests.check_place(place, overwrite, size)
   root = pathlib.Path(workdir or artefacts.path_of(
       pathlib.Path('runs'), f'unlearn_{prepared.weights.path.stem}',
-      {**forgetting.identity_of(prepared), 'oracles': request.oracles,
-       'start': request.start, 'checks': request.checks,
-       **({'budget': search.budget, 'ensemble': request.ensemble}
-          if search else {})}))
+      {**forgetting.identity_of(prepared),
+       'request': dataclasses.asdict(request)}))
   lock = runs.claim(root)
   try:
     runs.enter(root, 'unlearn', request)

@@ -84,7 +84,8 @@ def test_retraining_that_cannot_be_is_refused(rum, place, flags, words):
 
 @pytest.mark.parametrize('command', [
     ('audit', '--original=model.safetensors', '--weights=other.safetensors'),
-    ('compare', '--weights=model.safetensors', '--methods=identity,finetune')])
+    ('compare', '--weights=model.safetensors', '--methods=identity,finetune'),
+    ('unlearn', '--weights=model.safetensors', '--method=finetune', OUT)])
 def test_other_retraining_has_a_folder_of_its_own(
     rum, place, trained, monkeypatch, command):
   _, state, _, _ = trained
