@@ -148,7 +148,7 @@ class Evidence:
     request: what was requested and how it was done.
     retain: number of retained examples.
     held_out: number of held-out examples; 0 without them.
-    batch_norm: whether the network has batch-norm.
+    batch_norm: whether the network has batch-norm; `None` where nobody looked.
     chance: accuracy of a guess; `None` where the task has none.
     parts: the new rows; where there are earlier requests, then the union.
   """
@@ -158,14 +158,31 @@ class Evidence:
   request: Request
   retain: int
   held_out: int
-  batch_norm: bool
+  batch_norm: bool | None
   chance: float | None
   parts: tuple[Part, ...]
 
   @property
   def verdict(self) -> Verdict:
-    """That of the rows of this request."""
-    return self.parts[0].verdict
+    """The worst of the verdicts of all parts."""
+    return self.worst_first[0].verdict
+
+  @property
+  def worst_first(self) -> tuple[Part, ...]:
+    """The parts by their verdicts, the worst first; else in their order."""
+    return tuple(sorted(self.parts, key=lambda x: verdicts.WORST_FIRST.index(
+        x.verdict.answer)))
+
+  @property
+  def written(self) -> int | None:
+    """The place of the written model in `values` of the unlearned models.
+
+    It is `None` where nothing was written, or where there is one model alone.
+    """
+    seeds = self.request.seeds
+    if self.request.weights_out is None or len(seeds) < 2:
+      return None
+    return sorted(seeds).index(seeds[0])
 
 
 def assemble(
@@ -195,8 +212,8 @@ def assemble(
       where there were earlier ones; by default all.
     same_prediction: `[S, F]` bool, whether an unlearned model predicts what the
       original one does.
-    batch_norm: whether the network has batch-norm; by default, whether the
-      check was done.
+    batch_norm: whether the network has batch-norm. By default it has, if the
+      check was done, and else nothing is said.
     chance: accuracy of a guess; `None` where the task has none.
     margins: of the verdict.
 
@@ -224,8 +241,8 @@ def assemble(
   return Evidence(
       request=request, retain=original.models.retain.loss.shape[-1],
       held_out=0 if held_out is None else held_out.loss.shape[-1],
-      batch_norm=(unlearned.recalibrated is not None if batch_norm is None
-                  else batch_norm), chance=chance, parts=parts)
+      batch_norm=(True if unlearned.recalibrated is not None else batch_norm),
+      chance=chance, parts=parts)
 
 
 def _part(name: str, rows: np.ndarray, original: Observed, unlearned: Observed,

@@ -38,6 +38,7 @@ from rum_jax.evaluation import reference_checks
 
 YES, NO, UNKNOWN = 'yes', 'no', 'cannot tell'
 TRACES, NO_TRACE = 'traces found', 'no trace found'
+WORST_FIRST = (NO, TRACES, UNKNOWN, NO_TRACE, YES)
 NO_CERTIFICATE = (
     'This is evidence from measurements and attacks. It is no certificate: '
     'another attack may find what these did not.')
@@ -264,17 +265,20 @@ def _without_oracles(unlearned: Measures, cautions: list[str]) -> Verdict:
                       'harder. Retrained models would tell which.')
     return made(TRACES, 'Found: ' + '; '.join(
         f'the {x.name} is {x.value:.3f} (interval {_range(x)}; '
-        f'{x.expected[0]:g} without traces)' for x in found) + '.')
+        f'{x.expected[0]:g} without traces)' for x in found) + '.'
+                + ('' if len(checks) == 1 else
+                   ' These intervals are widened because several checks are '
+                   'made.'))
   looked = '; '.join(
-      f'the {x.name}, {x.value:.3f}, which would have shown a shift of '
-      f'{_size(x.smallest, x.sigma)}' for x in checks)
+      f'the {x.name} is {x.value:.3f} (this check '
+      f'{_would_show(x.smallest, x.sigma)})' for x in checks)
   attacks = [x for x in checks if x.expected[0] > 0]
   if min(x.smallest for x in attacks or checks) > BLIND:
     return made(UNKNOWN, 'There are too few rows or held-out examples: no '
                 f'trace was found, but only a large one would have been. '
-                f'Looked at: {looked}.')
-  return made(NO_TRACE, f'No trace found by: {looked}. Without retrained '
-              'models this is never a yes.')
+                f'What was looked at: {looked}.')
+  return made(NO_TRACE, f'No trace was found. What was looked at: {looked}. '
+              'Without retrained models this is never a yes.')
 
 
 def _all_diverged(check: str) -> str:
@@ -322,6 +326,13 @@ def _range(check: Check) -> str:
   """The interval; with signs where it is one of a difference."""
   sign = '' if check.expected[0] > 0 else '+'
   return f'{check.low:{sign}.3f} to {check.high:{sign}.3f}'.replace('-', '−')
+
+
+def _would_show(value: float, sigma: float) -> str:
+  """Which shift a check would have shown."""
+  if not math.isfinite(value) or value >= 1:
+    return 'has too few examples to show a shift of any size'
+  return f'would have shown a shift of {_size(value, sigma)}'
 
 
 def _size(value: float, sigma: float = math.nan) -> str:

@@ -31,7 +31,7 @@ def write_evidence(workdir: pathlib.Path, evidence: audits.Evidence,
                    prepared: requests.Prepared, show_images: bool
                    ) -> pathlib.Path:
   """Writes the page of an evidence, with forgotten images only if wanted."""
-  pictures = figures.evidence.all_of(evidence.parts)
+  pictures = figures.evidence.all_of(evidence.worst_first)
   if show_images:
     source, rows = prepared.source, prepared.split.forget
     pictures['forgotten'] = figures.evidence.forgotten(

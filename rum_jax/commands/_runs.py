@@ -8,9 +8,12 @@ import pathlib
 from typing import Any
 
 from rum_jax import records
+from rum_jax.audits import verdicts
 from rum_jax.commands._flags import Command, Flags
 from rum_jax.pipeline import runs
 
+_ROWS = {'new': 'the new rows', 'all': 'all rows, those of earlier requests '
+                                       'included'}
 _RESULTS = ('evidence.json', 'results.json', 'comparison.json',
             'memorization.json', 'proxies.json', 'difficulty.json',
             'sensitivity.json', 'entanglement.json')
@@ -44,7 +47,7 @@ def line(path: pathlib.Path) -> str:
     return f'{when:%Y-%m-%d %H:%M}  {folder}: of another version.'
   recipe = about.recipe
   what = recipe.get('data') or recipe.get('dataset', '')
-  how = recipe.get('method') or recipe.get('methods') or ''
+  how = (','.join(recipe.get('methods') or ()) or recipe.get('method') or '')
   left = next((x for x in _RESULTS if (folder / x).exists()), '')
   state = _answer(folder) if left == 'evidence.json' else left or 'not finished'
   return (f'{when:%Y-%m-%d %H:%M}  {folder}  {about.command}  {what}  {how}  '
@@ -52,11 +55,19 @@ def line(path: pathlib.Path) -> str:
 
 
 def _answer(folder: pathlib.Path) -> str:
+  """The worst of the answers, and which rows it is about."""
   try:
     found = json.loads((folder / 'evidence.json').read_text())
-    return str(found['parts'][0]['verdict']['answer'])
-  except (ValueError, KeyError, IndexError, TypeError):
+    answers = {str(x['name']): str(x['verdict']['answer'])
+               for x in found['parts']}
+    name = min(answers, key=lambda x: verdicts.WORST_FIRST.index(answers[x]))
+  except (ValueError, KeyError, TypeError):
     return 'evidence.json cannot be read'
+  if len(answers) == 1:
+    return answers[name]
+  if len(set(answers.values())) == 1:
+    return f'{answers[name]} (the new rows, and all rows)'
+  return f'{answers[name]} ({_ROWS.get(name, name)})'
 
 
 COMMAND = Command(

@@ -111,9 +111,16 @@ def evidence(
       classes=classes, new=new,
       same_prediction=(
           copies.arrays['predicted'] == before.predicted)[:, rows],
-      batch_norm=unlearned.recalibrated is not None,
+      batch_norm=_batch_norm(prepared, unlearned),
       chance=evaluation.reference_checks.chance_of(
           np.asarray(label)[prepared.source.train], len(classes)))
+
+
+def _batch_norm(prepared: Prepared, found: Observed) -> bool | None:
+  """Whether there is batch-norm; `None` where that was not looked at."""
+  if prepared.request.checks:
+    return found.recalibrated is not None
+  return None if prepared.network.variables.stats else False
 
 
 def observed(prepared: Prepared, workdir: pathlib.Path, programs: Programs,

@@ -61,11 +61,12 @@ def evidence_page(evidence: Evidence, pictures: Mapping[str, str]) -> str:
   Args:
     evidence: what `evidence.json` holds.
     pictures: SVG by the name of the function of `figures.evidence` that drew
-      it, for the first part; with a part's name and a dot before it for other
-      parts. What is missing is left out. `forgotten` shows the forgotten rows
-      themselves: give it only where a person asked for it.
+      it, for the part with the worst verdict; with a part's name and a dot
+      before it for other parts. What is missing is left out. `forgotten`
+      shows the forgotten rows themselves: give it only where a person asked for
+      it.
   """
-  first, *others = evidence.parts
+  first, *others = evidence.worst_first
 
   def drawn(key: str, caption: str) -> str:
     return markup.figure(pictures.get(key, ''), caption)
@@ -73,22 +74,23 @@ def evidence_page(evidence: Evidence, pictures: Mapping[str, str]) -> str:
   return markup.document(
       f'What the model still shows of {counted(first.size, "forgotten row")}',
       _lead(evidence),
-      _first_screen(first, drawn('confidences', _caption(first))),
+      _first_screen(first, evidence.written,
+                    drawn('confidences', _caption(first))),
       *(markup.paragraph(
-          f'All {counted(part.size, "forgotten row")}, those of earlier '
-          f'requests included: {part.verdict.answer}; see the appendix.')
+          f'{_which(part)}: {part.verdict.answer}; see the appendix.')
         for part in others),
       markup.paragraph(first.verdict.caveat, 'note'),
       _cautions(evidence),
       section('What was done', _facts(evidence)),
       section('The figures', markup.beside(
-          _table(first), drawn('checks', 'What was judged. A line is an '
-                               'interval, a grey band is where it should lie '
-                               'as a whole; what lies outside is orange.'))),
+          _table(first, evidence.written), drawn(
+              'checks', 'What was judged. A line is an interval, a grey band '
+              'is where it should lie as a whole; what lies outside is '
+              'orange.'))),
       section('Appendix: every check', _checks_table(first), _rule(first),
               kind='appendix'),
-      *(_union(part, drawn(f'{part.name}.confidences', _caption(part)))
-        for part in others),
+      *(_other(part, evidence.written, drawn(
+          f'{part.name}.confidences', _caption(part))) for part in others),
       section('Appendix: the attack at low false positive rates',
               _rates_table(first)),
       section('Appendix: rows and files', _rows(evidence), drawn(
@@ -113,16 +115,26 @@ def _lead(evidence: Evidence) -> str:
           f'{held_out}.')
 
 
-def _first_screen(part: Part, picture: str) -> str:
+def _which(part: Part) -> str:
+  """The rows of a part, where there are several parts."""
+  rows = counted(part.size, 'forgotten row')
+  if part.name == 'all':
+    return f'All {rows}, those of earlier requests included'
+  return f'The {rows} of this request alone'
+
+
+def _first_screen(part: Part, written: int | None, picture: str) -> str:
   verdict = part.verdict
   return markup.verdict(
       verdict.question, verdict.answer.capitalize(), _KINDS[verdict.answer],
-      _sentence(part), _numbers(part), verdict.reason, picture)
+      _sentence(part), _numbers(part, written), verdict.reason, picture)
 
 
 def _sentence(part: Part) -> str:
   """The answer as one sentence that stands alone."""
   rows, answer = counted(part.size, 'row'), part.verdict.answer
+  if part.name == 'all':
+    rows = f'all {rows} of this request and earlier ones'
   looked = counted(len(part.verdict.checks), 'check')
   found = [x for x in part.verdict.checks if x.outcome == 'found']
   if answer == verdicts.TRACES and all(x.value < x.expected[0] for x in found):
@@ -140,28 +152,33 @@ def _sentence(part: Part) -> str:
                          'the unlearned model.'}[answer]
 
 
-def _numbers(part: Part) -> list[Number]:
+def _numbers(part: Part, written: int | None) -> list[Number]:
   rest = ('held_out_accuracy' if part.unlearned.held_out_accuracy else
           'retain_accuracy')
   where = ('held-out examples' if rest == 'held_out_accuracy' else
            'the retained rows')
-  numbers = [_number(part, lambda x: x.forget_accuracy,
+  numbers = [_number(part, written, lambda x: x.forget_accuracy,
                      'accuracy on the forgotten rows', percent=True),
-             _number(part, lambda x: getattr(x, rest), f'accuracy on {where}',
-                     percent=True)]
+             _number(part, written, lambda x: getattr(x, rest),
+                     f'accuracy on {where}', percent=True)]
   if part.unlearned.attack is not None:
     numbers.append(_number(
-        part, lambda x: x.attack and x.attack.auc,
+        part, written, lambda x: x.attack and x.attack.auc,
         'AUC of the attack (0.5: not told apart)'))
   return numbers
 
 
-def _number(part: Part, of, meaning: str, percent: bool = False) -> Number:
+def _number(part: Part, written: int | None, of, meaning: str,
+            percent: bool = False) -> Number:
   form = _percent if percent else shown
   low, high = (0.0, 1.0)
   value: Measured = of(part.unlearned)
   ends = [form(min(max(x, low), high)) for x in (value.low, value.high)]
   others = [f'before {form(of(part.original).mean)}']
+  if part.unlearned.models > 1:
+    others.insert(0, f'mean of {part.unlearned.models} copies')
+  if written is not None:
+    others.insert(1, f'the written copy {form(value.values[written])}')
   if part.retrained is not None and of(part.retrained) is not None:
     others.append(f'retrained {form(of(part.retrained).mean)}')
   return Number(form(value.mean), f'{ends[0]} to {ends[1]}', meaning,
@@ -179,21 +196,23 @@ def _caption(part: Part) -> str:
   models = counted(part.unlearned.models, 'unlearned model')
   return (f'How confident the models are in the forgotten rows {held_out}: '
           'where the two lie on each other, nobody can tell them apart. '
-          f'Means over {models}.').replace('  ', ' ').replace(' :', ':')
+          + ('Means over ' if part.unlearned.models > 1 else 'It is ')
+          + f'{models}.').replace('  ', ' ').replace(' :', ':')
 
 
 def _cautions(evidence: Evidence) -> str:
   """What limits the answer."""
-  said = [*evidence.parts[0].verdict.cautions, *evidence.request.notes]
-  part = evidence.parts[0]
+  said = [*evidence.worst_first[0].verdict.cautions, *evidence.request.notes]
+  part = evidence.worst_first[0]
   if part.without_held_out:
     said.append(f'No held-out example is of {listed(part.without_held_out)}: '
                 'the attack leaves the rows of these classes out.')
   if part.unlearned.models == 1:
     said.append('There is one unlearned model, so the intervals count '
                 'examples alone.')
-  if not evidence.batch_norm:
-    said.append('The network has no batch-norm: that check is not applicable.')
+  if evidence.batch_norm is False:
+    said.append('The network has no batch-norm: that check is not '
+                'applicable.')
   elif part.unlearned.recalibrated is None:
     said.append('The batch-norm check was not run.')
   if part.unlearned.relearned is None:
@@ -235,9 +254,9 @@ def _columns(part: Part) -> list[tuple[str, Measures]]:
   return columns
 
 
-def _table(part: Part) -> str:
+def _table(part: Part, written: int | None) -> str:
   """Every figure: unlearned, retrained, original."""
-  columns = _columns(part)
+  columns, models = _columns(part), part.unlearned.models
   rows = [('Accuracy: forgotten rows', lambda x: x.forget_accuracy),
           ('Accuracy: retained rows', lambda x: x.retain_accuracy),
           ('Accuracy: held-out', lambda x: x.held_out_accuracy),
@@ -253,14 +272,23 @@ def _table(part: Part) -> str:
   for title, of in rows:
     values = [of(measures) for _, measures in columns]
     if any(values):
-      lines.append(Line((title, *map(_cell, values))))
+      first = values[0]
+      one = () if written is None else (
+          '–' if first is None else shown(first.values[written]),)
+      lines.append(Line((title, _cell(first), *one, *map(_cell, values[1:]))))
   if part.same_prediction is not None:
     lines.append(Line(('Forgotten rows predicted as before',
                        _cell(part.same_prediction),
+                       *([] if written is None else [
+                           shown(part.same_prediction.values[written])]),
                        *[''] * (len(columns) - 1))))
+  first, *others = (name for name, _ in columns)
+  if models > 1:
+    first += f', mean of {models} copies'
   return markup.table(
       'Means with 95 % intervals over examples and models.',
-      ('', *(name for name, _ in columns)), [('', lines)])
+      ('', first, *([] if written is None else ['The written copy']), *others),
+      [('', lines)])
 
 
 def _after(measures: Measures, kind: str, of) -> Measured | None:
@@ -282,14 +310,14 @@ def seeds_of(values: Iterable[float]) -> str:
                    for i, x in enumerate(values))
 
 
-def _union(part: Part, picture: str) -> str:
-  verdict = part.verdict
+def _other(part: Part, written: int | None, picture: str) -> str:
+  verdict, which = part.verdict, _which(part)
   return section(
-      f'Appendix: all {counted(part.size, "forgotten row")}, those of earlier '
-      'requests included', markup.paragraph(
+      f'Appendix: {which[0].lower()}{which[1:]}', markup.paragraph(
           f'{verdict.question} {verdict.answer.capitalize()}. '
-          f'{verdict.reason}'), markup.items(verdict.cautions)
-      if verdict.cautions else '', markup.beside(_table(part), picture))
+          f'{verdict.reason}'),
+      markup.items(verdict.cautions) if verdict.cautions else '',
+      markup.beside(_table(part, written), picture))
 
 
 def _checks_table(part: Part) -> str:

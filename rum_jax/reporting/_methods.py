@@ -19,7 +19,7 @@ from rum_jax.reporting.vocabulary import counted, duration, figure, shown
 
 _UNTUNED = '*'
 _NONE = '–'
-_NOTE = ('* The settings are those of the papers and were tuned for nothing: '
+_NOTE = ('* The settings follow the papers and were not tuned on these data: '
          'others may do better.')
 _HEAD = ('method', 'forget', 'retain', 'held-out', 'AUC', 'ToW', 'seconds',
          'answer')
@@ -131,7 +131,7 @@ def _cells(name: str, evidence: Evidence, tuned: bool) -> tuple[str, ...]:
   return (name + ('' if tuned else _UNTUNED), *_figures(part.unlearned),
           _shown(_tow(part)),
           duration(evidence.request.seconds.get('unlearning', float('nan'))),
-          part.verdict.answer)
+          evidence.verdict.answer)
 
 
 def _figures(measures: Measures) -> tuple[str, ...]:

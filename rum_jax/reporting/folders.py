@@ -57,7 +57,8 @@ def page_of(root: pathlib.Path) -> str:
   """
   if (root / 'evidence.json').exists():
     evidence = records.read(Evidence, root / 'evidence.json')
-    return evidence_page(evidence, figures.evidence.all_of(evidence.parts))
+    return evidence_page(
+        evidence, figures.evidence.all_of(evidence.worst_first))
   if (root / 'results.json').exists():
     return _of_results(root)
   sections = []

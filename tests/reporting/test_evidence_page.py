@@ -32,7 +32,8 @@ def found():
       'second': audits.assemble(request, original, world.observed(
           1, -2.0, recalibrated=2.0), new=np.arange(20), **label),
       'nothing': audits.assemble(REQUEST, world.observed(
-          1, held_out=False), world.observed(1, held_out=False))}
+          1, held_out=False), world.observed(1, held_out=False),
+                                 batch_norm=False)}
 
 
 def page(evidence):
@@ -81,6 +82,38 @@ def test_a_second_request_shows_new_rows_and_the_union(found):
   assert 'Appendix: all 60 forgotten rows' in text
   assert '2026-01-02: 2 rows by SalUn' in text
   assert 'An AUC below 0.5 means' in text
+
+
+def test_the_worse_answer_of_two_stands_first(found):
+  second = found['second']
+  new, union = second.parts
+  mild = dataclasses.replace(second, parts=(dataclasses.replace(
+      new, verdict=dataclasses.replace(
+          new.verdict, answer='no trace found')), union))
+  assert mild.verdict.answer == 'traces found' and mild.worst_first[0] is union
+  first = page(mild).split('<table')[0]
+  assert 'Traces found' in first and 'all 60 rows of this request' in first
+  assert 'The 20 forgotten rows of this request alone: no trace' in first
+
+
+def test_the_copy_that_was_written_is_shown_beside_the_mean(found):
+  alone = found['alone']
+  assert alone.written is None and 'written copy' not in page(alone)
+  request = dataclasses.replace(
+      REQUEST, seeds=(1, 0), weights_out=audits.File(name='a', sha256='ef'))
+  evidence = dataclasses.replace(alone, request=request)
+  assert evidence.written == 1
+  own = alone.parts[0].unlearned.forget_accuracy.values[1]
+  first = page(evidence).split('</section>')[0]
+  assert 'mean of 2 copies' in first
+  assert f'the written copy {100 * own:.1f}' in first.replace('&nbsp;', ' ')
+  assert 'The written copy</th>' in page(evidence)
+
+
+def test_a_check_that_was_not_run_is_not_said_to_be_out_of_place(found):
+  text = page(found['alone'])
+  assert 'The batch-norm check was not run.' in text
+  assert 'not applicable' not in text
 
 
 def test_no_trace_is_no_yes_and_has_no_colour(found):

@@ -23,7 +23,11 @@ _WITHIN = 0.002  # Share of a bin that is drawn.
 
 
 def all_of(parts: Sequence[Part]) -> dict[str, str]:
-  """The pictures of all parts, as `reporting.evidence_page` takes them."""
+  """The pictures of all parts, as `reporting.evidence_page` takes them.
+
+  Args:
+    parts: of `Evidence.worst_first`.
+  """
   first, *others = parts
   return {'confidences': confidences(first), 'checks': checks(first), **{
       f'{part.name}.confidences': confidences(part) for part in others}}
