@@ -38,8 +38,11 @@ def main(arguments: Sequence[str] | None = None, *, devices: bool = True
     return _run(arguments, devices)
   except UsageError as error:
     return _say(2, str(error))
-  except (ValueError, OSError) as error:
-    if traceback:
+  except (ValueError, OSError, TypeError) as error:
+    # A TypeError of ours names what somebody's own code does otherwise.
+    other = isinstance(error, TypeError) and not str(error).startswith(
+        'Expected ')
+    if traceback or other:
       raise
     return _say(1, _no_space(error) or str(error))
 

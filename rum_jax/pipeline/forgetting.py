@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 import contextlib
 import dataclasses
 import importlib.metadata
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import rum_jax
-from rum_jax import evaluation, training, trees
+from rum_jax import evaluation, rum, training, trees
 from rum_jax.pipeline import builders, cards, given_networks
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared, Request
@@ -37,13 +37,16 @@ _NORMALISATIONS = {  # Usual values of mean and std.
 
 @dataclasses.dataclass(frozen=True)
 class Forget:
-  """The function `(key, variables, examples, split) -> (variables, info)`.
+  """The function of a copy.
+
+  It is `(key, variables, examples, split, values) -> (variables, info)`.
 
   Attributes:
     loop: batch size, momentum, weight decay and the mode of batch-norm.
     model: the network.
     method: the name of an algorithm, or `package.module:factory`.
-    setting: the hyper-parameters of the method.
+    setting: the hyper-parameters that the program holds; `values` are the
+      others.
   """
 
   loop: tuple[tuple[str, Any], ...]
@@ -52,10 +55,13 @@ class Forget:
   setting: tuple[tuple[str, Any], ...]
 
   def __call__(self, key: Key, variables: Variables, examples: Examples,
-               split: Split) -> tuple[Variables, Info]:
-    unlearn = builders.build(Loop(**dict(self.loop)), self.model, self.method,
-                             dict(self.setting))
-    return unlearn(key, variables, examples, split)
+               split: Split, values: Mapping[str, Any]
+               ) -> tuple[Variables, Info]:
+    unlearn = rum.sequential(builders.build(
+        Loop(**dict(self.loop)), self.model, self.method,
+        {**dict(self.setting), **values}))  # It checks what a method returns.
+    variables, (info,) = unlearn(key, variables, examples, (split,))
+    return variables, info
 
 
 class Loop(NamedTuple):
@@ -232,13 +238,17 @@ def _better_feeding(prepared: Prepared, programs: Programs, chance: float
   return ''
 
 
-def program_of(prepared: Prepared) -> Forget:
-  """The program of one copy."""
-  request = prepared.request
+def program_of(prepared: Prepared) -> tuple[Forget, dict[str, float]]:
+  """The program of one copy, and the real values that are its arguments."""
+  request, searched = prepared.request, builders.searched(
+      prepared.request.method)
+  values = {k: v for k, v in prepared.setting.items()
+            if isinstance(v, float) and k in searched}
   loop = tuple(loop_of(request)._asdict().items())
   setting = tuple(sorted((k, tuple(v) if isinstance(v, list) else v)
-                         for k, v in prepared.setting.items()))
-  return Forget(loop, prepared.network.model, request.method, setting)
+                         for k, v in prepared.setting.items()
+                         if k not in values))
+  return Forget(loop, prepared.network.model, request.method, setting), values
 
 
 def plan(prepared: Prepared, before: Before, programs: Programs,
@@ -254,7 +264,7 @@ def plan(prepared: Prepared, before: Before, programs: Programs,
     compiled: whether to compile the program, from which the memory is known.
   """
   request, split = prepared.request, prepared.split
-  program, arguments = program_of(prepared), _arguments(prepared)
+  program, arguments = _call(prepared)
   info = jax.eval_shape(
       program, jax.random.key(0), *arguments[1:])[1]
   steps = int(info.loss.shape[0])
@@ -291,15 +301,18 @@ def relearning_steps(prepared: Prepared) -> int:
                                      // prepared.request.batch_size))
 
 
-_AXES = (0, None, None, None)
+_AXES = (0, None, None, None, None)
 
 
-def _arguments(prepared: Prepared) -> tuple[Any, ...]:
-  request = prepared.request
+def _call(prepared: Prepared) -> tuple[Forget, tuple[Any, ...]]:
+  """The program of a copy, and the arguments for all copies."""
+  request, (program, values) = prepared.request, program_of(prepared)
   first = request.first_seed
   keys = jax.vmap(jax.random.key)(jnp.arange(first, first + request.seeds))
-  return (keys, jax.tree.map(jnp.asarray, prepared.network.variables),
-          prepared.examples, jax.tree.map(jnp.asarray, _in_order(prepared)))
+  return program, (
+      keys, jax.tree.map(jnp.asarray, prepared.network.variables),
+      prepared.examples, jax.tree.map(jnp.asarray, _in_order(prepared)),
+      jax.tree.map(jnp.float32, values))
 
 
 def _in_order(prepared: Prepared) -> Split:
@@ -315,7 +328,8 @@ def identity_of(prepared: Prepared) -> dict[str, Any]:
   request = prepared.request
   return {
       'rum_jax': rum_jax.__version__, 'weights': prepared.weights.digest,
-      'network': network_notes(prepared), 'data': prepared.data_hash,
+      'network': network_notes(prepared),
+      'network source': prepared.network.source, 'data': prepared.data_hash,
       'held out': artefacts.array_digest(
           *(x[prepared.test] for x in prepared.source.dataset)),
       'split': artefacts.array_digest(*_in_order(prepared)),
@@ -360,7 +374,7 @@ def unlearned(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
   name = prepared.request.method.replace(':', '_')
 
   def compute() -> Artefact:
-    program, arguments = program_of(prepared), _arguments(prepared)
+    program, arguments = _call(prepared)
     with waiting('compiling'):
       programs.ahead(program, _AXES, *arguments).result()
     with waiting('unlearning', expected):

@@ -1,4 +1,4 @@
-"""Networks of somebody's own, for `--network=package.module:factory`."""
+"""Networks and a method of somebody's own: `package.module:factory`."""
 
 from __future__ import annotations
 
@@ -51,3 +51,9 @@ def nothing(classes: int) -> int:
 
 def greedy(classes: int, colour: str) -> None:
   del classes, colour
+
+
+def forgets_no_info(model):
+  """A method that returns variables alone."""
+  del model
+  return lambda key, variables, examples, split: variables

@@ -233,6 +233,12 @@ def test_bad_input_is_one_line_that_names_it(rum, place, what, words):
   assert words in refused(rum, *flags)
 
 
+def test_a_method_that_returns_no_pair_is_one_line(rum, place):
+  said = refused(rum, *GIVEN, OUT, '--batch_size=16',
+                 '--method=tests.commands.networks:forgets_no_info')
+  assert 'to return (variables, info)' in said
+
+
 def test_images_of_two_sizes(rum, place):
   from PIL import Image
   for i in range(4):
