@@ -8,6 +8,7 @@ block `<!-- difficulty:NAME -->` comes from `difficulty_NAME.json`, and likewise
 for other kinds. `<!-- speed -->` comes from the files that
 `experiments.bench.benchmark --json=results/speed_….json` wrote. The blocks
 `<!-- summary -->`, `<!-- factors -->` and `<!-- ratios -->` summarise these.
+`<!-- auto -->` comes from `auto.json`.
 `<!-- claims -->` says whether the paper's findings hold. `<!-- commands -->`
 holds the examples of `rum-jax`. `<!-- methods -->`
 comes from the docstrings of the algorithms, `<!-- variants -->` and
@@ -25,6 +26,7 @@ import re
 import sys
 from typing import Any
 
+from experiments.bench import automatic
 from rum_jax import algorithms, recipes, records
 from rum_jax.commands import _main, app
 from rum_jax.entanglement.measures import EntanglementFile
@@ -91,6 +93,8 @@ def blocks() -> dict[str, str]:
       made[f'{kind}:{name}'] = written(
           records.read(record, path), command.format(name=name))
   return made | {
+      'auto': automatic.page(records.read(
+          automatic.Report, ROOT / 'results' / 'auto.json')),
       'summary': markdown.summary(runs), 'claims': claims(runs, difficulty),
       'factors': markdown.factor_answers(difficulty),
       'speed': speed.tables(measured), 'ratios': speed.ratios(measured),

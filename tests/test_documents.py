@@ -212,7 +212,7 @@ def test_pages_show_what_the_results_hold():
       r'<!-- ([\w:]+) -->\s*<!-- /\1 -->', page)]
   for path in (ROOT / 'results').glob('*.json'):
     kind, _, rest = path.stem.partition('_')
-    block = (kind if kind == 'speed' else
+    block = (kind if kind in ('auto', 'speed') else
              f'{kind}:{rest}' if kind in readme.OTHERS else
              f'results:{path.stem}')
     assert any(f'<!-- {block} -->' in page for page in pages), block

@@ -387,6 +387,39 @@ def report(sizes: Sizes, seeds: range, data: Mapping[str, OfData]) -> Report:
       environment=results.environment(), data=dict(data))
 
 
+def page(found: Report) -> str:
+  """What the figures say, as Markdown: a table, and a sentence for each set."""
+  pm = lambda x: f'{x.mean:.3f} ± {x.ci95:.3f}'.replace('-', '−')
+  rows = (AUTO, NOTHING, *DEFAULTS)
+  lines = ['| ToW | ' + ' | '.join(found.data) + ' |',
+           '| --- |' + ' --- |' * len(found.data)]
+  lines += [f'| {row} | ' + ' | '.join(
+      pm(x.tow[row]) for x in found.data.values()) + ' |' for row in rows]
+  lines.append('')
+  for name, x in found.data.items():
+    wins = [row for row in x.wins if row != NOTHING]
+    beaten = ('every default' if len(wins) == len(DEFAULTS) else
+              ', '.join(wins) or 'no default')
+    lost = [row for row in x.losses if row != NOTHING]
+    text = (f'* {name}: the search is better than {beaten}, and worse than '
+            f'{", ".join(lost) or "none"}.')
+    if x.expected:
+      text += (f' Accuracy on the forget sets: {pm(x.expected.correctness)} by '
+               f'the ensemble, {pm(x.expected.retrained)} retrained, '
+               f'{pm(x.expected.given)} given; difference of the first two '
+               f'{pm(x.expected.difference)}.')
+    lines.append(text)
+  means = {row: np.mean([x.tow[row].mean for x in found.data.values()])
+           for row in rows}
+  first = max(means, key=lambda row: means[row])
+  lines += ['', f'The mean over the {len(found.data)} data sets is highest for '
+            f'{first}: {means[first]:.3f}, beside {means[AUTO]:.3f} of the '
+            'search.' if first != AUTO else
+            f'The mean over the {len(found.data)} data sets is highest for the '
+            f'search: {means[AUTO]:.3f}.']
+  return '\n'.join(lines)
+
+
 def main() -> None:
   """Measures, prints and writes."""
   sizes = SMALL if TINY.value else FULL

@@ -11,7 +11,6 @@ import pathlib
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from rum_jax.storage import files
 
@@ -82,6 +81,7 @@ def joined(folder: pathlib.Path, name: str) -> pathlib.Path | None:
 
 def _packed(image: np.ndarray) -> np.ndarray:
   """Images, stacked to one picture and compressed."""
+  from PIL import Image
   stream = io.BytesIO()
   picture = Image.fromarray(image.reshape(-1, *image.shape[2:]))
   picture.save(stream, 'WEBP', lossless=True, quality=75)
@@ -89,6 +89,7 @@ def _packed(image: np.ndarray) -> np.ndarray:
 
 
 def _unpacked(part: dict[str, Any]) -> np.ndarray:
+  from PIL import Image
   shape = tuple(map(int, part['shape']))
   blocks = np.split(part['pixels'], np.cumsum(part['sizes'])[:-1])
   return np.concatenate([

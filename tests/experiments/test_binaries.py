@@ -169,10 +169,10 @@ def test_what_a_rule_and_what_flags_decided_stands_in_recipe_json(
            x_test=rng.integers(0, 256, (40, 8, 8, 1), np.uint8),
            y_test=np.arange(40) % 4)
 
-  def enough(*_):
+  def enough(*_, **__):
     raise ValueError('Far enough.')
 
-  monkeypatch.setattr(entangle.trained_models, 'embedding', enough)
+  monkeypatch.setattr(entangle.forget_set, 'chosen', enough)
   work = tmp_path / 'work'
   flags = ('--dataset=mine', f'--data_dir={tmp_path}', '--epochs=7',
            f'--workdir={work}')
