@@ -10,13 +10,13 @@ from typing import Any
 from rum_jax import records
 from rum_jax.audits import verdicts
 from rum_jax.commands._flags import Command, Flags
-from rum_jax.pipeline import runs
+from rum_jax.pipeline import compare_methods, runs
 
 _ROWS = {'new': 'the new rows', 'all': 'all rows, those of earlier requests '
                                        'included'}
 _RESULTS = ('evidence.json', 'results.json', 'comparison.json',
             'memorization.json', 'proxies.json', 'difficulty.json',
-            'sensitivity.json', 'entanglement.json')
+            'sensitivity.json', 'entanglement.json', compare_methods.NAME)
 
 
 def define(flags: Flags) -> None:
@@ -49,7 +49,9 @@ def line(path: pathlib.Path) -> str:
   what = recipe.get('data') or recipe.get('dataset', '')
   how = (','.join(recipe.get('methods') or ()) or recipe.get('method') or '')
   left = next((x for x in _RESULTS if (folder / x).exists()), '')
-  state = _answer(folder) if left == 'evidence.json' else left or 'not finished'
+  state = (_answer(folder) if left == 'evidence.json' else
+           _answers(folder) if left == compare_methods.NAME else
+           left or 'not finished')
   return (f'{when:%Y-%m-%d %H:%M}  {folder}  {about.command}  {what}  {how}  '
           f'{state}')
 
@@ -61,13 +63,23 @@ def _answer(folder: pathlib.Path) -> str:
     answers = {str(x['name']): str(x['verdict']['answer'])
                for x in found['parts']}
     name = min(answers, key=lambda x: verdicts.WORST_FIRST.index(answers[x]))
-  except (ValueError, KeyError, TypeError):
+  except (OSError, ValueError, KeyError, TypeError):
     return 'evidence.json cannot be read'
   if len(answers) == 1:
     return answers[name]
   if len(set(answers.values())) == 1:
     return f'{answers[name]} (the new rows, and all rows)'
   return f'{answers[name]} ({_ROWS.get(name, name)})'
+
+
+def _answers(folder: pathlib.Path) -> str:
+  """The answer of each method of a comparison."""
+  try:
+    names = json.loads((folder / compare_methods.NAME).read_text())['methods']
+    places = {x: folder / compare_methods.folder_of(x) for x in names}
+  except (ValueError, KeyError, TypeError):
+    return f'{compare_methods.NAME} cannot be read'
+  return ', '.join(f'{x}: {_answer(place)}' for x, place in places.items())
 
 
 COMMAND = Command(

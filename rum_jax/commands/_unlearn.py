@@ -8,9 +8,14 @@ import shlex
 import sys
 from typing import Any
 
+from rum_jax.audits import verdicts
 from rum_jax.commands import _pages
 from rum_jax.commands._flags import Command, Flags, numbers
 from rum_jax.pipeline import choosing, leftovers, requests, unlearn_request
+
+_NEXT = ('What may help against traces: another method (rum-jax compare shows '
+         'several beside each other), more epochs with --budget, and --oracles'
+         '=3 to see whether retrained networks show the same.')
 
 
 def define(flags: Flags) -> None:
@@ -153,16 +158,21 @@ def run(values: Any) -> None:
   """Carries the request out."""
   if not values.out and not values.dry_run:
     raise ValueError('Expected out to be given, found nothing.')
-  done = unlearn_request.carry_out(
-      request_of(values), out=values.out, overwrite=values.overwrite,
-      workdir=values.workdir, force=values.force, dry_run=values.dry_run,
-      say=lambda text: print(text, flush=True),
-      command=f'rum-jax {shlex.join(sys.argv[1:])}')
+  try:
+    done = unlearn_request.carry_out(
+        request_of(values), out=values.out, overwrite=values.overwrite,
+        workdir=values.workdir, force=values.force, dry_run=values.dry_run,
+        say=lambda text: print(text, flush=True),
+        command=f'rum-jax {shlex.join(sys.argv[1:])}')
+  except requests.Taken as error:
+    raise ValueError(f'{error} --overwrite replaces it.') from error
   if done is None:
     return
   page = _pages.write_evidence(done.workdir, done.evidence, done.prepared,
                                values.show_images)
   print(f'The page is {page}.')
+  if done.evidence.verdict.answer == verdicts.TRACES:
+    print(_NEXT)
   print(*leftovers.sentences(leftovers.of_run(done.workdir)), sep='\n')
 
 

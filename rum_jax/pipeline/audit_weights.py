@@ -89,9 +89,7 @@ def audit(
     raise ValueError(f'weights={unlearned}: {error}') from error
   programs = programs or Programs()
   before = forgetting.look(prepared, programs)
-  say(unlearn_request.accuracy_sentence(before))
-  if not force:
-    forgetting.check_trained(prepared, before, programs)
+  unlearn_request.say_accuracy(prepared, before, programs, force, say)
   root = pathlib.Path(workdir or artefacts.path_of(
       pathlib.Path('runs'), f'audit_{weights.path.stem}',
       {**forgetting.identity_of(prepared), 'unlearned': weights.digest,

@@ -19,7 +19,7 @@ from rum_jax.pipeline import results
 from rum_jax.pipeline.forgetting import Before
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared
-from rum_jax.pipeline.waiting import minutes, waiting
+from rum_jax.pipeline.waiting import minutes, share_of_training, waiting
 from rum_jax.search import automatic
 from rum_jax.storage import artefacts, files
 from rum_jax.types import Images, Model, Unlearner
@@ -53,8 +53,8 @@ class Search(NamedTuple):
             f'then settings near the best one, and plans of groups, of '
             f'{size.length} epochs each, are judged by accuracy and '
             f'{judged}. The search takes up to {self.budget:g} epochs: about '
-            f'{minutes(self.seconds)}, and {self.units:.2g} of the work of '
-            'training once. Compiling comes on top.')
+            f'{minutes(self.seconds)}, {share_of_training(self.units)}. '
+            'Compiling, unlearning and the checks come on top.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,15 +107,14 @@ def able(prepared: Prepared) -> Prepared:
   if not lacking:
     return prepared
   request = dataclasses.replace(
-      prepared.request, method=requests.METHOD, budget=None, ensemble='')
+      prepared.request, method=requests.METHOD, ensemble='')
   found = requests.with_method(prepared, request)
   return found._replace(
-      request=dataclasses.replace(found.request, budget=None, ensemble=''),
+      request=dataclasses.replace(found.request, ensemble=''),
       notes=(*found.notes, (
           f'A search of methods needs at least {automatic.LEAST} rows to '
           f'forget and as many held-out examples, and there are '
-          f'{" and ".join(lacking)}. So the method is {requests.METHOD}, with '
-          'the setting of its paper.')))
+          f'{" and ".join(lacking)}. So the method is {requests.METHOD}.')))
 
 
 def chosen(prepared: Prepared, search: Search, workdir: pathlib.Path,

@@ -13,6 +13,7 @@ from rum_jax.pipeline import findings, forgetting, requests, results
 from rum_jax.pipeline import retraining, runs, unlearn_request
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Request
+from rum_jax.pipeline.waiting import minutes, part, share_of_training
 from rum_jax.storage import artefacts, files
 
 NAME = 'methods.json'
@@ -95,9 +96,7 @@ def compare(
     every[name] = requests.with_method(first, one)
   programs = programs or Programs()
   before = forgetting.look(first, programs)
-  say(unlearn_request.accuracy_sentence(before))
-  if not force:
-    forgetting.check_trained(first, before, programs)
+  unlearn_request.say_accuracy(first, before, programs, force, say)
   root = pathlib.Path(workdir or artefacts.path_of(
       pathlib.Path('runs'), f'compare_{first.weights.path.stem}',
       {**forgetting.identity_of(first),
@@ -107,12 +106,15 @@ def compare(
     runs.enter(root, 'compare', asked)
     oracles = retraining.retrained(first, root, programs)
     training = retraining.recipe_of(first).recipe
-    for name, prepared in every.items():
+    for i, (name, prepared) in enumerate(every.items()):
       plan = forgetting.plan(prepared, before, programs, training.epochs)
-      say(f'{name}: {plan.steps:,} steps, {plan.units:.2g} of the work of '
-          'training once.')
+      place = f'method {i + 1} of {len(every)}, {name}'
+      say(f'{place[0].upper()}{place[1:]}: {requests.setting_text(prepared)}; '
+          f'{plan.steps:,} steps, about {minutes(plan.total)} with compiling '
+          f'and the checks; unlearning is {share_of_training(plan.units)}.')
       try:
-        copies = forgetting.unlearned(prepared, root, programs, plan.seconds)
+        with part(place):
+          copies = forgetting.unlearned(prepared, root, programs, plan.seconds)
       except ValueError as error:
         failed[name] = str(error)
         say(f'{name}: {error}')
@@ -127,8 +129,9 @@ def compare(
                             request.first_seed + request.seeds)),
           date=datetime.datetime.now(datetime.UTC).isoformat(
               timespec='seconds'))
-      found[name] = findings.evidence(
-          prepared, root, programs, before, copies, oracles, record)
+      with part(place):
+        found[name] = findings.evidence(
+            prepared, root, programs, before, copies, oracles, record)
       folder = root / folder_of(name)
       folder.mkdir(exist_ok=True)
       results.write(folder / 'evidence.json', found[name])

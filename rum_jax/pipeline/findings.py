@@ -14,7 +14,7 @@ import numpy as np
 import rum_jax
 from rum_jax import audits, evaluation, trees
 from rum_jax.audits import Known, observations, Observed
-from rum_jax.pipeline import forgetting, results
+from rum_jax.pipeline import forgetting, requests, results
 from rum_jax.pipeline.forgetting import Before
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared
@@ -98,9 +98,15 @@ def evidence(
   split = Split(rows.astype(np.int32), prepared.split.retain)
   held_out = prepared.test if len(prepared.test) else None
   label, classes = prepared.source.dataset.label, prepared.source.classes
-  unlearned = observed(prepared, workdir, programs, split, 'copies', copies)
+  unlearned = observed(
+      prepared, workdir, programs, split, 'copies', copies,
+      forgetting.check_seconds(
+          prepared, before, programs, prepared.request.seeds,
+          copies.notes.get('compile_seconds')))
   retrained = None if oracles is None else observed(
-      prepared, workdir, programs, split, 'oracles', oracles)
+      prepared, workdir, programs, split, 'oracles', oracles,
+      forgetting.check_seconds(  # The programs are compiled already.
+          prepared, before, programs, prepared.request.oracles, 0.0))
   new = None if not len(prepared.earlier) else np.arange(
       len(prepared.split.forget))
   return audits.assemble(
@@ -124,7 +130,8 @@ def _batch_norm(prepared: Prepared, found: Observed) -> bool | None:
 
 
 def observed(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
-             split: Split, kind: str, models: Artefact) -> Observed:
+             split: Split, kind: str, models: Artefact,
+             expected: float | None = None) -> Observed:
   """What models say of all parts of the examples, before and after the checks.
 
   Args:
@@ -134,6 +141,7 @@ def observed(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
     split: rows to forget, and those to retain.
     kind: name of the models.
     models: whose `tree` holds variables `[S, ...]`.
+    expected: the expected time in seconds.
   """
   request, model = prepared.request, prepared.network.model
   steps = forgetting.relearning_steps(prepared)
@@ -163,7 +171,7 @@ def observed(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
 
     applies = request.checks and observations.has_batch_norm(
         model, trees.take(variables, 0), prepared.examples)
-    with waiting('checking'):
+    with waiting('checking', expected):
       found = Observed(
           known(variables),
           after(Relearn(model, request.momentum, request.weight_decay, steps,
@@ -213,10 +221,10 @@ def request_of(
   setting = {**paper_settings.spelled_out(request.method, prepared.setting),
              **forgetting.loop_of(request)._asdict()}
   notes = list(prepared.notes)
-  if not request.setting and ':' not in request.method:
-    notes.append(
-        f'The settings of {request.method} are those of the papers and were '
-        'tuned for nothing.')
+  if prepared.choice is None:
+    notes.append(f'Settings of {request.method}: '
+                 f'{requests.setting_text(prepared)}. '
+                 f'{requests.setting_origin(prepared)}'.rstrip())
   if prepared.missing:
     notes.append(f'{prepared.missing:,} rows of earlier requests are no longer '
                  'in the data, so nothing is shown of them.')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 import contextlib
 import dataclasses
 import importlib.metadata
@@ -28,6 +28,8 @@ from rum_jax.types import (
 FORWARD = 3.0  # The time of a step, in units of a forward pass.
 COMPILE = 4.0  # Compiling a training loop, in units of a forward pass.
 RELEARNING_STEPS = 100  # Of the check by fine-tuning.
+_LOW = 0.9  # An accuracy on training examples that raises a question.
+_CLEARLY = 0.05  # A normalisation that gives so much more is named.
 _BATCH = 1024  # Examples in a forward pass.
 _NORMALISATIONS = {  # Usual values of mean and std.
     'of ImageNet': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -178,6 +180,11 @@ class Plan(NamedTuple):
   compiled: bool
   check_seconds: float
 
+  @property
+  def total(self) -> float:
+    """Seconds of compiling, unlearning and the checks."""
+    return self.seconds + self.compile_seconds + self.check_seconds
+
 
 def look(prepared: Prepared, programs: Programs) -> Before:
   """Signals and accuracies of the given weights on the given data."""
@@ -219,9 +226,50 @@ def check_trained(prepared: Prepared, before: Before, programs: Programs
 def _better_feeding(prepared: Prepared, programs: Programs, chance: float
                     ) -> str:
   """A sentence about a usual normalisation that is better; or empty."""
-  request, rows = prepared.request, prepared.source.train
-  rows = rows[np.linspace(0, len(rows) - 1, min(500, len(rows))).astype(int)]
-  few = trees.take(prepared.examples, rows)
+  for words, accuracy in _fed_otherwise(prepared, programs):
+    if accuracy > chance:
+      return f' With {words}, it is {accuracy:.1%}.'
+  return ''
+
+
+def feeding_advice(prepared: Prepared, before: Before, programs: Programs
+                   ) -> str:
+  """A warning that the normalisation of training may be another; or empty.
+
+  Usual normalisations are tried where none is known and the accuracy on the
+  training examples is low.
+
+  Args:
+    prepared: the request.
+    before: what the given weights do.
+    programs: runs the network.
+  """
+  request, feeding = prepared.request, prepared.network.feeding
+  if before.train >= _LOW or not (request.mean is None is request.std):
+    return ''
+  if any(feeding['mean']) or any(x != 1 for x in feeding['std']):
+    return ''  # The weights themselves tell.
+  own = float(np.mean(before.signals.score[0][_few(prepared)]))
+  words, accuracy = max(_fed_otherwise(prepared, programs), key=lambda x: x[1])
+  if accuracy < own + _CLEARLY:
+    return ''
+  return (f'Warning: with {words}, the accuracy on {len(_few(prepared)):,} '
+          f'training examples is {accuracy:.1%}, and without it {own:.1%}. '
+          'Were the images normalised so in training? Then give mean and std.'
+          )
+
+
+def _few(prepared: Prepared) -> AnyArray:
+  """At most 500 training rows."""
+  rows = prepared.source.train
+  return rows[np.linspace(0, len(rows) - 1, min(500, len(rows))).astype(int)]
+
+
+def _fed_otherwise(prepared: Prepared, programs: Programs
+                   ) -> Iterator[tuple[str, float]]:
+  """Usual normalisations in words, and the accuracy with each."""
+  request, few = prepared.request, trees.take(
+      prepared.examples, _few(prepared))
   for name, (mean, std) in _NORMALISATIONS.items():
     if len(mean) not in (1, prepared.network.image_shape[-1]):
       continue
@@ -230,12 +278,9 @@ def _better_feeding(prepared: Prepared, programs: Programs, chance: float
         heads=request.heads)
     variables = trees.take(jax.tree.map(jnp.asarray, other.variables), None)
     found, _ = seen(other.model, programs, variables, few)
-    accuracy = float(np.mean(found.score))
-    if accuracy > chance:
-      values = [','.join(map(str, x)) for x in (mean, std)]
-      return (f' With the normalisation {name}, mean={values[0]} and '
-              f'std={values[1]}, it is {accuracy:.1%}.')
-  return ''
+    values = [','.join(map(str, x)) for x in (mean, std)]
+    yield (f'the normalisation {name}, mean={values[0]} and std={values[1]}',
+           float(np.mean(found.score)))
 
 
 def program_of(prepared: Prepared) -> tuple[Forget, dict[str, float]]:
@@ -272,10 +317,8 @@ def plan(prepared: Prepared, before: Before, programs: Programs,
   shown = max(steps * request.batch_size * (1 + paired),
               len(split.forget) + len(split.retain))
   count = len(prepared.source.dataset.label)
-  devices = max(1, min(jax.device_count() // programs.devices_per_run,
-                       request.seeds))
-  rounds = -(-request.seeds // devices)
-  seconds = FORWARD * shown * before.seconds / count * rounds
+  seconds = FORWARD * shown * before.seconds / count * _rounds(
+      programs, request.seeds)
   memory, compilation = 0, COMPILE * before.compile_seconds
   if compiled:
     with waiting('compiling'):
@@ -285,14 +328,46 @@ def plan(prepared: Prepared, before: Before, programs: Programs,
                         + needs.output_size_in_bytes)
   unit = train_epochs * prepared.source.num_train
   checks = 0.0
-  if request.checks:  # Relearning and new moments; their programs are new.
-    models = -(-request.seeds // devices) + -(-request.oracles // devices)
-    retain = len(split.retain)
-    passed = FORWARD * relearning_steps(prepared) * request.batch_size
-    passed += (retain + 2 * count) * bool(prepared.network.variables.stats)
-    checks = passed * before.seconds / count * models + compilation
+  if request.checks:
+    checks = check_seconds(
+        prepared, before, programs, request.seeds, compilation)
+    if request.oracles:
+      checks += check_seconds(prepared, before, programs, request.oracles, 0.0)
   return Plan(seconds, memory or 0, request.seeds * shown / unit, steps,
               compilation, compiled, checks)
+
+
+def check_seconds(prepared: Prepared, before: Before, programs: Programs,
+                  models: int, compilation: float | None = None) -> float:
+  """The approximate time of looking at models, with the checks if wanted.
+
+  Args:
+    prepared: the request.
+    before: gives the time of a forward pass.
+    programs: tells how many models run at once.
+    models: the number of models.
+    compilation: the seconds to compile a training loop; 0 where the programs
+      of the checks are compiled already, `None` where it is unknown.
+  """
+  if compilation is None:
+    compilation = COMPILE * before.compile_seconds
+  count, moments = len(prepared.source.dataset.label), bool(
+      prepared.network.variables.stats)
+  passed = float(count)
+  if not prepared.request.checks:
+    compilation = 0.0
+  else:  # Relearning, then new moments; after each all examples are passed.
+    passed += count + FORWARD * (
+        relearning_steps(prepared) * prepared.request.batch_size)
+    passed += (count + len(prepared.split.retain)) * moments
+  return (passed * before.seconds / count * _rounds(programs, models)
+          + compilation)
+
+
+def _rounds(programs: Programs, models: int) -> int:
+  """How many times models run, as many at once as there are devices."""
+  devices = max(1, min(jax.device_count() // programs.devices_per_run, models))
+  return -(-models // devices)
 
 
 def relearning_steps(prepared: Prepared) -> int:

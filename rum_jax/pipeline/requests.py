@@ -208,7 +208,12 @@ def prepare(request: Request) -> Prepared:
     rows = datasets.with_copies(rows, source)
   forget = datasets.positions(rows, source)
   earlier, missing = cards.earlier_positions(card, source, data_hash)
-  split = _split(request, source, rows, forget, earlier)
+  new = _new(request, source, forget, earlier)
+  if not new.all():
+    notes.append(f'{(~new).sum():,} of {len(rows):,} rows were forgotten '
+                 'before and stay so.')
+  rows, forget = rows[new], forget[new]
+  split = _split(request, source, forget, earlier)
   setting = setting_of(request, source)
   if request.method != AUTO:
     builders.build(request, network.model, request.method, setting)
@@ -258,6 +263,45 @@ def with_method(prepared: Prepared, request: Request) -> Prepared:
       said, method=request.method, setting=request.setting))
 
 
+class Taken(ValueError):
+  """A place for new weights where a file lies already."""
+
+
+def setting_text(prepared: Prepared) -> str:
+  """The values of the method, in words."""
+  if prepared.choice is not None:
+    return automatic.described(prepared.choice.stages)
+  request = prepared.request
+  values = paper_settings.spelled_out(request.method, prepared.setting)
+  said = {k: f'{k}={v}' for k, v in values.items()}
+  if 'epochs' in values and ':' not in request.method and (
+      'epochs' not in request.setting):
+    whole = setting_of(dataclasses.replace(request, budget=None),
+                       prepared.source)['epochs']
+    said['epochs'] += (
+        f' (cut from {whole} by the budget)' if whole > values['epochs'] else
+        ' (as large a share of training as in the paper)')
+  return ', '.join(said.values()) or 'no settings'
+
+
+def setting_origin(prepared: Prepared) -> str:
+  """A sentence on where the values of the method come from; or nothing."""
+  request = prepared.request
+  if prepared.choice is not None:
+    return 'Method and values are as the search chose.'
+  values = paper_settings.spelled_out(request.method, prepared.setting)
+  given = [x for x in values if x in request.setting]
+  if not values:
+    return ''
+  if len(given) == len(values):
+    return 'These values were given.'
+  if not given:
+    return ('These values follow the papers, and none was tuned on these '
+            'data.')
+  return (f'Given: {", ".join(given)}. The other values follow the papers, and '
+          'none was tuned on these data.')
+
+
 def check_place(out: pathlib.Path, overwrite: bool, size: int = 0) -> None:
   """Refuses a path that cannot be written to, before anything is computed.
 
@@ -268,7 +312,8 @@ def check_place(out: pathlib.Path, overwrite: bool, size: int = 0) -> None:
 
   Raises:
     OSError: if it cannot be written to, or if there is no space.
-    ValueError: if it does not end in `.safetensors`, or if it exists already.
+    Taken: if it exists already.
+    ValueError: if it does not end in `.safetensors`.
   """
   if out.suffix != '.safetensors':
     raise ValueError(f'Expected out={out} to end in .safetensors.')
@@ -276,8 +321,8 @@ def check_place(out: pathlib.Path, overwrite: bool, size: int = 0) -> None:
     raise ValueError(f'Expected out={out} to be a file, found a folder.')
   found = [x for x in (out, cards.path_of(out)) if x.exists()]
   if found and not overwrite:
-    raise ValueError(f'Expected out={out} to be new, found {found[0]}: give '
-                     'another place, or overwrite.')
+    raise Taken(f'Expected out={out} to be new, found {found[0]}: give '
+                'another place, or overwrite.')
   folder = out.absolute().parent
   if not folder.is_dir():
     raise OSError(f'Cannot write out={out}: there is no folder {folder}.')
@@ -338,14 +383,25 @@ def _copies(rows: np.ndarray, source: datasets.Source, forgotten: bool
   return [x for x in found if x]
 
 
-def _split(request: Request, source: datasets.Source, rows: np.ndarray,
-           forget: np.ndarray, earlier: np.ndarray) -> Split:
-  again = np.intersect1d(forget, earlier)
-  if len(again):
+def _new(request: Request, source: datasets.Source, forget: np.ndarray,
+         earlier: np.ndarray) -> np.ndarray:
+  """`[F]` whether a position was not forgotten before.
+
+  Raises:
+    ValueError: if all were.
+  """
+  new = ~np.isin(forget, earlier)
+  if not new.any():
+    rest = f' and {len(new) - 1:,} more' if len(new) > 1 else ''
     raise ValueError(
-        f'Expected rows={request.rows} to be new, found row '
-        f'{source.row[again[0]]}, which the card of weights={request.weights} '
-        'says was forgotten before.')
+        f'Expected rows={request.rows} to name a new row, found row '
+        f'{source.row[forget[0]]}{rest}, which the card of '
+        f'weights={request.weights} says was forgotten before.')
+  return new
+
+
+def _split(request: Request, source: datasets.Source, forget: np.ndarray,
+           earlier: np.ndarray) -> Split:
   gone = np.concatenate([forget, earlier])
   retain = np.setdiff1d(source.train, gone).astype(np.int32)
   if len(retain) < request.batch_size:

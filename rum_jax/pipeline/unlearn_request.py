@@ -29,8 +29,7 @@ from rum_jax.pipeline.cards import Card
 from rum_jax.pipeline.forgetting import Before, Plan
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared, Request
-from rum_jax.pipeline.waiting import minutes
-from rum_jax.recipes import paper_settings
+from rum_jax.pipeline.waiting import minutes, share_of_training
 from rum_jax.storage import artefacts
 from rum_jax.types import Variables
 
@@ -99,9 +98,7 @@ def carry_out(
   for line in _read(prepared):
     say(line)
   before = forgetting.look(prepared, programs)
-  say(accuracy_sentence(before))
-  if not force:
-    forgetting.check_trained(prepared, before, programs)
+  say_accuracy(prepared, before, programs, force, say)
   training = retraining.recipe_of(prepared)
   epochs, plan = training.recipe.epochs, None
   search = choosing.search_of(prepared, before, epochs)
@@ -181,15 +178,24 @@ def measured(evidence: audits.Evidence) -> dict[str, Any]:
     found[part.name] = {
         'answer': part.verdict.answer, 'question': part.verdict.question,
         **{kind: _figures(x) for kind, x in kinds.items() if x is not None}}
+    if evidence.written is not None:
+      found[part.name]['copies'] = part.unlearned.models
+      found[part.name]['the written copy'] = _figures(
+          part.unlearned, evidence.written)
   return found
 
 
-def _figures(measures: Any) -> dict[str, float | None]:
-  held_out, attack = measures.held_out_accuracy, measures.attack
-  return {'forget accuracy': measures.forget_accuracy.mean,
-          'retain accuracy': measures.retain_accuracy.mean,
-          'held-out accuracy': None if held_out is None else held_out.mean,
-          'AUC': None if attack is None else attack.auc.mean}
+def _figures(measures: audits.Measures, model: int | None = None
+             ) -> dict[str, float | None]:
+  """Means over models, or the figures of one of them."""
+  attack = measures.attack
+  figures = {'forget accuracy': measures.forget_accuracy,
+             'retain accuracy': measures.retain_accuracy,
+             'held-out accuracy': measures.held_out_accuracy,
+             'AUC': None if attack is None else attack.auc}
+  return {name: None if x is None else
+          x.mean if model is None else x.values[model]
+          for name, x in figures.items()}
 
 
 def _read(prepared: Prepared) -> list[str]:
@@ -211,15 +217,37 @@ def _read(prepared: Prepared) -> list[str]:
   if prepared.card is not None:
     count = len(prepared.card.requests)
     lines.append(
-        f'{count} earlier request{"s" * (count > 1)} of these weights: '
-        f'{len(prepared.earlier):,} examples that are neither forgotten again '
-        'nor trained on'
-        + (f'; {prepared.missing:,} are no longer in the data.'
-           if prepared.missing else '.'))
+        f'{count} earlier request{"s" * (count > 1)} made these weights forget '
+        f'{len(prepared.earlier):,} examples of these data: they stay '
+        'forgotten, and nothing is trained on them.'
+        + (f' {prepared.missing:,} more are no longer in the data.'
+           if prepared.missing else ''))
   return lines
 
 
-def accuracy_sentence(before: Before) -> str:
+def say_accuracy(prepared: Prepared, before: Before, programs: Programs,
+                 force: bool, say: Say) -> None:
+  """Says what the given weights know, and what may be wrong with them.
+
+  Args:
+    prepared: the request.
+    before: what the weights do.
+    programs: runs the network.
+    force: whether a network that is no better than chance is used.
+    say: called with each line.
+
+  Raises:
+    ValueError: if it is no better than chance, without `force`.
+  """
+  say(_accuracy_sentence(before))
+  if not force:
+    forgetting.check_trained(prepared, before, programs)
+  advice = forgetting.feeding_advice(prepared, before, programs)
+  if advice:
+    say(advice)
+
+
+def _accuracy_sentence(before: Before) -> str:
   """What the given weights know, for people."""
   test = ('there are no held-out examples' if math.isnan(before.test) else
           f'{before.test:.1%} on the held-out ones')
@@ -229,16 +257,11 @@ def accuracy_sentence(before: Before) -> str:
 
 def _planned(prepared: Prepared, plan: Plan, epochs: int) -> list[str]:
   request = prepared.request
-  values = paper_settings.spelled_out(request.method, prepared.setting)
-  text = ', '.join(f'{k}={v}' for k, v in values.items()) or 'no settings'
-  source = ('as the search chose' if prepared.choice is not None else
-            'as given' if request.setting else
-            'rate of the papers, epochs as large a share of training '
-            'as there, tuned for nothing')
+  text = requests.setting_text(prepared)
   copies = 'copy' if request.seeds == 1 else 'copies'
   price = (f'{request.seeds} {copies} of {plan.steps:,} steps: about '
-           f'{minutes(plan.seconds)}, and {plan.units:.2g} of the work of '
-           f'training once for {epochs} epochs')
+           f'{minutes(plan.seconds)}, {share_of_training(plan.units)} for '
+           f'{epochs} epochs')
   if plan.memory:
     price += f'; {plan.memory / 2**30:.2g} GiB of memory'
   compiling = (
@@ -246,11 +269,14 @@ def _planned(prepared: Prepared, plan: Plan, epochs: int) -> list[str]:
       if plan.compiled else f'Compiling comes first, about '
       f'{minutes(plan.compile_seconds)} as estimated from that of a forward '
       'pass.')
+  parts = 'unlearning and compiling'
   if plan.check_seconds:
     compiling += (f' The checks take about {minutes(plan.check_seconds)} more, '
                   'with their compilation.')
-  return [f'Method {request.method}: {text}; {source}.', f'{price}.',
-          compiling]
+    parts = 'unlearning, compiling and the checks'
+  origin = requests.setting_origin(prepared)
+  return [f'Method {request.method}: {text}. {origin}'.rstrip(), f'{price}.',
+          f'{compiling} In all about {minutes(plan.total)} for {parts}.']
 
 
 def _retraining(prepared: Prepared, before: Before, rule: str, epochs: int
@@ -270,20 +296,28 @@ def _retraining(prepared: Prepared, before: Before, rule: str, epochs: int
 
 def figure_sentences(evidence: audits.Evidence) -> list[str]:
   """The main figures and the answer, for people."""
-  lines = []
+  lines, written = [], evidence.written
   for part in evidence.parts:
+    own, models = [], part.unlearned.models
     rows = {'forget': 'these rows', 'new': 'the rows of this request',
             'all': 'the rows of all requests'}[part.name]
-    for title, name in (('Accuracy on the rows to forget', 'forget_accuracy'),
-                        ('Accuracy on what is retained', 'retain_accuracy'),
-                        ('Accuracy on held-out examples', 'held_out_accuracy')):
+    for where, name in (('the rows to forget', 'forget_accuracy'),
+                        ('what is retained', 'retain_accuracy'),
+                        ('held-out examples', 'held_out_accuracy')):
       found = getattr(part.unlearned, name)
       if found is not None:
         other = part.retrained and getattr(part.retrained, name)
         lines.append(
-            f'{title}: {getattr(part.original, name).mean:.1%} before, '
+            f'Accuracy on {where}: '
+            f'{getattr(part.original, name).mean:.1%} before, '
             f'{found.mean:.1%} after'
+            + (f' (mean of {models} copies)' if models > 1 else '')
             + (f', {other.mean:.1%} retrained.' if other else '.'))
+        if written is not None:
+          own.append(f'{found.values[written]:.1%} on {where}')
+    if own:
+      lines.append(f'The copy that is written, seed {evidence.request.seeds[0]}'
+                   f', has {", ".join(own)}.')
     verdict = part.verdict
     lines.append(f'Of {rows}: {verdict.question} {verdict.answer.capitalize()}.'
                  f' {verdict.reason}')

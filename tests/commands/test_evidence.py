@@ -164,6 +164,10 @@ def test_methods_are_compared_in_one_table(rum, place):
   assert 'identity,0,False,1,1,1,' in table[1]
   report = (place / 'both' / 'report.html').read_text()
   assert 'not tuned on these data' in report
+  assert 'Method 1 of 2, identity: ' in out and (
+      'Method 2 of 2, finetune: learning_rate=0.01, epochs=1 (as large' in out)
+  listed = rum('runs', '--root=.')[1]
+  assert 'identity,finetune  identity: ' in listed and 'finetune: ' in listed
   assert rum('report', 'both')[0] == 0
   code, _, err = rum('compare', *GIVEN, '--methods=ssd,ssd')
   assert code == 1 and 'none twice' in err

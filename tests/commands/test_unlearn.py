@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import io
 import os
 import pathlib
 import shlex
 import shutil
+import time
 
 import jax
 import numpy as np
@@ -15,10 +17,13 @@ import pytest
 
 from rum_jax import audits, models, records
 from rum_jax.commands import _flags, _main
-from rum_jax.pipeline import cards, requests
+from rum_jax.pipeline import cards, forgetting, requests, waiting
+from rum_jax.pipeline.programs import Programs
 from rum_jax.storage import artefacts
+from rum_jax.types import Signals
 from tests.commands import networks
 from tests.commands.conftest import FEEDING, GIVEN, ROWS, SIDE, card
+from tests.commands.conftest import TEST, TRAIN
 
 OUT = '--out=new.safetensors'
 QUICK = ('--method=finetune', '--setting=epochs=1,learning_rate=0.01',
@@ -50,6 +55,8 @@ def test_weights_come_out_as_they_came_in_and_a_second_request_goes_on(
   accuracy = 'Accuracy of the given weights: 100.0% on the training'
   assert accuracy in out and out.index(accuracy) < out.index('Method finetune')
   assert 'the first of 2 copies, seed 0' in out
+  assert '(mean of 2 copies)' in out and 'The copy that is written' in out
+  assert 'These values were given.' in out
   _, before, _, _ = trained
   after = models.read_safetensors(place / 'new.safetensors')
   assert list(after) == list(before)
@@ -59,7 +66,8 @@ def test_weights_come_out_as_they_came_in_and_a_second_request_goes_on(
   (first,) = card(place / 'new.safetensors')['requests']
   assert first['rows'] == list(ROWS) and first['seeds'] == [0, 1]
   # The same command again finds the place taken.
-  assert 'out=new.safetensors' in rum('unlearn', *GIVEN, *QUICK, OUT)[2]
+  taken = rum('unlearn', *GIVEN, *QUICK, OUT)[2]
+  assert 'out=new.safetensors' in taken and '--overwrite replaces' in taken
   # How the network was fed is in the card and need not be said again; one of
   # the rows has moved, as the first was dropped from the data.
   with np.load('mine.npz') as file:
@@ -74,8 +82,8 @@ def test_weights_come_out_as_they_came_in_and_a_second_request_goes_on(
   evidence = records.read(audits.Evidence, place / 'second' / 'evidence.json')
   assert [(x.name, x.size) for x in evidence.parts] == [('new', 2), ('all', 7)]
   assert [x.rows for x in evidence.request.earlier] == [ROWS]
-  assert '1 earlier request' in out and '5 examples that are neither' in out
-  assert '1 are no longer in the data' in out
+  assert '1 earlier request made these weights forget 5 examples' in out
+  assert '1 more are no longer in the data' in out
   second = card(place / 'newer.safetensors')['requests']
   assert second[0] == first and second[1]['rows'] == [30, 31]
   prepared = requests.prepare(requests.Request(
@@ -84,7 +92,15 @@ def test_weights_come_out_as_they_came_in_and_a_second_request_goes_on(
   assert prepared.earlier.tolist() == [x - 4 for x in ROWS[1:]]
   gone = {30, 31, *prepared.earlier.tolist()}
   assert set(prepared.split.retain.tolist()) == set(range(44)) - gone
-  # What was forgotten before cannot be forgotten again.
+  assert 'rows' in rum('runs', '.')[1].splitlines()[-1].split('second')[1]
+  # What was forgotten before stays so, beside new rows.
+  (place / 'rows.txt').write_text('1\n35\n')
+  prepared = requests.prepare(requests.Request(
+      weights='new.safetensors', data='mine.npz', rows='rows.txt',
+      batch_size=16))
+  assert prepared.rows.tolist() == prepared.split.forget.tolist() == [35]
+  assert '1 of 2 rows were forgotten before and stay so.' in prepared.notes
+  # It is refused where none is new.
   (place / 'rows.txt').write_text('1\n')
   assert 'row 1, which the card' in rum(
       'unlearn', *again, *QUICK, '--out=third.safetensors')[2]
@@ -96,6 +112,7 @@ def test_a_dry_run_says_what_it_would_cost_and_leaves_nothing(rum, place):
   assert code == 0, err
   assert 'GiB of memory' in out and 'of training once' in out
   assert 'Compiling took' in out and 'on this machine' in out
+  assert 'for unlearning, compiling and the checks.' in out
   assert sorted(place.rglob('*')) == before
 
 
@@ -140,6 +157,48 @@ def test_a_network_at_chance_is_refused_and_told_what_may_help(
       **state, 'head.weight': 0 * state['head.weight']})
   said = refused(rum, *GIVEN, *QUICK, OUT)
   assert 'accuracy of 33.3%' in said and 'With force' in said
+
+
+def test_a_normalisation_that_was_forgotten_is_named_where_it_matters(
+    place, trained):
+  prepared = requests.prepare(requests.Request(
+      weights='model.safetensors', data='mine.npz', rows='rows.txt',
+      batch_size=16))
+  programs = Programs()
+  score = np.zeros((1, TRAIN + TEST))
+  low = forgetting.Before(Signals(score, score), score, 0.4, 0.4, 1.0, 1.0)
+  said = forgetting.feeding_advice(prepared, low, programs)
+  assert said.startswith('Warning: with the normalisation ')
+  assert 'training examples is 100.0%, and without it 0.0%' in said
+  assert not forgetting.feeding_advice(
+      prepared, low._replace(train=0.95), programs)
+  given = dataclasses.replace(prepared.request, mean=(0.5,))
+  assert not forgetting.feeding_advice(
+      prepared._replace(request=given), low, programs)
+
+
+def test_a_setting_says_where_its_values_come_from(place):
+  asked = requests.Request(weights='model.safetensors', data='mine.npz',
+                           rows='rows.txt', batch_size=16, budget=2)
+  cut = requests.prepare(asked)
+  assert 'epochs=2 (cut from ' in requests.setting_text(cut)
+  assert 'by the budget)' in requests.setting_text(cut)
+  assert requests.setting_origin(cut).startswith('These values follow')
+  given = cut._replace(
+      request=dataclasses.replace(asked, setting={'epochs': 2}))
+  assert 'epochs=2,' in requests.setting_text(given)
+  assert requests.setting_origin(given).startswith('Given: epochs. The other')
+
+
+def test_a_file_gets_no_line_twice():
+  stream = io.StringIO()
+  with waiting.part('method 1 of 2, salun'):
+    with waiting.waiting('unlearning', 100.0, stream, every=0.001):
+      time.sleep(0.05)
+  assert stream.getvalue() == (
+      'method 1 of 2, salun: unlearning     0 s of about 2 min\n')
+  assert waiting.share_of_training(0.22) == '22% of the work of training once'
+  assert waiting.share_of_training(1.0).startswith('1.0 times the work')
 
 
 def test_the_usual_normalisations_are_tried(rum, place, trained):
