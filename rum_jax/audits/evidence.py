@@ -17,10 +17,10 @@ from rum_jax.audits import _beside_held_out as beside
 from rum_jax.audits import _intervals, measures, verdicts
 from rum_jax.audits._intervals import Measured
 from rum_jax.audits.measures import Comparison, Histogram, Look, Measures
-from rum_jax.audits.observations import Observed
+from rum_jax.audits.observations import Known, Observed
 from rum_jax.audits.verdicts import Margins, MARGINS, Verdict
 from rum_jax.evaluation.results import Environment
-from rum_jax.types import AnyArray
+from rum_jax.types import AnyArray, Signals
 
 _record = dataclasses.dataclass(frozen=True, kw_only=True)
 
@@ -141,6 +141,34 @@ class Part:
 
 
 @_record
+class Judged:
+  """What is judged after a search of methods: examples that it did not see.
+
+  The figures of what a search chose are too good on the examples that it chose
+  by.
+
+  Attributes:
+    rows: the number of rows of this request that are judged.
+    all_rows: the number of all of them.
+    held_out: the number of held-out examples that are judged.
+    all_held_out: the number of all of them.
+    forget_accuracy: kind of models (`original`, `unlearned`, `retrained`) to
+      the accuracy on all rows of this request; it is not judged.
+  """
+
+  rows: int
+  all_rows: int
+  held_out: int
+  all_held_out: int
+  forget_accuracy: Mapping[str, Measured]
+
+  def __str__(self) -> str:
+    return (f'Judged on the other half: {self.rows:,} rows and '
+            f'{self.held_out:,} held-out examples, which the search did not '
+            'see.')
+
+
+@_record
 class Evidence:
   """The content of `evidence.json`.
 
@@ -151,6 +179,8 @@ class Evidence:
     batch_norm: whether the network has batch-norm; `None` where nobody looked.
     chance: accuracy of a guess; `None` where the task has none.
     parts: the new rows; where there are earlier requests, then the union.
+    judged: the half of the examples that all parts are about, where a search
+      chose the method on the other half; `None` where they are about all.
   """
 
   SCHEMA: ClassVar[int] = 1
@@ -161,6 +191,7 @@ class Evidence:
   batch_norm: bool | None
   chance: float | None
   parts: tuple[Part, ...]
+  judged: Judged | None = None
 
   @property
   def verdict(self) -> Verdict:
@@ -196,6 +227,7 @@ def assemble(
     batch_norm: bool | None = None,
     chance: float | None = None,
     margins: Margins = MARGINS,
+    unseen: tuple[AnyArray, AnyArray] | None = None,
 ) -> Evidence:
   """Evidence from what original, unlearned and retrained models say.
 
@@ -216,6 +248,9 @@ def assemble(
       check was done, and else nothing is said.
     chance: accuracy of a guess; `None` where the task has none.
     margins: of the verdict.
+    unseen: positions in the forget set, and among the held-out examples, of
+      those that a search of methods did not see; these alone are judged. By
+      default all are.
 
   Returns:
     The record, with the verdict.
@@ -230,6 +265,17 @@ def assemble(
       unlearned.models, retrained.models):
     raise ValueError('Expected retrained models that differ from the unlearned '
                      'ones, found the same loss of every example.')
+  judged = None
+  if unseen is not None:
+    keep, others = (np.asarray(x) for x in unseen)
+    judged = _judged(original, unlearned, retrained, new, keep, others)
+    original, unlearned = (_only(x, keep, others)
+                           for x in (original, unlearned))
+    retrained = None if retrained is None else _only(retrained, keep, others)
+    new = None if new is None else np.flatnonzero(np.isin(keep, new))
+    forget_label = _at(forget_label, keep)
+    held_out_label = _at(held_out_label, others)
+    same_prediction = _columns(same_prediction, keep)
   everything = np.arange(original.models.forget.loss.shape[-1])
   sets = {'forget': everything} if new is None else {
       'new': np.asarray(new), 'all': everything}
@@ -242,7 +288,35 @@ def assemble(
       request=request, retain=original.models.retain.loss.shape[-1],
       held_out=0 if held_out is None else held_out.loss.shape[-1],
       batch_norm=(True if unlearned.recalibrated is not None else batch_norm),
-      chance=chance, parts=parts)
+      chance=chance, parts=parts, judged=judged)
+
+
+def _judged(original: Observed, unlearned: Observed, retrained: Observed | None,
+            new: AnyArray | None, keep: np.ndarray, others: np.ndarray
+            ) -> Judged:
+  """The sizes of what is judged, and the accuracy on all rows."""
+  models, kinds = original.models, {
+      'original': original, 'unlearned': unlearned, 'retrained': retrained}
+  rows = (np.arange(models.forget.loss.shape[-1]) if new is None else
+          np.asarray(new))
+  look = Look(rows, np.arange(0), None)
+  return Judged(
+      rows=int(np.isin(keep, rows).sum()), all_rows=len(rows),
+      held_out=len(others), all_held_out=(
+          0 if models.held_out is None else models.held_out.loss.shape[-1]),
+      forget_accuracy={kind: _intervals.mean(look.forget(x.models))
+                       for kind, x in kinds.items() if x is not None})
+
+
+def _only(seen: Observed, forget: np.ndarray, held_out: np.ndarray) -> Observed:
+  """What is said of these forget and held-out examples, and of all retained."""
+  take = lambda signals, rows: Signals(*(
+      None if x is None else np.asarray(x)[:, rows] for x in signals))
+  return Observed(*(
+      None if x is None else Known(
+          take(x.forget, forget), x.retain,
+          None if x.held_out is None else take(x.held_out, held_out))
+      for x in seen))
 
 
 def _part(name: str, rows: np.ndarray, original: Observed, unlearned: Observed,

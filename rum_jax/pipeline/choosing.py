@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import json
 import pathlib
 from typing import Any, NamedTuple
 
@@ -15,13 +16,13 @@ import rum_jax
 from rum_jax import memorization, records, trees
 from rum_jax.memorization import shards
 from rum_jax.pipeline import builders, findings, forgetting, requests
-from rum_jax.pipeline import results
 from rum_jax.pipeline.forgetting import Before
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared
 from rum_jax.pipeline.waiting import minutes, share_of_training, waiting
 from rum_jax.search import automatic
 from rum_jax.storage import artefacts, files
+from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Images, Model, Unlearner
 
 TRAININGS = 3  # The work of a search by default, in trainings of the network.
@@ -134,17 +135,21 @@ def chosen(prepared: Prepared, search: Search, workdir: pathlib.Path,
     ValueError: if all candidates ruin the network.
   """
   request = prepared.request
-  identity = {**forgetting.identity_of(prepared), 'budget': search.budget,
+  identity = {**forgetting.identity_of(prepared), 'holds': 'halves',
+              'budget': search.budget,
               'expected': None if search.expected is None else
               artefacts.array_digest(search.expected)}
-  folder = artefacts.path_of(workdir, 'choice', identity)
-  path = folder.with_name(f'{folder.name}.json')
-  if path.exists():
-    choice = records.read(automatic.Choice, path)
-  else:
+
+  def compute() -> Artefact:
     with waiting('choosing', search.seconds):
-      choice = _choice(prepared, search, programs)
-    results.write(path, choice)
+      found = records.as_json(_choice(prepared, search, programs))
+    text = files.to_json(found).encode()
+    return Artefact({'choice': np.frombuffer(text, np.uint8)})
+
+  kept = artefacts.stage(
+      artefacts.path_of(workdir, 'choice', identity), identity, compute)
+  choice = records.from_json(
+      automatic.Choice, json.loads(kept.arrays['choice'].tobytes()))
   stages = choice.stages
   if len(stages) == 1:
     method, setting = stages[0].method, dict(stages[0].setting)

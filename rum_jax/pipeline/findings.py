@@ -118,8 +118,20 @@ def evidence(
       same_prediction=(
           copies.arrays['predicted'] == before.predicted)[:, rows],
       batch_norm=_batch_norm(prepared, unlearned),
+      unseen=_unseen(prepared, rows),
       chance=evaluation.reference_checks.chance_of(
           np.asarray(label)[prepared.source.train], len(classes)))
+
+
+def _unseen(prepared: Prepared, rows: np.ndarray
+            ) -> tuple[np.ndarray, np.ndarray] | None:
+  """Positions in `rows`, and of held-out examples, that no search chose by."""
+  choice = prepared.choice
+  if choice is None:
+    return None
+  known = np.setdiff1d(prepared.split.forget, choice.unseen)
+  return (np.flatnonzero(~np.isin(rows, known)),
+          np.flatnonzero(np.isin(prepared.test, choice.unseen_held_out)))
 
 
 def _batch_norm(prepared: Prepared, found: Observed) -> bool | None:

@@ -172,6 +172,8 @@ def _carried_out(prepared: Prepared, before: Before, plan: Plan,
 def measured(evidence: audits.Evidence) -> dict[str, Any]:
   """The main figures of an evidence, for a card."""
   found: dict[str, Any] = {}
+  if evidence.judged is not None:
+    found['judged'] = str(evidence.judged)
   for part in evidence.parts:
     kinds = {'before': part.original, 'after': part.unlearned,
              'retrained': part.retrained}
@@ -297,6 +299,8 @@ def _retraining(prepared: Prepared, before: Before, rule: str, epochs: int
 def figure_sentences(evidence: audits.Evidence) -> list[str]:
   """The main figures and the answer, for people."""
   lines, written = [], evidence.written
+  if evidence.judged is not None:
+    lines.append(str(evidence.judged))
   for part in evidence.parts:
     own, models = [], part.unlearned.models
     rows = {'forget': 'these rows', 'new': 'the rows of this request',

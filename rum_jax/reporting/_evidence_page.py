@@ -12,6 +12,7 @@ import math
 
 from rum_jax import records
 from rum_jax.audits import Evidence, Measured, Measures, Part, verdicts
+from rum_jax.audits.evidence import Judged
 from rum_jax.audits.measures import After, Comparison
 from rum_jax.audits.verdicts import Check
 from rum_jax.reporting import markup
@@ -72,24 +73,25 @@ def evidence_page(evidence: Evidence, pictures: Mapping[str, str]) -> str:
     return markup.figure(pictures.get(key, ''), caption)
 
   return markup.document(
-      f'What the model still shows of {counted(first.size, "forgotten row")}',
+      f'What the model still shows of {_forgotten(evidence, first)}',
       _lead(evidence),
       _first_screen(first, evidence.written,
                     drawn('confidences', _caption(first))),
+      *([markup.paragraph(str(evidence.judged))] if evidence.judged else []),
       *(markup.paragraph(
-          f'{_which(part)}: {part.verdict.answer}; see the appendix.')
+          f'{_which(evidence, part)}: {part.verdict.answer}; see the appendix.')
         for part in others),
       markup.paragraph(first.verdict.caveat, 'note'),
       _cautions(evidence),
       section('What was done', _facts(evidence)),
       section('The figures', markup.beside(
-          _table(first, evidence.written), drawn(
+          _table(first, evidence.written, evidence.judged), drawn(
               'checks', 'What was judged. A line is an interval, a grey band '
               'is where it should lie as a whole; what lies outside is '
               'orange.'))),
       section('Appendix: every check', _checks_table(first), _rule(first),
               kind='appendix'),
-      *(_other(part, evidence.written, drawn(
+      *(_other(evidence, part, drawn(
           f'{part.name}.confidences', _caption(part))) for part in others),
       section('Appendix: the attack at low false positive rates',
               _rates_table(first)),
@@ -103,21 +105,33 @@ def evidence_page(evidence: Evidence, pictures: Mapping[str, str]) -> str:
 def _lead(evidence: Evidence) -> str:
   request = evidence.request
   made = called(request.method)
-  new = evidence.parts[0].size
+  new = _all_rows(evidence, evidence.parts[0])
   earlier = sum(len(x.rows) for x in request.earlier)
   again = (f', besides {counted(earlier, "row")} of '
            f'{counted(len(request.earlier), "earlier request")}'
            if request.earlier else '')
-  held_out = (counted(evidence.held_out, 'held-out example')
-              if evidence.held_out else 'no held-out examples')
+  count = (evidence.judged.all_held_out if evidence.judged else
+           evidence.held_out)
+  held_out = (counted(count, 'held-out example') if count else
+              'no held-out examples')
   return (f'{request.network} on {request.data}: {counted(new, "row")} '
           f'forgotten by {made}{again}; {evidence.retain:,} retained; '
           f'{held_out}.')
 
 
-def _which(part: Part) -> str:
+def _all_rows(evidence: Evidence, part: Part) -> int:
+  """The number of rows that a part stands for, judged or not."""
+  judged = evidence.judged
+  return part.size + (judged.all_rows - judged.rows if judged else 0)
+
+
+def _forgotten(evidence: Evidence, part: Part) -> str:
+  return counted(_all_rows(evidence, part), 'forgotten row')
+
+
+def _which(evidence: Evidence, part: Part) -> str:
   """The rows of a part, where there are several parts."""
-  rows = counted(part.size, 'forgotten row')
+  rows = _forgotten(evidence, part)
   if part.name == 'all':
     return f'All {rows}, those of earlier requests included'
   return f'The {rows} of this request alone'
@@ -254,7 +268,8 @@ def _columns(part: Part) -> list[tuple[str, Measures]]:
   return columns
 
 
-def _table(part: Part, written: int | None) -> str:
+def _table(part: Part, written: int | None, judged: Judged | None = None
+           ) -> str:
   """Every figure: unlearned, retrained, original."""
   columns, models = _columns(part), part.unlearned.models
   rows = [('Accuracy: forgotten rows', lambda x: x.forget_accuracy),
@@ -269,8 +284,13 @@ def _table(part: Part, written: int | None) -> str:
         (f'AUC {title}', lambda x, k=kind: _after(
             x, k, lambda after: after.attack and after.attack.auc))]
   lines = []
-  for title, of in rows:
-    values = [of(measures) for _, measures in columns]
+  figures = [(title, [of(measures) for _, measures in columns])
+             for title, of in rows]
+  if judged is not None:
+    figures.insert(1, (
+        'Accuracy: all rows of this request, with the half of the search',
+        [judged.forget_accuracy[name.lower()] for name, _ in columns]))
+  for title, values in figures:
     if any(values):
       first = values[0]
       one = () if written is None else (
@@ -310,14 +330,14 @@ def seeds_of(values: Iterable[float]) -> str:
                    for i, x in enumerate(values))
 
 
-def _other(part: Part, written: int | None, picture: str) -> str:
-  verdict, which = part.verdict, _which(part)
+def _other(evidence: Evidence, part: Part, picture: str) -> str:
+  verdict, which = part.verdict, _which(evidence, part)
   return section(
       f'Appendix: {which[0].lower()}{which[1:]}', markup.paragraph(
           f'{verdict.question} {verdict.answer.capitalize()}. '
           f'{verdict.reason}'),
       markup.items(verdict.cautions) if verdict.cautions else '',
-      markup.beside(_table(part, written), picture))
+      markup.beside(_table(part, evidence.written), picture))
 
 
 def _checks_table(part: Part) -> str:
@@ -413,8 +433,9 @@ def _rows(evidence: Evidence) -> str:
       'Hash of the rows': request.rows_hash,
       'Hash of the data': request.data_hash}
   if part.classes:
-    things['Classes'] = ', '.join(
-        f'{name} {count:,}' for name, count in part.classes.items())
+    things['Classes of the judged rows' if evidence.judged else 'Classes'] = (
+        ', '.join(
+            f'{name} {count:,}' for name, count in part.classes.items()))
   for name, file in (('in', request.weights_in), ('out', request.weights_out)):
     if file is not None:
       things[f'Weights {name}, SHA-256'] = file.sha256

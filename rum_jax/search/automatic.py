@@ -102,6 +102,8 @@ class Choice:
     tried: all candidates, the best first.
     forget: `[F]` rows of the forget set in ascending order of difficulty, as
       `unlearner_of` takes them.
+    unseen: the rows of the forget set in the half for reports.
+    unseen_held_out: the held-out rows in the half for reports.
     epochs: the work of the whole search, in epochs.
     budget: the largest allowed work.
   """
@@ -113,6 +115,8 @@ class Choice:
   reported: Figures
   tried: tuple[Tried, ...]
   forget: tuple[int, ...]
+  unseen: tuple[int, ...]
+  unseen_held_out: tuple[int, ...]
   epochs: float
   budget: float
 
@@ -373,7 +377,9 @@ def choose(
   return Choice(
       stages=ranked[0].stages, reason=_reason(ranked),
       before=reported_on(before), reported=reports[first], tried=ranked,
-      forget=tuple(forget.tolist()), epochs=work, budget=budget)
+      forget=tuple(forget.tolist()), unseen=tuple(reported_on.forget.tolist()),
+      unseen_held_out=tuple(reported_on.held_out.tolist()), epochs=work,
+      budget=budget)
 
 
 def described(stages: Sequence[Stage]) -> str:

@@ -11,7 +11,8 @@ import pytest
 from rum_jax import audits, memorization, models, records
 from rum_jax.pipeline import builders, choosing, forgetting, requests
 from tests.commands import networks
-from tests.commands.conftest import FEEDING, GIVEN, ROWS, SIDE, TRAIN, card
+from tests.commands.conftest import (
+    FEEDING, GIVEN, ROWS, SIDE, TEST, TRAIN, card)
 from tests.commands.test_unlearn import refused
 
 OUT = '--out=new.safetensors'
@@ -52,7 +53,15 @@ def test_a_search_chooses_and_says_why(rum, own):
       0]['method'] != requests.AUTO
   assert any('candidates' in x for x in evidence.request.notes)
   assert evidence.request.seconds['tuning'] > 0
-  (kept,) = (own / 'run').glob('choice-*.json')
+  assert evidence.parts[0].size == 10 and evidence.held_out == TEST // 2
+  assert evidence.request.rows == tuple(range(20))
+  said = (f'Judged on the other half: 10 rows and {TEST // 2} held-out '
+          'examples, which the search did not see.')
+  (page,) = (own / 'run').glob('*.html')
+  assert said in out and said in page.read_text()
+  assert card(own / 'new.safetensors')['requests'][0]['measured'][
+      'judged'] == said
+  (kept,) = (own / 'run').glob('choice-*/arrays.npz')
   # The same request again reads the choice.
   before = kept.stat().st_mtime_ns
   code, again, err = rum('unlearn', *OWN, '--budget=30', '--workdir=run',

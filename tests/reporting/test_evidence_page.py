@@ -163,3 +163,24 @@ def test_what_a_request_says_is_escaped(found):
   request = dataclasses.replace(REQUEST, command='<b>&', data='</style><b>')
   evidence = dataclasses.replace(found['alone'], request=request)
   assert '<b>&' not in page(evidence) and '</style><b>' not in page(evidence)
+
+
+def test_after_a_search_the_other_half_is_judged_and_the_page_says_so():
+  world, half = World(forget=60, held_out=400), np.arange(0, 60, 2)
+  observed = world.observed(1), world.observed(2)
+  whole = audits.assemble(REQUEST, *observed)
+  found = audits.assemble(REQUEST, *observed,
+                          unseen=(half, np.arange(0, 400, 2)))
+  assert (found.parts[0].size, found.held_out) == (30, 200)
+  cut = lambda x, rows: audits.Known(
+      *(type(s)(s.loss[:, r], s.score[:, r]) for s, r in zip(x.models, rows)))
+  rows = half, np.arange(400), np.arange(0, 400, 2)
+  alone = audits.assemble(REQUEST, *(
+      audits.Observed(cut(x, rows)) for x in observed))
+  assert found.parts[0].unlearned.attack == alone.parts[0].unlearned.attack
+  assert found.judged.forget_accuracy['unlearned'] == (
+      whole.parts[0].unlearned.forget_accuracy)
+  text = page(found)
+  assert 'the other half: 30 rows and 200 held-out examples' in text
+  assert 'still shows of 60 forgotten rows' in text
+  assert 'all rows of this request, with the half of the search' in text

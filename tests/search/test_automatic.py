@@ -135,3 +135,7 @@ def test_the_search_takes_no_more_than_its_budget_and_finds_what_forgets():
       x.score for x in choice.tried if x.second)
   assert sorted(choice.forget) == rows['forget'].tolist()
   assert 'salun' in choice.reason
+  # Half of the rows are reported on.
+  for name, seen in (('forget', choice.unseen),
+                     ('held_out', choice.unseen_held_out)):
+    assert len(set(seen)) == 10 and set(seen) < set(rows[name].tolist())
