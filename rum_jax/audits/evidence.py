@@ -310,13 +310,14 @@ def _judged(original: Observed, unlearned: Observed, retrained: Observed | None,
 
 def _only(seen: Observed, forget: np.ndarray, held_out: np.ndarray) -> Observed:
   """What is said of these forget and held-out examples, and of all retained."""
-  take = lambda signals, rows: Signals(*(
-      None if x is None else np.asarray(x)[:, rows] for x in signals))
-  return Observed(*(
-      None if x is None else Known(
-          take(x.forget, forget), x.retain,
-          None if x.held_out is None else take(x.held_out, held_out))
-      for x in seen))
+  take = lambda signals, rows: Signals(
+      np.asarray(signals.loss)[:, rows], np.asarray(signals.score)[:, rows])
+  cut = lambda known: None if known is None else Known(
+      take(known.forget, forget), known.retain,
+      None if known.held_out is None else take(known.held_out, held_out))
+  models = cut(seen.models)
+  assert models is not None
+  return Observed(models, cut(seen.relearned), cut(seen.recalibrated))
 
 
 def _part(name: str, rows: np.ndarray, original: Observed, unlearned: Observed,
