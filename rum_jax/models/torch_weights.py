@@ -87,14 +87,19 @@ def write_safetensors(path: str | pathlib.Path,
     OSError: that names the file, if it cannot be written.
     ValueError: that names an entry whose type the format lacks.
   """
+  content = packed(state)
+  with files.replacing(pathlib.Path(path)) as partial:
+    partial.write_bytes(content)
+
+
+def packed(state: Mapping[str, np.ndarray]) -> bytes:
+  """The content of a `.safetensors` file, as for `write_safetensors`."""
   import safetensors.numpy  # Needed by few.
-  path, dense = pathlib.Path(path), {
-      name: np.asarray(x, order='C') for name, x in state.items()}
+  dense = {name: np.asarray(x, order='C') for name, x in state.items()}
   for name, x in dense.items():
     if x.dtype.kind in 'OSUMm':
       raise ValueError(f'Expected {name} to hold numbers, found {x.dtype}.')
-  with files.replacing(path) as partial:
-    partial.write_bytes(safetensors.numpy.save(dense, {'format': 'pt'}))
+  return safetensors.numpy.save(dense, {'format': 'pt'})
 
 
 def torch_shapes(model: Model, names: Mapping[str, str]

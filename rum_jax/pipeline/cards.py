@@ -93,6 +93,11 @@ def read(weights: pathlib.Path, weights_hash: str) -> Card | None:
     weights: the path of the file.
     weights_hash: SHA-256 of the file.
 
+  Returns:
+    The card of these weights. If the card beside them is that of weights that
+    came from them, as after a run that was killed before it replaced them, then
+    it is cut to the requests before; `None` if there were none.
+
   Raises:
     OSError: if the card cannot be read.
     ValueError: if it is no card, or the card of other weights, or if it does
@@ -102,6 +107,13 @@ def read(weights: pathlib.Path, weights_hash: str) -> Card | None:
   if not path.exists():
     return None
   card = records.read(Card, path)
+  known = [x.weights_hash for x in card.requests]
+  if card.weights_hash != weights_hash and weights_hash in known:
+    earlier = card.requests[:known.index(weights_hash)]
+    if not earlier:
+      return None
+    card = dataclasses.replace(
+        card, weights_hash=weights_hash, requests=earlier)
   if card.weights_hash != weights_hash:
     raise ValueError(
         f'Expected {path} to be the card of weights={weights}, found that of '

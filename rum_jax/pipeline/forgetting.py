@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
-import contextlib
+from collections.abc import Iterator, Mapping
 import dataclasses
+import hashlib
 import importlib.metadata
 import pathlib
 import platform
@@ -20,7 +20,7 @@ from rum_jax.pipeline import builders, cards, given_networks
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared, Request
 from rum_jax.pipeline.waiting import waiting
-from rum_jax.storage import artefacts
+from rum_jax.storage import artefacts, files
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import (
     AnyArray, Examples, Info, Key, Model, Signals, Split, Variables)
@@ -476,51 +476,39 @@ class Made(NamedTuple):
   """The copy that is handed back, not yet in its place.
 
   Attributes:
-    partial: the file beside its place.
+    content: the content of its file.
     digest: SHA-256 of it.
     variables: its weights.
     seeds: numbers of all keys, its own first.
   """
 
-  partial: pathlib.Path
+  content: bytes
   digest: str
   variables: Variables
   seeds: tuple[int, ...]
 
 
-@contextlib.contextmanager
-def made(prepared: Prepared, artefact: Artefact, out: pathlib.Path
-         ) -> Generator[Made]:
-  """Writes the first copy that did not diverge beside the place `out`.
-
-  The file is removed at the end of the block, unless `hand_back` moved it.
-
-  Raises:
-    OSError: if it cannot be written.
-  """
+def made(prepared: Prepared, artefact: Artefact) -> Made:
+  """The first copy that did not diverge, as the content of a file."""
   request = prepared.request
   alive = np.flatnonzero(evaluation.finite(artefact.arrays['loss']))
   first = int(alive[0])
   tree = trees.take(artefact.tree, first)
   variables = Variables(tree['params'], tree.get('stats', {}))
-  partial = out.with_name(f'.{out.name}.new')
+  content = given_networks.packed(prepared.network, variables)
   seeds = (first, *(x for x in range(request.seeds) if x != first))
-  try:
-    try:
-      given_networks.write(partial, prepared.network, variables)
-    except OSError as error:
-      raise OSError(f'Cannot write out={out}: '
-                    f'{str(error).rpartition(": ")[2]}') from error
-    yield Made(partial, artefacts.file_digest(partial), variables,
-               tuple(request.first_seed + s for s in seeds))
-  finally:
-    partial.unlink(missing_ok=True)
+  return Made(content, hashlib.sha256(content).hexdigest(), variables,
+              tuple(request.first_seed + s for s in seeds))
 
 
 def hand_back(prepared: Prepared, copy: Made, out: pathlib.Path, *,
               setting: dict[str, Any], seconds: dict[str, float], date: str,
               command: str, measured: dict[str, Any]) -> cards.Card:
-  """Puts the copy and its card into their places.
+  """Writes the copy and its card.
+
+  The weights are renamed to `out` last. If the process is killed between the
+  two, the new card lies beside the old weights; `cards.read` finds their
+  earlier requests in it.
 
   Args:
     prepared: the request.
@@ -533,7 +521,7 @@ def hand_back(prepared: Prepared, copy: Made, out: pathlib.Path, *,
     measured: for the card.
 
   Raises:
-    OSError: if the card cannot be written; then the weights are not, either.
+    OSError: if one cannot be written; then the old weights stay.
   """
   entry = cards.Forgotten(
       date=date, rows=tuple(prepared.rows.tolist()),
@@ -548,8 +536,9 @@ def hand_back(prepared: Prepared, copy: Made, out: pathlib.Path, *,
       weights=out.name, weights_hash=copy.digest,
       network=network_notes(prepared),
       requests=(*(prepared.card.requests if prepared.card else ()), entry))
-  cards.write(out, card)
-  copy.partial.replace(out)
+  with files.replacing(out) as partial:
+    partial.write_bytes(copy.content)
+    cards.write(out, card)
   return card
 
 

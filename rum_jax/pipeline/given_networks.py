@@ -162,14 +162,13 @@ def channels_of(weights: Weights, network: str) -> int | None:
                      'goes by network=package.module:factory.') from error
 
 
-def write(path: pathlib.Path, network: Network, variables: Variables) -> None:
-  """Writes weights as a `.safetensors` file, with the names of the given file.
+def packed(network: Network, variables: Variables) -> bytes:
+  """Weights as a `.safetensors` file, with the names of the given file.
 
   Raises:
-    OSError: that names the file, if it cannot be written.
     ValueError: if a value does not fit into the type of the given array.
   """
-  models.write_safetensors(path, network.named(variables))
+  return torch_weights.packed(network.named(variables))
 
 
 def _feeding(weights: Weights, mean: Sequence[float] | None,

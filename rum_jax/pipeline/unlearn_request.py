@@ -151,21 +151,21 @@ def _carried_out(prepared: Prepared, before: Before, plan: Plan,
   if oracles is not None:
     seconds['retraining'] = float(oracles.notes['seconds'])
   date = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
-  with forgetting.made(prepared, copies, out) as copy:
-    asked = findings.request_of(
-        prepared, seeds=copy.seeds, seconds=seconds, date=date,
-        command=command, out=audits.File(name=str(out), sha256=copy.digest))
-    evidence = findings.evidence(
-        prepared, root, programs, before, copies, oracles, asked)
-    results.write(root / 'evidence.json', evidence)
-    card = forgetting.hand_back(
-        prepared, copy, out, setting=dict(asked.setting), seconds=seconds,
-        date=date, command=command, measured=measured(evidence))
-    for line in figure_sentences(evidence):
-      say(line)
-    which = (f'the first of {request.seeds} copies, seed {copy.seeds[0]}'
-             if request.seeds > 1 else f'seed {copy.seeds[0]}')
-    say(f'Wrote {out} ({which}) and its card {out.name}.card.json.')
+  copy = forgetting.made(prepared, copies)
+  asked = findings.request_of(
+      prepared, seeds=copy.seeds, seconds=seconds, date=date,
+      command=command, out=audits.File(name=str(out), sha256=copy.digest))
+  evidence = findings.evidence(
+      prepared, root, programs, before, copies, oracles, asked)
+  results.write(root / 'evidence.json', evidence)
+  card = forgetting.hand_back(
+      prepared, copy, out, setting=dict(asked.setting), seconds=seconds,
+      date=date, command=command, measured=measured(evidence))
+  for line in figure_sentences(evidence):
+    say(line)
+  which = (f'the first of {request.seeds} copies, seed {copy.seeds[0]}'
+           if request.seeds > 1 else f'seed {copy.seeds[0]}')
+  say(f'Wrote {out} ({which}) and its card {out.name}.card.json.')
   return Done(out, root, card, evidence, copy.variables, prepared)
 
 

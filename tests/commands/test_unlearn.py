@@ -403,3 +403,45 @@ def test_a_card_names_an_image_for_each_row(tmp_path):
   whole = dataclasses.replace(request, images=('ab', 'cd'))
   cards.write(weights, dataclasses.replace(card, requests=(whole,)))
   assert cards.read(weights, 'cd').requests == (whole,)
+
+
+def test_the_card_of_a_run_that_was_killed_before_it_replaced_the_weights(
+    tmp_path):
+  """Old weights beside the new card keep the requests that they had."""
+  one, two = (cards.Forgotten(
+      date='', rows=(row,), images=('ab',), rows_hash='', data='', data_hash='',
+      weights_hash=given, method='finetune', setting={}, seeds=(0,),
+      seconds={}, versions={}, command='', measured={})
+              for row, given in ((3, 'original'), (5, 'first')))
+  weights = tmp_path / 'a.safetensors'
+  cards.write(weights, cards.Card(weights=weights.name, weights_hash='second',
+                                  network={}, requests=(one, two)))
+  assert cards.read(weights, 'second').requests == (one, two)
+  found = cards.read(weights, 'first')
+  assert found.requests == (one,) and found.weights_hash == 'first'
+  assert cards.read(weights, 'original') is None
+  with pytest.raises(ValueError, match='found that of other weights'):
+    cards.read(weights, 'another')
+
+
+def test_a_run_that_dies_at_the_last_rename_goes_on(rum, place, monkeypatch):
+  replace, again = pathlib.Path.replace, ('--out=model.safetensors',
+                                          '--overwrite', '--nochecks')
+
+  def dies(path: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
+    if pathlib.Path(target).name == 'model.safetensors':
+      raise KeyboardInterrupt
+    return replace(path, target)
+
+  old = (place / 'model.safetensors').read_bytes()
+  with monkeypatch.context() as patch:
+    patch.setattr(pathlib.Path, 'replace', dies)
+    with pytest.raises(KeyboardInterrupt):
+      rum('unlearn', *GIVEN, *QUICK, *again)
+  assert (place / 'model.safetensors').read_bytes() == old
+  code, _, err = rum('unlearn', *GIVEN, *QUICK, *again)
+  assert code == 0, err
+  found = cards.read(place / 'model.safetensors', artefacts.file_digest(
+      place / 'model.safetensors'))
+  assert [x.rows for x in found.requests] == [ROWS]
+  assert not list(place.glob('.model*'))
