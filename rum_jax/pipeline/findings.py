@@ -238,8 +238,10 @@ def request_of(
                  f'{requests.setting_text(prepared)}. '
                  f'{requests.setting_origin(prepared)}'.rstrip())
   if prepared.missing:
-    notes.append(f'{prepared.missing:,} rows of earlier requests are no longer '
-                 'in the data, so nothing is shown of them.')
+    one = prepared.missing == 1
+    notes.append(f'{prepared.missing:,} row{"" if one else "s"} of earlier '
+                 f'requests {"is" if one else "are"} no longer in the data, so '
+                 f'nothing is shown of {"it" if one else "them"}.')
   return audits.Request(
       rows=tuple(prepared.rows.tolist()), described=request.rows,
       rows_hash=artefacts.array_digest(prepared.rows), data=source.name,

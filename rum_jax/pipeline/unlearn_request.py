@@ -222,7 +222,8 @@ def _read(prepared: Prepared) -> list[str]:
         f'{count} earlier request{"s" * (count > 1)} made these weights forget '
         f'{len(prepared.earlier):,} examples of these data: they stay '
         'forgotten, and nothing is trained on them.'
-        + (f' {prepared.missing:,} more are no longer in the data.'
+        + (f' {prepared.missing:,} more '
+           f'{"is" if prepared.missing == 1 else "are"} no longer in the data.'
            if prepared.missing else ''))
   return lines
 

@@ -83,7 +83,7 @@ def test_weights_come_out_as_they_came_in_and_a_second_request_goes_on(
   assert [(x.name, x.size) for x in evidence.parts] == [('new', 2), ('all', 7)]
   assert [x.rows for x in evidence.request.earlier] == [ROWS]
   assert '1 earlier request made these weights forget 5 examples' in out
-  assert '1 more are no longer in the data' in out
+  assert '1 more is no longer in the data' in out
   second = card(place / 'newer.safetensors')['requests']
   assert second[0] == first and second[1]['rows'] == [30, 31]
   prepared = requests.prepare(requests.Request(
