@@ -11,9 +11,10 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +24,9 @@ import optax
 from rum_jax import algorithms, batch_norm, seeds
 from rum_jax.evaluation import _signals
 from rum_jax.types import (
-    AnyArray, Examples, Key, Model, Signals, Split, Unlearner, Variables)
+    AnyArray, Examples, Info, Key, Model, Signals, Split, Unlearner, Variables)
 
+Run = Callable[..., tuple[Any, Any]]
 _SALT = 0xA0D1  # Makes the key of the checks differ from the unlearner's.
 
 
@@ -42,6 +44,20 @@ class Checked:
                split: Split) -> Variables:
     key = jax.random.fold_in(key, _SALT)
     return self.unlearner(key, variables, examples, split)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recalibrate:
+  """The unlearner of the batch-norm check; two equal ones share a program."""
+
+  model: Model
+  batch_size: int
+
+  def __call__(self, key: Key, variables: Variables, examples: Examples,
+               split: Split) -> tuple[Variables, Info]:
+    return batch_norm.recalibrated(
+        algorithms.identity(), self.model, self.batch_size)(
+            key, variables, examples, split)
 
 
 class Known(NamedTuple):
@@ -130,7 +146,7 @@ def batch_norm_check(model: Model, batch_size: int = 256) -> Unlearner:
     An unlearner: it maps unlearned variables to those with new moments. They
     are returned unchanged where there is no batch-norm; see `has_batch_norm`.
   """
-  return batch_norm.recalibrated(algorithms.identity(), model, batch_size)
+  return _Recalibrate(model, batch_size)
 
 
 def has_batch_norm(model: Model, variables: Variables, examples: Examples
@@ -153,7 +169,8 @@ def has_batch_norm(model: Model, variables: Variables, examples: Examples
 def observe(model: Model, keys: Key, variables: Variables, examples: Examples,
             split: Split, held_out: AnyArray | None = None, *,
             relearn: Unlearner | None = None, recalibrate: bool = True,
-            batch_size: int = 256) -> Observed:
+            batch_size: int = 256, run: Run | None = None,
+            signals: Callable[[Variables], Signals] | None = None) -> Observed:
   """Signals of S models as they are, relearned, and with new moments.
 
   Args:
@@ -166,6 +183,10 @@ def observe(model: Model, keys: Key, variables: Variables, examples: Examples,
     relearn: of `relearning`; `None` skips this check.
     recalibrate: whether to run the batch-norm check, where there is batch-norm.
     batch_size: examples in a forward pass of the batch-norm check.
+    run: `(fn, in_axes, *args) -> (results, notes)` maps a check over models; by
+      default it compiles each check here.
+    signals: variables `[S, ...]` to loss and score `[S, N]` of all examples; by
+      default by a program that is compiled here.
 
   Returns:
     The signals on all three parts of the examples.
@@ -185,15 +206,19 @@ def observe(model: Model, keys: Key, variables: Variables, examples: Examples,
   first = jax.tree.map(lambda x: x[0], variables)
   applies = recalibrate and has_batch_norm(model, first, examples)
 
-  signals = seeds.over_seeds(
-      functools.partial(_signals.signals, model), in_axes=(0, None))
+  if signals is None:
+    over = seeds.over_seeds(
+        functools.partial(_signals.signals, model), in_axes=(0, None))
+    signals = lambda models: over(models, examples)
+  run = run or (lambda fn, in_axes, *args: (
+      seeds.over_seeds(fn, in_axes=in_axes)(*args), {}))
 
   def after(check: Unlearner | None) -> Known:
     found = variables
     if check is not None:
-      found = seeds.over_seeds(Checked(check), in_axes=(0, 0, None, None))(
-          keys, variables, examples, split)
-    return known(signals(found, examples), split, held_out)
+      found, _ = run(Checked(check), (0, 0, None, None), keys, variables,
+                     examples, split)
+    return known(signals(found), split, held_out)
 
   return Observed(
       after(None), None if relearn is None else after(relearn),

@@ -13,7 +13,7 @@ import numpy as np
 
 import rum_jax
 from rum_jax import audits, evaluation, trees
-from rum_jax.audits import Known, observations, Observed
+from rum_jax.audits import Known, Observed
 from rum_jax.pipeline import forgetting, requests, results
 from rum_jax.pipeline.forgetting import Before
 from rum_jax.pipeline.programs import Programs
@@ -23,7 +23,7 @@ from rum_jax.recipes import paper_settings
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import (
-    Examples, Info, Key, Model, Signals, Split, Unlearner, Variables)
+    Examples, Info, Key, Model, Signals, Split, Variables)
 
 RELEARNING_RATE = 0.01  # Of fine-tuning, in its paper.
 _PARTS, _KINDS = Known._fields, Observed._fields
@@ -54,24 +54,6 @@ class Relearn:
     return audits.relearning(
         self.model, tx, steps=self.steps, batch_size=self.batch_size)(
             key, variables, examples, split)
-
-
-@dataclasses.dataclass(frozen=True)
-class Recalibrate:
-  """The batch-norm check; two equal ones share a program.
-
-  Attributes:
-    model: the network.
-    batch_size: examples in a forward pass.
-  """
-
-  model: Model
-  batch_size: int
-
-  def __call__(self, key: Key, variables: Variables, examples: Examples,
-               split: Split) -> tuple[Variables, Info]:
-    return audits.batch_norm_check(self.model, self.batch_size)(
-        key, variables, examples, split)
 
 
 def evidence(
@@ -168,27 +150,17 @@ def observed(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
   def compute() -> Artefact:
     variables = Variables(models.tree['params'], models.tree.get('stats', {}))
     variables = jax.tree.map(jnp.asarray, variables)
-    held_out = prepared.test if len(prepared.test) else None
     keys = jax.vmap(jax.random.key)(
         jnp.arange(trees.length(variables.params)))
-
-    def known(models: Variables) -> Known:
-      found, _ = forgetting.seen(model, programs, models, prepared.examples)
-      return audits.known(found.signals, split, held_out)
-
-    def after(check: Unlearner) -> Known:
-      return known(programs.run_alike(
-          observations.Checked(check), (0, 0, None, None), keys, variables,
-          prepared.examples, jax.tree.map(jnp.asarray, split))[0])
-
-    applies = request.checks and observations.has_batch_norm(
-        model, trees.take(variables, 0), prepared.examples)
+    relearn = Relearn(model, request.momentum, request.weight_decay, steps,
+                      request.batch_size)
     with waiting('checking', expected):
-      found = Observed(
-          known(variables),
-          after(Relearn(model, request.momentum, request.weight_decay, steps,
-                        request.batch_size)) if request.checks else None,
-          after(Recalibrate(model, request.batch_size)) if applies else None)
+      found = audits.observe(
+          model, keys, variables, prepared.examples, split, prepared.test,
+          relearn=relearn if request.checks else None,
+          recalibrate=request.checks, batch_size=request.batch_size,
+          run=programs.run_alike, signals=lambda models: forgetting.seen(
+              model, programs, models, prepared.examples)[0].signals)
     return Artefact(_flat(found))
 
   arrays = artefacts.stage(
