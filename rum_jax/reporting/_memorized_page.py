@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rum_jax import reporting
 from rum_jax.memorization.reliability import MemorizationFile
-from rum_jax.reporting import figures, markup, sentences
+from rum_jax.reporting import markup, sentences
 from rum_jax.reporting.markup import section
 from rum_jax.reporting.vocabulary import counted
 from rum_jax.types import AnyArray
@@ -45,7 +46,7 @@ def memorized_page(
   def drawn(places: np.ndarray, caption: str) -> str:
     if not len(places):
       return ''
-    return markup.figure(figures.ranked(
+    return markup.figure(reporting.figures.ranked(
         np.asarray(image)[places], np.asarray(label)[places], row[places],
         classes, score[places]), caption)
 
@@ -64,9 +65,10 @@ def memorized_page(
           f'None was found. Looked for: {rule}.'), drawn(
               suspects[:shown], 'The most memorized of them. suspects.csv '
               'lists all.')),
-      section('All examples', markup.figure(figures.memorization_histogram(
-          score, np.full(len(score), -1)), 'How many examples are memorized '
-          'how much.')),
+      section('All examples', markup.figure(
+          reporting.figures.memorization_histogram(
+              score, np.full(len(score), -1)),
+          'How many examples are memorized how much.')),
       section('How reliable the scores are',
               markup.items(_sentence(x) for x in sentences.lines(record))))
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 import math
 from typing import Any
 
+from rum_jax import reporting
 from rum_jax.entanglement.measures import EntanglementFile, SetFigures
 from rum_jax.evaluation.difficulty import Difficulty, FactorRow, Sensitivity
 from rum_jax.evaluation.results import Origin
 from rum_jax.memorization.comparison import ProxiesFile
 from rum_jax.memorization.reliability import MemorizationFile
 from rum_jax.recipes.settings import Search, TunedSettings
-from rum_jax.reporting import difficulty_findings, figures, markup, sentences
+from rum_jax.reporting import difficulty_findings, markup, sentences
 from rum_jax.reporting.markup import Line, section
 from rum_jax.reporting.vocabulary import called, counted, duration, figure
 from rum_jax.reporting.vocabulary import listed, name, shown
@@ -28,7 +29,7 @@ def difficulty(record: Difficulty) -> list[str]:
         f'Is a forget set harder with more {factor}?',
         markup.items([whole, *others]), markup.beside(
             _levels(part.rows), markup.figure(
-                figures.tow_by_group(part.rows, factor),
+                reporting.figures.tow_by_group(part.rows, factor),
                 f'ToW on the forget set of each level of {factor}.'))))
   return sections
 
@@ -43,7 +44,7 @@ def sensitivity(record: Sensitivity) -> list[str]:
       markup.beside(markup.table(
           'ES of each level, by the features of the reference.',
           ('', *map(str.capitalize, GROUPS)), [('', rows)]), markup.figure(
-              figures.sensitivity_of_entanglement(record.variations),
+              reporting.figures.sensitivity_of_entanglement(record.variations),
               'Left: how much of the sets of the reference a choice keeps. '
               'Right: the change of ToW from low to high.')))]
 

@@ -12,7 +12,7 @@ import zipfile
 
 import numpy as np
 
-from rum_jax import records
+from rum_jax import records, reporting
 from rum_jax.audits import Evidence
 from rum_jax.entanglement.measures import EntanglementFile
 from rum_jax.evaluation import Results
@@ -20,7 +20,7 @@ from rum_jax.evaluation.difficulty import Difficulty, Sensitivity
 from rum_jax.memorization.comparison import ProxiesFile
 from rum_jax.memorization.reliability import MemorizationFile
 from rum_jax.recipes.settings import TunedSettings
-from rum_jax.reporting import _sections, figures, markup, vocabulary
+from rum_jax.reporting import _sections, markup, vocabulary
 from rum_jax.reporting._evidence_page import evidence_page
 from rum_jax.reporting._page import page
 from rum_jax.types import GROUPS
@@ -58,7 +58,7 @@ def page_of(root: pathlib.Path) -> str:
   if (root / 'evidence.json').exists():
     evidence = records.read(Evidence, root / 'evidence.json')
     return evidence_page(
-        evidence, figures.evidence.all_of(evidence.worst_first))
+        evidence, reporting.figures.evidence.all_of(evidence.worst_first))
   if (root / 'results.json').exists():
     return _of_results(root)
   sections = []
@@ -78,22 +78,23 @@ def page_of(root: pathlib.Path) -> str:
 
 def _of_results(root: pathlib.Path) -> str:
   results = records.read(Results, root / 'results.json')
-  pictures = {'tow_by_method': figures.tow_by_method(results),
-              'cost': figures.cost(results)}
+  pictures = {'tow_by_method': reporting.figures.tow_by_method(results),
+              'cost': reporting.figures.cost(results)}
   if set(results.groups) == set(GROUPS):
-    pictures['tow_by_group'] = figures.tow_by_group(results.rows)
+    pictures['tow_by_group'] = reporting.figures.tow_by_group(results.rows)
   path = root / 'figures.npz'
   if path.exists():
     arrays = _read_arrays(path)
     score, group = arrays['score'], arrays['group']
     if np.isfinite(score).any():
-      pictures['memorization_histogram'] = figures.memorization_histogram(
-          score, group, vocabulary.score_name(results))
+      pictures['memorization_histogram'] = (
+          reporting.figures.memorization_histogram(
+              score, group, vocabulary.score_name(results)))
     if 'image' in arrays:
-      pictures['examples'] = figures.examples(
+      pictures['examples'] = reporting.figures.examples(
           arrays['image'], arrays['label'], arrays['true_label'],
           arrays['classes'].tolist(), score[arrays['shown']])
-    pictures['embedding'] = figures.embedding(arrays['plane'], group)
+    pictures['embedding'] = reporting.figures.embedding(arrays['plane'], group)
   return page(results, pictures)
 
 
