@@ -84,11 +84,11 @@ def evidence_page(evidence: Evidence, pictures: Mapping[str, str]) -> str:
       markup.paragraph(first.verdict.caveat, 'note'),
       _cautions(evidence),
       section('What was done', _facts(evidence)),
-      section('The figures', markup.beside(
-          _table(first, evidence.written, evidence.judged), drawn(
-              'checks', 'What was judged. A line is an interval, a grey band '
-              'is where it should lie as a whole; what lies outside is '
-              'orange.'))),
+      section('The figures',
+              _table(first, evidence.written, evidence.judged), drawn(
+                  'checks', 'What was judged. A line is an interval, a grey '
+                  'band is where it should lie as a whole; what lies outside '
+                  'is orange.')),
       section('Appendix: every check', _checks_table(first), _rule(first),
               kind='appendix'),
       *(_other(evidence, part, drawn(
