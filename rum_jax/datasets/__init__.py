@@ -9,6 +9,7 @@ from rum_jax.datasets.cifar import from_cifar
 from rum_jax.datasets.copies import Copies
 from rum_jax.datasets.copies import describe_copies
 from rum_jax.datasets.copies import exact_copies
+from rum_jax.datasets.copies import image_hashes
 from rum_jax.datasets.copies import part_copies
 from rum_jax.datasets.copies import pixel_ids
 from rum_jax.datasets.copies import with_copies
@@ -41,8 +42,8 @@ __all__ = [
     'Copies', 'DataError', 'Description', 'KINDS', 'Source', 'TFDS',
     'check_informative', 'corrupted', 'decoded_path', 'describe_copies',
     'describe_rows', 'digits', 'exact_copies', 'from_arrays', 'from_cifar',
-    'from_folder', 'from_npz', 'from_parts', 'from_tfds', 'hold_out', 'joined',
-    'leave_out', 'load', 'part_copies', 'parts', 'pixel_ids', 'positions',
-    'read_groups', 'read_rows', 'sampled', 'tiny_imagenet', 'with_channels',
-    'with_classes', 'with_copies',
+    'from_folder', 'from_npz', 'from_parts', 'from_tfds', 'hold_out',
+    'image_hashes', 'joined', 'leave_out', 'load', 'part_copies', 'parts',
+    'pixel_ids', 'positions', 'read_groups', 'read_rows', 'sampled',
+    'tiny_imagenet', 'with_channels', 'with_classes', 'with_copies',
 ]

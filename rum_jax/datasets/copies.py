@@ -8,6 +8,7 @@ copy may have another label.
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,15 +41,36 @@ def pixel_ids(image: AnyArray) -> np.ndarray:
   """`[N]` int64 numbers, equal for images that are equal in every byte.
 
   Different images are numbered from 0 in the order of their first occurrence.
-  Images are compared by a hash, 128 bits of BLAKE2b.
+  Images are compared by `image_hashes`.
 
   Args:
     image: `[N, ...]` of any type; uint8 is the fastest.
+  """
+  return _ids(image, np.arange(len(image)), {})
+
+
+def image_hashes(image: AnyArray, positions: AnyArray | None = None
+                 ) -> tuple[str, ...]:
+  """The hash of the pixels of each image, as 32 hexadecimal digits.
+
+  It is 128 bits of BLAKE2b.
+
+  Args:
+    image: `[N, ...]` of any type.
+    positions: `[n]` images to hash; `None` for all of them.
 
   References:
     Aumasson et al., BLAKE2: simpler, smaller, fast as MD5, 2013.
+
+  >>> one, other, again = image_hashes(np.uint8([[[1]], [[2]], [[1]]]))
+  >>> one == again != other
+  True
   """
-  return _ids(image, np.arange(len(image)), {})
+  image = np.ascontiguousarray(image)
+  flat = image.reshape(len(image), math.prod(image.shape[1:]))
+  chosen = range(len(flat)) if positions is None else positions.tolist()
+  return tuple(hashlib.blake2b(flat[i], digest_size=16).hexdigest()
+               for i in chosen)
 
 
 def exact_copies(rows: Any, source: Source, whole: Source | None = None
@@ -166,22 +188,18 @@ def _held_out(source: Source, whole: Source | None, known: list[str]
   return found
 
 
-def _ids(image: AnyArray, where: np.ndarray, seen: dict[bytes, int]
+def _ids(image: AnyArray, where: np.ndarray, seen: dict[str, int]
          ) -> np.ndarray:
-  """Numbers of the images at these positions; adds new digests to `seen`."""
-  flat = np.ascontiguousarray(image).reshape(len(image), -1)
-  ids = np.empty(len(where), np.int64)
-  for i, x in enumerate(where.tolist()):
-    digest = hashlib.blake2b(flat[x], digest_size=16).digest()
-    ids[i] = seen.setdefault(digest, len(seen))
-  return ids
+  """Numbers of the images at these positions; adds new hashes to `seen`."""
+  return np.fromiter((seen.setdefault(x, len(seen))
+                      for x in image_hashes(image, where)), np.int64)
 
 
 def _compared(source: Source, place: np.ndarray,
               parts: list[tuple[str, Source, np.ndarray]]
               ) -> tuple[Copies, ...]:
   """The copies of the examples of `source` at these positions in each part."""
-  seen: dict[bytes, int] = {}
+  seen: dict[str, int] = {}
   mine, found = _ids(source.dataset.image, place, seen), []
   label = source.dataset.label[place]
   pairs = set(zip(mine.tolist(), label.tolist()))

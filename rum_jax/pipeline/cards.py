@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
-import hashlib
 import pathlib
 from typing import Any, ClassVar
 
@@ -17,7 +16,6 @@ import numpy as np
 
 from rum_jax import datasets, records
 from rum_jax.storage import files
-from rum_jax.types import AnyArray
 
 SUFFIX = '.card.json'
 
@@ -136,18 +134,6 @@ def write(weights: pathlib.Path, card: Card) -> None:
   files.write_json(path_of(weights), records.as_json(card))
 
 
-def image_hashes(image: AnyArray) -> tuple[str, ...]:
-  """The hash of the pixels of each image, as 32 hexadecimal digits.
-
-  It is 128 bits of BLAKE2b.
-
-  Args:
-    image: `[F, H, W, C]` uint8.
-  """
-  return tuple(hashlib.blake2b(x.tobytes(), digest_size=16).hexdigest()
-               for x in np.asarray(image))
-
-
 def earlier_positions(card: Card | None, source: datasets.Source,
                       data_hash: str) -> tuple[np.ndarray, int]:
   """The positions of the examples that earlier requests forgot.
@@ -172,7 +158,7 @@ def earlier_positions(card: Card | None, source: datasets.Source,
   by_pixels: dict[str, list[int]] = {}
   if any(x.data_hash != data_hash for x in card.requests):
     image = source.dataset.image[:source.num_train]
-    for i, name in enumerate(image_hashes(image)):
+    for i, name in enumerate(datasets.image_hashes(image)):
       by_pixels.setdefault(name, []).append(i)
   for request in card.requests:
     for row, name in zip(request.rows, request.images, strict=True):

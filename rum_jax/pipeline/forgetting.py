@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import rum_jax
-from rum_jax import evaluation, rum, training, trees
+from rum_jax import datasets, evaluation, rum, training, trees
 from rum_jax.pipeline import builders, cards, given_networks
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared, Request
@@ -525,7 +525,7 @@ def hand_back(prepared: Prepared, copy: Made, out: pathlib.Path, *,
   """
   entry = cards.Forgotten(
       date=date, rows=tuple(prepared.rows.tolist()),
-      images=cards.image_hashes(
+      images=datasets.image_hashes(
           prepared.source.dataset.image[prepared.split.forget]),
       rows_hash=artefacts.array_digest(prepared.rows),
       data=prepared.source.name, data_hash=prepared.data_hash,
