@@ -135,7 +135,7 @@ def chosen(prepared: Prepared, search: Search, workdir: pathlib.Path,
     ValueError: if all candidates ruin the network.
   """
   request = prepared.request
-  identity = {**forgetting.identity_of(prepared), 'holds': 'halves',
+  identity = {**forgetting.identity_of(prepared), 'holds': 'notes of halves',
               'budget': search.budget,
               'expected': None if search.expected is None else
               artefacts.array_digest(search.expected)}
@@ -143,13 +143,11 @@ def chosen(prepared: Prepared, search: Search, workdir: pathlib.Path,
   def compute() -> Artefact:
     with waiting('choosing', search.seconds):
       found = records.as_json(_choice(prepared, search, programs))
-    text = files.to_json(found).encode()
-    return Artefact({'choice': np.frombuffer(text, np.uint8)})
+    return Artefact({}, notes={'choice': json.loads(files.to_json(found))})
 
   kept = artefacts.stage(
       artefacts.path_of(workdir, 'choice', identity), identity, compute)
-  choice = records.from_json(
-      automatic.Choice, json.loads(kept.arrays['choice'].tobytes()))
+  choice = records.from_json(automatic.Choice, kept.notes['choice'])
   stages = choice.stages
   if len(stages) == 1:
     method, setting = stages[0].method, dict(stages[0].setting)
