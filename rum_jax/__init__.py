@@ -31,10 +31,10 @@ __all__ += algorithms.__all__
 _LAZY = (
     'algorithms', 'audits', 'commands', 'datasets', 'entanglement',
     'evaluation', 'memorization', 'models', 'pipeline', 'recipes', 'reporting',
-    'search', 'storage', 'tasks',
-    'batch_norm', 'edits', 'gradients', 'labels', 'losses', 'objectives',
+    'search', 'storage', 'subspaces', 'tasks',
+    'batch_norm', 'edits', 'gradients', 'losses', 'objectives',
     'optimizers', 'parallel', 'plans', 'records', 'refinement', 'resumable',
-    'rum', 'seeds', 'sharding', 'subspaces', 'testing', 'training', 'trees',
+    'rum', 'seeds', 'sharding', 'testing', 'training', 'trees',
     'types',
 )
 

@@ -11,7 +11,6 @@ from jax import lax
 import jax.numpy as jnp
 
 from rum_jax import _checks
-from rum_jax.labels import random_labels
 from rum_jax.types import Array, Batch, Edit, Images, Key
 
 
@@ -140,3 +139,29 @@ def wrong_labels(key: Key, examples: Images, classes: int, *,
     return batch.examples._replace(label=jnp.where(batch.forget, wrong, true))
 
   return edit
+
+
+def random_labels(key: Key, index: Array, label: Array, classes: int, *,
+                  exclude_true: bool) -> Array:
+  """A random label for every example, which depends on the key and its row.
+
+  Args:
+    key: consumed.
+    index: `[B]` rows of the dataset.
+    label: `[B]` true labels.
+    classes: K, at least 2 where the true label is excluded.
+    exclude_true: whether to draw from the other K − 1 classes.
+
+  Returns:
+    `[B]` int32, uniform.
+
+  Raises:
+    ValueError: if `classes` is too small to draw from.
+  """
+  if classes < 1 + exclude_true:
+    raise ValueError(f'Expected classes={classes} to be at least '
+                     f'{1 + exclude_true}, to draw random labels.')
+  keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+  count = classes - 1 if exclude_true else classes
+  drawn = jax.vmap(lambda k: jax.random.randint(k, (), 0, count))(keys)
+  return (label + 1 + drawn) % classes if exclude_true else drawn

@@ -39,6 +39,7 @@ from rum_jax.evaluation.results import Environment
 from rum_jax.pipeline import builders, forgetting, results
 from rum_jax.pipeline.programs import Programs
 from rum_jax.recipes import paper_settings
+from rum_jax.reporting import markdown
 from rum_jax.search import automatic
 from rum_jax.types import (
     Examples, Images, Key, Model, Signals, Split, Unlearner, Variables)
@@ -391,10 +392,8 @@ def page(found: Report) -> str:
   """What the figures say, as Markdown: a table, and a sentence for each set."""
   pm = lambda x: f'{x.mean:.3f} ± {x.ci95:.3f}'.replace('-', '−')
   rows = (AUTO, NOTHING, *DEFAULTS)
-  lines = ['| ToW | ' + ' | '.join(found.data) + ' |',
-           '| --- |' + ' --- |' * len(found.data)]
-  lines += [f'| {row} | ' + ' | '.join(
-      pm(x.tow[row]) for x in found.data.values()) + ' |' for row in rows]
+  lines = markdown.table(('ToW', *found.data), [
+      [row, *(pm(x.tow[row]) for x in found.data.values())] for row in rows])
   lines.append('')
   for name, x in found.data.items():
     wins = [row for row in x.wins if row != NOTHING]

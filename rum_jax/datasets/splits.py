@@ -25,7 +25,7 @@ import numpy as np
 from rum_jax import _checks
 from rum_jax.datasets.errors import DataError
 from rum_jax.datasets.sources import Source
-from rum_jax.labels import random_labels
+from rum_jax.edits import random_labels
 from rum_jax.types import AnyArray, Array, Images, Key
 
 

@@ -16,11 +16,12 @@ import jax
 from jax.extend import core
 import jax.numpy as jnp
 
-from rum_jax import _traces, training, trees
+from rum_jax import training, trees
+from rum_jax.subspaces import _traces
 from rum_jax.types import (
     Array, Examples, Key, Model, Outputs, PyTree, Variables)
 
-_UPPER, _EXAMPLES, _BATCH = object(), object(), object()  # Marks of values.
+_UPPER, _BATCH = object(), object()  # Marks of values.
 _BATCH_SIZE = 256  # Of the pass that computes the features.
 
 
@@ -170,13 +171,13 @@ def _cut(model: Model, above: Variables, below: Variables, examples: Any,
       *[frozenset([_UPPER])] * len(jax.tree.leaves(above)),
       *(frozenset([path[1].key]) for path, _ in jax.tree.leaves_with_path(
           below)),
-      *[frozenset([_EXAMPLES])] * len(jax.tree.leaves(examples(size))),
+      *[frozenset([_traces.EXAMPLES])] * len(jax.tree.leaves(examples(size))),
       *[frozenset([_BATCH])] * len(jax.tree.leaves((key, mask)))]
   marks = _traces.marks(program, given)
   top, rest = tree.children()
   for path, x in jax.tree.leaves_with_path(
       rest.unflatten(program.jaxpr.outvars[top.num_leaves:])):
-    if _EXAMPLES in marks.get(x, ()):
+    if _traces.EXAMPLES in marks.get(x, ()):
       raise ValueError(
           f'Expected the layers below to keep their state, found that '
           f'{path[0].key} changes it in training, as batch-norm does. '
@@ -197,9 +198,9 @@ def _narrowest(program: core.ClosedJaxpr, other: core.ClosedJaxpr,
   start, stop, lower = 0, len(equations), ''
   for i, equation in enumerate(equations):
     results = of(equation.outvars[0])
-    if _EXAMPLES in results:
+    if _traces.EXAMPLES in results:
       weights = [x for value in equation.invars for x in of(value)
-                 if isinstance(x, str) and _EXAMPLES not in of(value)]
+                 if isinstance(x, str) and _traces.EXAMPLES not in of(value)]
       if weights:
         start, lower = i + 1, weights[0]
       if _UPPER in results:
@@ -217,7 +218,8 @@ def _narrowest(program: core.ClosedJaxpr, other: core.ClosedJaxpr,
             if not isinstance(x, core.Literal)} | {
                 x for x in program.jaxpr.outvars
                 if not isinstance(x, core.Literal)}
-    crossing = tuple(x for x in defined if x in used and _EXAMPLES in of(x))
+    crossing = tuple(x for x in defined
+                     if x in used and _traces.EXAMPLES in of(x))
     if crossing and all(
         _BATCH not in of(x) and _per_example(x, twins) for x in crossing):
       size = sum(math.prod(x.aval.shape) * x.aval.dtype.itemsize
@@ -260,7 +262,7 @@ def _results(found: _Pass, inputs: list[Any], values: tuple[Array, ...]
   """Computes the results of the pass from the values that cross the cut."""
   given = dict(zip(found.crossing, values))
   skipped = {id(e) for e in found.program.jaxpr.eqns[:found.place]
-             if _EXAMPLES in found.marks[e.outvars[0]]}
+             if _traces.EXAMPLES in found.marks[e.outvars[0]]}
 
   def rule(equation: Any, values: list[Any]) -> list[Any] | None:
     del values

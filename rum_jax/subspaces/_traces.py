@@ -14,6 +14,7 @@ from jax.extend import core
 
 from rum_jax.types import PyTree
 
+EXAMPLES = object()  # Marks values that depend on the examples.
 _CALLS = ('jit', 'pjit', 'closed_call', 'core_call')
 Rule = Callable[[Any, list[Any]], list[Any] | None]
 
@@ -103,3 +104,38 @@ def marks(program: core.ClosedJaxpr, given: Sequence[frozenset[Hashable]]
                                 if not isinstance(x, core.Literal)))
     known.update(dict.fromkeys(equation.outvars, union))
   return known
+
+
+def combined(trace: Any, marks: list[Any], used: list[str]) -> list[Any]:
+  """Appends to `used` the modules that are combined with examples, in order.
+
+  A value that is computed from one module alone has the mark of that module. So
+  a cast or a reshape of all parameters at the start does not count as a use.
+
+  Args:
+    trace: the operations, which may call others.
+    marks: the module of each input, `EXAMPLES`, or `None`.
+    used: names of modules; changed.
+
+  Returns:
+    The marks of the outputs.
+  """
+  known = dict(zip(trace.invars, marks))
+
+  def mark(value: Any) -> Any:
+    return None if isinstance(value, core.Literal) else known.get(value)
+
+  for equation in trace.eqns:
+    inputs = [mark(value) for value in equation.invars]
+    distinct = list(dict.fromkeys(m for m in inputs if m is not None))
+    inner = equation.params.get('jaxpr', equation.params.get('call_jaxpr'))
+    inner = getattr(inner, 'jaxpr', inner)
+    if distinct and inner is not None and len(inner.invars) == len(inputs):
+      outputs = combined(inner, inputs, used)
+    elif len(distinct) > 1:
+      used.extend(m for m in distinct if m is not EXAMPLES and m not in used)
+      outputs = [EXAMPLES] * len(equation.outvars)
+    else:
+      outputs = (distinct or [None]) * len(equation.outvars)
+    known.update(zip(equation.outvars, outputs))
+  return [mark(value) for value in trace.outvars]
