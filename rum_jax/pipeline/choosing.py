@@ -19,7 +19,7 @@ from rum_jax.pipeline import builders, findings, forgetting, requests
 from rum_jax.pipeline.forgetting import Before
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared
-from rum_jax.pipeline.waiting import minutes, share_of_training, waiting
+from rum_jax.pipeline.waiting import duration, share_of_training, waiting
 from rum_jax.search import automatic
 from rum_jax.storage import artefacts, files
 from rum_jax.storage.artefacts import Artefact
@@ -54,7 +54,7 @@ class Search(NamedTuple):
             f'then settings near the best one, and plans of groups, of '
             f'{size.length} epochs each, are judged by accuracy and '
             f'{judged}. The search takes up to {self.budget:g} epochs: about '
-            f'{minutes(self.seconds)}, {share_of_training(self.units)}. '
+            f'{duration(self.seconds)}, {share_of_training(self.units)}. '
             'Compiling, unlearning and the checks come on top.')
 
 

@@ -13,7 +13,7 @@ from rum_jax.pipeline import findings, forgetting, requests, results
 from rum_jax.pipeline import retraining, runs, unlearn_request
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Request
-from rum_jax.pipeline.waiting import minutes, part, share_of_training
+from rum_jax.pipeline.waiting import duration, part, share_of_training
 from rum_jax.storage import artefacts, files
 
 NAME = 'methods.json'
@@ -110,7 +110,7 @@ def compare(
       plan = forgetting.plan(prepared, before, programs, training.epochs)
       place = f'method {i + 1} of {len(every)}, {name}'
       say(f'{place[0].upper()}{place[1:]}: {requests.setting_text(prepared)}; '
-          f'{plan.steps:,} steps, about {minutes(plan.total)} with compiling '
+          f'{plan.steps:,} steps, about {duration(plan.total)} with compiling '
           f'and the checks; unlearning is {share_of_training(plan.units)}.')
       try:
         with part(place):

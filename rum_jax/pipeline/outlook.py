@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from rum_jax import plans, resumable
 from rum_jax.pipeline import builders, segments, subset_models, trained_models
 from rum_jax.pipeline.context import Data, Runtime
+from rum_jax.pipeline.waiting import duration
 from rum_jax.recipes import full_rum, MEMORIZATION, Recipe, tuned, VARIANTS
 from rum_jax.storage import artefacts
 from rum_jax.types import Split
@@ -225,16 +226,13 @@ def lines(stages: Sequence[Stage], recipe: Recipe, data: Data,
     work += seconds
     programs += stage.programs * left / count
     table.append(f'{stage.name:<14} {found} of {count} there'
-                 + (f', about {duration(seconds)}' if left else ''))
+                 + (f', about {_estimate(seconds)}' if left else ''))
   compilation = programs * pace.compilation / devices
-  return [*table, f'In all about {duration(work)} of work on {devices} '
-          f'device{"s" * (devices > 1)}, and {duration(compilation)} of '
+  return [*table, f'In all about {_estimate(work)} of work on {devices} '
+          f'device{"s" * (devices > 1)}, and {_estimate(compilation)} of '
           'compilation where no earlier run has left its programs.']
 
 
-def duration(seconds: float) -> str:
-  """A duration in seconds, minutes or hours, rounded as estimates are."""
-  for size, name in ((3600, 'h'), (60, 'min')):
-    if seconds >= 2 * size:
-      return f'{seconds / size:.0f} {name}'
-  return f'{max(1, round(seconds))} s'
+def _estimate(seconds: float) -> str:
+  """A duration as text; less than a second is rounded up to one."""
+  return duration(max(1.0, seconds))

@@ -29,7 +29,7 @@ from rum_jax.pipeline.cards import Card
 from rum_jax.pipeline.forgetting import Before, Plan
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared, Request
-from rum_jax.pipeline.waiting import minutes, share_of_training
+from rum_jax.pipeline.waiting import duration, share_of_training
 from rum_jax.storage import artefacts
 from rum_jax.types import Variables
 
@@ -263,23 +263,23 @@ def _planned(prepared: Prepared, plan: Plan, epochs: int) -> list[str]:
   text = requests.setting_text(prepared)
   copies = 'copy' if request.seeds == 1 else 'copies'
   price = (f'{request.seeds} {copies} of {plan.steps:,} steps: about '
-           f'{minutes(plan.seconds)}, {share_of_training(plan.units)} for '
+           f'{duration(plan.seconds)}, {share_of_training(plan.units)} for '
            f'{epochs} epochs')
   if plan.memory:
     price += f'; {plan.memory / 2**30:.2g} GiB of memory'
   compiling = (
-      f'Compiling took {minutes(plan.compile_seconds)} on this machine.'
+      f'Compiling took {duration(plan.compile_seconds)} on this machine.'
       if plan.compiled else f'Compiling comes first, about '
-      f'{minutes(plan.compile_seconds)} as estimated from that of a forward '
+      f'{duration(plan.compile_seconds)} as estimated from that of a forward '
       'pass.')
   parts = 'unlearning and compiling'
   if plan.check_seconds:
-    compiling += (f' The checks take about {minutes(plan.check_seconds)} more, '
-                  'with their compilation.')
+    compiling += (f' The checks take about {duration(plan.check_seconds)} '
+                  'more, with their compilation.')
     parts = 'unlearning, compiling and the checks'
   origin = requests.setting_origin(prepared)
   return [f'Method {request.method}: {text}. {origin}'.rstrip(), f'{price}.',
-          f'{compiling} In all about {minutes(plan.total)} for {parts}.']
+          f'{compiling} In all about {duration(plan.total)} for {parts}.']
 
 
 def _retraining(prepared: Prepared, before: Before, rule: str, epochs: int
@@ -289,7 +289,7 @@ def _retraining(prepared: Prepared, before: Before, rule: str, epochs: int
              / len(prepared.source.dataset.label) * request.oracles)
   start = retraining.start_of(prepared)
   text = (f'{request.oracles} networks are retrained for {epochs} epochs, '
-          f'about {minutes(seconds)} on one device.')
+          f'about {duration(seconds)} on one device.')
   if start is not None:
     text += (f' They start from {request.start}'
              + (f'; drawn anew: {", ".join(start.fresh)}.' if start.fresh

@@ -45,10 +45,10 @@ def waiting(name: str, expected: float | None = None,
 
   def speak() -> None:
     terminal, said, when = stream.isatty(), '', 0.0
-    of = f' of about {minutes(expected)}' if expected else ''
+    of = f' of about {duration(expected)}' if expected else ''
     while not ended.wait(every):
       spent = time.monotonic() - begun
-      text = f'{title}{name:<14} {minutes(spent)}{of}'
+      text = f'{title}{name:<14} {duration(spent)}{of}'
       if terminal:
         stream.write(f'\r\033[K{text}')
       elif not said or text != said and spent - when >= _MINUTE:
@@ -71,8 +71,12 @@ def waiting(name: str, expected: float | None = None,
     thread.join()
 
 
-def minutes(seconds: float) -> str:
-  """A duration as text: `8 s`, `3 min`, `2.5 h`."""
+def duration(seconds: float) -> str:
+  """A duration as text, in the unit that suits it.
+
+  >>> duration(8.2), duration(180), duration(9000)
+  ('8 s', '3 min', '2.5 h')
+  """
   if seconds < 90:
     return f'{seconds:.0f} s'
   if seconds < 5400:
