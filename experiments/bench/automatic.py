@@ -36,13 +36,14 @@ from rum_jax import plans, search, trees
 from rum_jax.commands import app
 from rum_jax.evaluation import metrics, statistics
 from rum_jax.evaluation.results import Environment
-from rum_jax.pipeline import builders, forgetting, results
+from rum_jax.pipeline import results
+from rum_jax.pipeline.builders import Build, Loop
 from rum_jax.pipeline.programs import Programs
 from rum_jax.recipes import paper_settings
 from rum_jax.reporting import markdown
 from rum_jax.search import automatic
 from rum_jax.types import (
-    Examples, Images, Key, Model, Signals, Split, Unlearner, Variables)
+    Examples, Images, Key, Model, Signals, Split, Variables)
 
 FILE = flags.DEFINE_string('auto_file', '', 'File for the figures.')
 TINY = flags.DEFINE_bool(
@@ -55,7 +56,7 @@ FIRST = flags.DEFINE_integer(
 DEFAULTS = ('finetune', 'l1_sparse', 'neggrad_plus', 'salun', 'scrub',
             'bad_teacher')
 NOTHING, AUTO = 'do nothing', 'auto'
-LOOP = forgetting.Loop(32, 0.9, 5e-4, 'update')
+LOOP = Loop(32, 0.9, 5e-4, 'update')
 _record = dataclasses.dataclass(frozen=True, kw_only=True)
 
 
@@ -169,16 +170,6 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True)
-class Build:
-  """`(method, setting) -> unlearner`."""
-
-  model: Model
-
-  def __call__(self, method: str, setting: Mapping[str, Any]) -> Unlearner:
-    return builders.build(LOOP, self.model, method, setting)
-
-
-@dataclasses.dataclass(frozen=True)
 class Trained:
   """Trains a network on the retain set: its variables and signals."""
 
@@ -198,19 +189,11 @@ class Trained:
     return variables, evaluation.signals(self.model, variables, examples)
 
 
-@dataclasses.dataclass(frozen=True)
-class Default:
-  """A method with the setting of its paper: the signals of its result."""
-
-  model: Model
-  method: str
-
-  def __call__(self, key: Key, variables: Variables, examples: Examples,
-               split: Split) -> Signals:
-    unlearn = Build(self.model)(
-        self.method, paper_settings.setting_of(self.method))
-    variables, _ = unlearn(key, variables, examples, split)
-    return evaluation.signals(self.model, variables, examples)
+def default(model: Model, method: str) -> automatic.Trial:
+  """The program of a method with the setting of its paper."""
+  setting = paper_settings.setting_of(method)
+  return automatic.Trial(model, Build(LOOP, model),
+                         ((method, tuple(setting.items())),))
 
 
 def cases(sizes: Sizes, data_dir: str) -> list[Case]:
@@ -282,9 +265,9 @@ def measured(case: Case, sizes: Sizes, seeds: range) -> OfData:
 
   tows = {NOTHING: tow(before)}
   for method in DEFAULTS:
-    signals, _ = programs.run(
-        Default(model, method), (0, 0, None, 0), keys(20), originals,
-        case.examples, Split(forgets, retains))
+    (_, signals), _ = programs.run(
+        default(model, method), (0, 0, None, 0, None), keys(20), originals,
+        case.examples, Split(forgets, retains), [{}])
     tows[method] = tow(signals)
     print(f'{case.name} {method}: ToW {tows[method].mean():.3f}', flush=True)
   relearn = automatic.relearning(
@@ -294,7 +277,7 @@ def measured(case: Case, sizes: Sizes, seeds: range) -> OfData:
     start = trees.take(originals, i)
     choice = automatic.choose(
         keys(30)[i], start, case.examples, Split(forgets[i], retains[i]),
-        held_out, model=model, build=Build(model), relearn=relearn,
+        held_out, model=model, build=Build(LOOP, model), relearn=relearn,
         budget=sizes.budget, label=case.examples.label, seed=seeds[i],
         run=programs.run)
     finals.append(final(case, programs, choice, keys(31)[i], start, retains[i]))
@@ -329,7 +312,7 @@ def final(case: Case, programs: Programs, choice: automatic.Choice, key: Key,
           start: Variables, retain: np.ndarray) -> Signals:
   """The signals of a new copy that unlearns as was chosen."""
   trial, values = automatic.program_of(
-      case.model, Build(case.model), choice.stages)
+      case.model, Build(LOOP, case.model), choice.stages)
   (_, signals), _ = programs.run(
       trial, (0, None, None, None, None), key[None], start, case.examples,
       Split(jnp.asarray(choice.forget, jnp.int32), jnp.asarray(retain)), values)

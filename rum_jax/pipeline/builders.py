@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+import dataclasses
 import hashlib
 import importlib
 import inspect
 import pathlib
 import sys
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,8 +33,17 @@ PLAN = 'plan'  # Several methods, each for a group of the forget set.
 _FROM_SCRATCH = ('retrain', 'eu_k')  # Fresh layers have no moments to freeze.
 
 
-class Loop(Protocol):
-  """What every algorithm shares: a `Recipe` has it, and a `Request`."""
+class Loop(NamedTuple):
+  """The hyper-parameters of the training loop, which all algorithms share."""
+
+  batch_size: int
+  momentum: float
+  weight_decay: float
+  batch_norm: str
+
+
+class HasLoop(Protocol):
+  """A value that has the fields of a `Loop`: a `Recipe`, or a `Request`."""
 
   @property
   def batch_size(self) -> int: ...
@@ -46,6 +56,11 @@ class Loop(Protocol):
 
   @property
   def batch_norm(self) -> str: ...
+
+
+def loop_of(recipe: HasLoop) -> Loop:
+  """The loop of a recipe or of a request."""
+  return Loop(*(getattr(recipe, name) for name in Loop._fields))
 
 
 def load_source(recipe: Recipe, data_dir: str, rows: str = ''
@@ -244,7 +259,7 @@ def takes(method: str, parameter: str) -> bool:
   return parameter in inspect.signature(factory(method)).parameters
 
 
-def build(recipe: Loop, model: Model, method: str,
+def build(recipe: HasLoop, model: Model, method: str,
           setting: Mapping[str, Any], steps: int | None = None) -> Unlearner:
   """An unlearner from the name of a method and its hyper-parameters.
 
@@ -290,3 +305,21 @@ def build(recipe: Loop, model: Model, method: str,
   if recipe.batch_norm == 'recalibrate':
     return batch_norm.recalibrated(unlearner, model, recipe.batch_size)
   return unlearner
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+  """The function `(method, setting) -> unlearner` of a search.
+
+  Two equal ones make equal programs.
+
+  Attributes:
+    loop: batch size, momentum, weight decay and the mode of batch-norm.
+    model: the network.
+  """
+
+  loop: Loop
+  model: Model
+
+  def __call__(self, method: str, setting: Mapping[str, Any]) -> Unlearner:
+    return build(self.loop, self.model, method, setting)

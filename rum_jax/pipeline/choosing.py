@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import dataclasses
 import json
 import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,7 @@ from rum_jax.pipeline.waiting import duration, share_of_training, waiting
 from rum_jax.search import automatic
 from rum_jax.storage import artefacts, files
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import Images, Model, Unlearner
+from rum_jax.types import Images
 
 TRAININGS = 3  # The work of a search by default, in trainings of the network.
 ENSEMBLE = 'out_of_sample.npz'  # What `rum-jax memorize` leaves for this.
@@ -56,17 +55,6 @@ class Search(NamedTuple):
             f'{judged}. The search takes up to {self.budget:g} epochs: about '
             f'{duration(self.seconds)}, {share_of_training(self.units)}. '
             'Compiling, unlearning and the checks come on top.')
-
-
-@dataclasses.dataclass(frozen=True)
-class _Build:
-  """`(method, setting) -> unlearner`; equal ones make equal programs."""
-
-  loop: forgetting.Loop
-  model: Model
-
-  def __call__(self, method: str, setting: Mapping[str, Any]) -> Unlearner:
-    return builders.build(self.loop, self.model, method, setting)
 
 
 def search_of(prepared: Prepared, before: Before, epochs: int
@@ -185,7 +173,7 @@ def _choice(prepared: Prepared, search: Search, programs: Programs
   return automatic.choose(
       key, jax.tree.map(jnp.asarray, prepared.network.variables),
       prepared.examples, prepared.split, prepared.test, model=model,
-      build=_Build(forgetting.loop_of(request), model), relearn=relearn,
+      build=builders.Build(builders.loop_of(request), model), relearn=relearn,
       budget=search.budget, label=prepared.source.dataset.label,
       expected=search.expected, seed=request.first_seed, run=programs.run)
 

@@ -14,7 +14,7 @@ import numpy as np
 import rum_jax
 from rum_jax import audits, evaluation, trees
 from rum_jax.audits import Known, Observed
-from rum_jax.pipeline import forgetting, requests, results
+from rum_jax.pipeline import builders, forgetting, requests, results
 from rum_jax.pipeline.forgetting import Before
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared
@@ -145,7 +145,7 @@ def observed(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
           'rum_jax', 'network', 'data', 'held out')},
       'models': models.digest, 'source': prepared.network.source,
       'split': artefacts.array_digest(*split), 'steps': steps,
-      'checks': request.checks, **forgetting.loop_of(request)._asdict()}
+      'checks': request.checks, **builders.loop_of(request)._asdict()}
 
   def compute() -> Artefact:
     variables = Variables(models.tree['params'], models.tree.get('stats', {}))
@@ -203,7 +203,7 @@ def request_of(
   request, card = prepared.request, prepared.card
   source = prepared.source
   setting = {**paper_settings.spelled_out(request.method, prepared.setting),
-             **forgetting.loop_of(request)._asdict()}
+             **builders.loop_of(request)._asdict()}
   notes = list(prepared.notes)
   if prepared.choice is None:
     notes.append(f'Settings of {request.method}: '

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -15,15 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 
 import rum_jax
-from rum_jax import datasets, evaluation, rum, training, trees
-from rum_jax.pipeline import builders, cards, given_networks
+from rum_jax import datasets, evaluation, training, trees
+from rum_jax.pipeline import builders, cards, given_networks, unlearning
 from rum_jax.pipeline.programs import Programs
-from rum_jax.pipeline.requests import Prepared, Request
+from rum_jax.pipeline.requests import Prepared
+from rum_jax.pipeline.unlearning import Unlearn
 from rum_jax.pipeline.waiting import waiting
 from rum_jax.storage import artefacts, files
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import (
-    AnyArray, Examples, Info, Key, Model, Signals, Split, Variables)
+    AnyArray, Examples, Model, Signals, Split, Variables)
 
 FORWARD = 3.0  # The time of a step, in units of a forward pass.
 COMPILE = 4.0  # Compiling a training loop, in units of a forward pass.
@@ -35,49 +36,6 @@ _NORMALISATIONS = {  # Usual values of mean and std.
     'of ImageNet': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     'of CIFAR-10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     'from -1 to 1': ((0.5,), (0.5,)), 'from 0 to 1': ((0.0,), (1.0,))}
-
-
-@dataclasses.dataclass(frozen=True)
-class Forget:
-  """The function of a copy.
-
-  It is `(key, variables, examples, split, values) -> (variables, info)`.
-
-  Attributes:
-    loop: batch size, momentum, weight decay and the mode of batch-norm.
-    model: the network.
-    method: the name of an algorithm, or `package.module:factory`.
-    setting: the hyper-parameters that the program holds; `values` are the
-      others.
-  """
-
-  loop: tuple[tuple[str, Any], ...]
-  model: Model
-  method: str
-  setting: tuple[tuple[str, Any], ...]
-
-  def __call__(self, key: Key, variables: Variables, examples: Examples,
-               split: Split, values: Mapping[str, Any]
-               ) -> tuple[Variables, Info]:
-    unlearn = rum.sequential(builders.build(
-        Loop(**dict(self.loop)), self.model, self.method,
-        {**dict(self.setting), **values}))  # It checks what a method returns.
-    variables, (info,) = unlearn(key, variables, examples, (split,))
-    return variables, info
-
-
-class Loop(NamedTuple):
-  """The hyper-parameters of the training loop."""
-
-  batch_size: int
-  momentum: float
-  weight_decay: float
-  batch_norm: str
-
-
-def loop_of(request: Request) -> Loop:
-  """What a request says of the loop."""
-  return Loop(*(getattr(request, name) for name in Loop._fields))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,17 +241,14 @@ def _fed_otherwise(prepared: Prepared, programs: Programs
            float(np.mean(found.score)))
 
 
-def program_of(prepared: Prepared) -> tuple[Forget, dict[str, float]]:
+def program_of(prepared: Prepared) -> tuple[Unlearn, list[dict[str, float]]]:
   """The program of one copy, and the real values that are its arguments."""
-  request, searched = prepared.request, builders.searched(
-      prepared.request.method)
-  values = {k: v for k, v in prepared.setting.items()
-            if isinstance(v, float) and k in searched}
-  loop = tuple(loop_of(request)._asdict().items())
-  setting = tuple(sorted((k, tuple(v) if isinstance(v, list) else v)
-                         for k, v in prepared.setting.items()
-                         if k not in values))
-  return Forget(loop, prepared.network.model, request.method, setting), values
+  request = prepared.request
+  return unlearning.program_of(
+      builders.loop_of(request), prepared.network.model,
+      unlearning.Job(request.method, 'vanilla',
+                     [(request.method, prepared.setting)],
+                     (_in_order(prepared),)))
 
 
 def plan(prepared: Prepared, before: Before, programs: Programs,
@@ -310,8 +265,7 @@ def plan(prepared: Prepared, before: Before, programs: Programs,
   """
   request, split = prepared.request, prepared.split
   program, arguments = _call(prepared)
-  info = jax.eval_shape(
-      program, jax.random.key(0), *arguments[1:])[1]
+  _, (info,) = jax.eval_shape(program, jax.random.key(0), *arguments[1:])
   steps = int(info.loss.shape[0])
   paired = request.method in ('neggrad_plus', 'bad_teacher')
   shown = max(steps * request.batch_size * (1 + paired),
@@ -379,14 +333,14 @@ def relearning_steps(prepared: Prepared) -> int:
 _AXES = (0, None, None, None, None)
 
 
-def _call(prepared: Prepared) -> tuple[Forget, tuple[Any, ...]]:
+def _call(prepared: Prepared) -> tuple[Unlearn, tuple[Any, ...]]:
   """The program of a copy, and the arguments for all copies."""
   request, (program, values) = prepared.request, program_of(prepared)
   first = request.first_seed
   keys = jax.vmap(jax.random.key)(jnp.arange(first, first + request.seeds))
   return program, (
       keys, jax.tree.map(jnp.asarray, prepared.network.variables),
-      prepared.examples, jax.tree.map(jnp.asarray, _in_order(prepared)),
+      prepared.examples, jax.tree.map(jnp.asarray, (_in_order(prepared),)),
       jax.tree.map(jnp.float32, values))
 
 
@@ -411,7 +365,7 @@ def identity_of(prepared: Prepared) -> dict[str, Any]:
       'method': request.method, 'setting': prepared.setting,
       'source': builders.source_hash(request.method),
       'seeds': request.seeds, 'first_seed': request.first_seed,
-      **loop_of(request)._asdict()}
+      **builders.loop_of(request)._asdict()}
 
 
 def network_notes(prepared: Prepared) -> dict[str, Any]:
@@ -453,7 +407,7 @@ def unlearned(prepared: Prepared, workdir: pathlib.Path, programs: Programs,
     with waiting('compiling'):
       programs.ahead(program, _AXES, *arguments).result()
     with waiting('unlearning', expected):
-      (variables, info), taken = programs.run(program, _AXES, *arguments)
+      (variables, (info,)), taken = programs.run(program, _AXES, *arguments)
     with waiting('judging'):
       found, _ = seen(prepared.network.model, programs, variables,
                       prepared.examples)

@@ -61,7 +61,7 @@ class Unlearn:
     steps: the number of steps of every stage; `None` for that of the setting.
   """
 
-  recipe: Recipe
+  recipe: builders.HasLoop
   model: Model
   setting: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
   steps: int | None = None
@@ -79,7 +79,7 @@ class Unlearn:
     return self.unlearner(values)(key, variables, dataset, splits)
 
 
-def program_of(recipe: Recipe, model: Model, job: Job
+def program_of(recipe: builders.HasLoop, model: Model, job: Job
                ) -> tuple[Unlearn, list[dict[str, float]]]:
   """The program of a job, and the values that it takes as arguments.
 

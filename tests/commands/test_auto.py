@@ -80,8 +80,9 @@ def test_a_plan_of_groups_is_a_method(own):
   program, values = forgetting.program_of(prepared._replace(
       request=dataclasses.replace(prepared.request, method=builders.PLAN),
       setting={'stages': (('identity', ()), ('finetune', (('epochs', 1),)))}))
-  info = jax.eval_shape(program, jax.random.key(0), prepared.network.variables,
-                        prepared.examples, prepared.split, values)[1]
+  (info,) = jax.eval_shape(
+      program, jax.random.key(0), prepared.network.variables,
+      prepared.examples, (prepared.split,), values)[1]
   assert info.loss.shape == (2,)  # 28 examples in batches of 16.
 
 
@@ -92,7 +93,7 @@ def test_real_values_are_arguments_and_the_code_of_a_network_counts(own):
       method='finetune'))
   one, other = (forgetting.program_of(prepared._replace(
       setting={'epochs': 1, 'learning_rate': rate})) for rate in (0.1, 0.2))
-  assert one[0] == other[0] and one[1] == {'learning_rate': 0.1}
+  assert one[0] == other[0] and one[1] == [{'learning_rate': 0.1}]
   edited = prepared._replace(network=prepared.network._replace(source='edited'))
   assert forgetting.identity_of(edited) != forgetting.identity_of(prepared)
 
