@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import difflib
-import errno
 import importlib
 import os
 import signal
 import sys
 import textwrap
 import typing
-import warnings
 
+from rum_jax.commands import _console
 from rum_jax.commands._flags import Command, Flags, UsageError
 
 # Modules of this package that hold a `COMMAND`, in the order of the help.
@@ -33,29 +32,16 @@ def main(arguments: Sequence[str] | None = None, *, devices: bool = True
     understood.
   """
   arguments = list(sys.argv[1:] if arguments is None else arguments)
-  traceback = '--traceback' in arguments
   try:
     return _run(arguments, devices)
   except UsageError as error:
-    return _say(2, str(error))
-  except (ValueError, OSError, TypeError) as error:
-    # A TypeError of ours names what somebody's own code does otherwise.
-    other = isinstance(error, TypeError) and not str(error).startswith(
-        'Expected ')
-    if traceback or other:
-      raise
-    return _say(1, _no_space(error) or str(error))
+    _console.say_error(str(error))
+    return 2
 
 
 def console() -> typing.NoReturn:
   """The entry point of the console."""
-  for stream in (sys.stdout, sys.stderr):
-    if hasattr(stream, 'reconfigure'):
-      stream.reconfigure(errors='replace')  # Of ± where it is no ASCII.
-  warnings.showwarning = lambda message, *_, **__: print(
-      f'Warning: {message}', file=sys.stderr)
-  warnings.filterwarnings('ignore', category=DeprecationWarning)
-  signal.signal(signal.SIGINT, _interrupted)
+  _console.set_up()
   signal.signal(signal.SIGPIPE, signal.SIG_DFL) if hasattr(
       signal, 'SIGPIPE') else None
   sys.exit(main())
@@ -97,11 +83,19 @@ def _run(arguments: Sequence[str], devices: bool) -> int:
     print(flags.help(command))
     return 0
   values = flags.parse(command, arguments[1:])
-  if command.devices and devices:
-    from rum_jax.commands import app
-    app.use_cores(values.compilation_cache)
-    app.check_devices()
-  command.run(values)
+  try:
+    if command.devices and devices:
+      from rum_jax.commands import app
+      app.use_cores(values.compilation_cache)
+      app.check_devices()
+    command.run(values)
+  except Exception as error:
+    message = _console.message_of(
+        error, values.workdir if 'workdir' in values else None)
+    if values.traceback or not message:
+      raise
+    _console.say_error(message)
+    return 1
   return 0
 
 
@@ -114,26 +108,6 @@ def _overview() -> str:
         initial_indent='  ', subsequent_indent=' ' * 21)
   return '\n'.join([*lines, '', 'rum-jax COMMAND --help lists the flags of a '
                     'command, with examples.'])
-
-
-def _say(code: int, message: str) -> int:
-  print(f'Error: {" ".join(message.split())}', file=sys.stderr, flush=True)
-  return code
-
-
-def _no_space(error: BaseException) -> str:
-  """One line where an error says that a disk is full, or else nothing."""
-  if getattr(error, 'errno', None) != errno.ENOSPC and (
-      'No space left on device' not in str(error)):
-    return ''
-  return (f'{getattr(error, "strerror", None) or error}. Run the same command '
-          'again when there is room; it goes on from here.')
-
-
-def _interrupted(*_: object) -> None:
-  """Ends the process at once; what is being written is written again."""
-  os.write(2, b'\nInterrupted; run the same command again to go on.\n')
-  os._exit(130)
 
 
 if __name__ == '__main__':

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import dataclasses
-import errno
 import os
 import pathlib
 import shlex
-import signal
 import sys
 import typing
-import warnings
 
 from absl import app
 from absl import flags
@@ -19,6 +16,7 @@ from absl import logging
 import jax
 
 from rum_jax import recipes
+from rum_jax.commands import _console
 from rum_jax.pipeline import context, forget_set, inputs, outlook, own_data
 from rum_jax.pipeline import runs
 from rum_jax.pipeline.programs import Programs
@@ -140,48 +138,19 @@ def parse(argv: Sequence[str]) -> Sequence[str]:
 def guarded(main: Callable[[], None]) -> None:
   """Runs `main` on all devices; an error is one line and exit code 1."""
   logging.set_verbosity(logging.WARNING)
-  warnings.showwarning = lambda message, *_, **__: print(
-      f'Warning: {message}', file=sys.stderr)
-  warnings.filterwarnings('ignore', category=DeprecationWarning)
-  signal.signal(signal.SIGINT, _interrupted)
-  for stream in (sys.stdout, sys.stderr):
-    if hasattr(stream, 'reconfigure'):
-      stream.reconfigure(errors='replace')  # A terminal may lack ±.
+  _console.set_up()
   try:
     start_devices()
     main()
   except Exception as error:
-    full = no_space(error)
-    # A TypeError of ours names what somebody's own method does otherwise.
-    ours = isinstance(error, TypeError) and str(error).startswith('Expected ')
-    if FLAGS.traceback or not (full or ours or isinstance(
-        error, (ValueError, OSError))):
+    message = _console.message_of(error, FLAGS.workdir)
+    if FLAGS.traceback or not message:
       raise
-    _fail(1, full or str(error))
-
-
-def _interrupted(*_: object) -> None:
-  """Ends the process at once; the next run writes unfinished files again.
-
-  An exception could be raised in a callback of another library, which would
-  ignore it, so that the run would continue.
-  """
-  os.write(2, b'\nInterrupted; run the same command again to go on.\n')
-  os._exit(130)
-
-
-def no_space(error: BaseException) -> str:
-  """One line if the error says that a disk is full; empty otherwise."""
-  if getattr(error, 'errno', None) != errno.ENOSPC and (
-      'No space left on device' not in str(error)):
-    return ''
-  path = getattr(error, 'filename', None) or FLAGS.workdir or 'the workdir'
-  return (f'Cannot write to {path}: no space is left on the device. Run the '
-          'same command again when there is room; it goes on from here.')
+    _fail(1, message)
 
 
 def _fail(code: int, message: str) -> typing.NoReturn:
-  print(f'Error: {" ".join(message.split())}', file=sys.stderr, flush=True)
+  _console.say_error(message)
   if jax.distributed.is_initialized():
     os._exit(code)  # Does not wait for the other processes, which notice it.
   sys.exit(code)

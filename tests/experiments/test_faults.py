@@ -25,7 +25,7 @@ import pytest
 from experiments import rum as main_job
 from experiments import sensitivity
 from rum_jax import recipes, rum
-from rum_jax.commands import app
+from rum_jax.commands import _console, app
 from rum_jax.pipeline import context, programs, progress, unlearning
 from rum_jax.reporting import folders
 from rum_jax.storage.artefacts import Artefact
@@ -39,11 +39,15 @@ if not flags.FLAGS.is_parsed():
 
 def test_a_full_disk_is_one_line_with_the_path():
   full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), '/there/tree')
-  assert app.no_space(full).startswith('Cannot write to /there/tree: no space')
+  assert _console.no_space(full).startswith(
+      'Cannot write to /there/tree: no space')
   with flagsaver.flagsaver(workdir='/work'):
-    said = app.no_space(RuntimeError('zarr: … No space left on device …'))
+    said = _console.no_space(RuntimeError(
+        'zarr: … No space left on device …'), app.FLAGS.workdir)
   assert said.startswith('Cannot write to /work: ') and '\n' not in said
-  assert not app.no_space(OSError(errno.EACCES, 'No.', '/there'))
+  named = OSError('Cannot write runs/a: No space left on device.')
+  assert _console.no_space(named, 'runs').startswith(f'{named} Run the same ')
+  assert not _console.no_space(OSError(errno.EACCES, 'No.', '/there'))
 
 
 def test_labels_of_other_data_are_not_changed_unless_asked():
