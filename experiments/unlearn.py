@@ -15,7 +15,6 @@ models. The results of each run are also kept as `results-<method>-….json`.
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from typing import Any
 
@@ -28,6 +27,7 @@ from rum_jax.pipeline import builders, forget_set, outlook, results
 from rum_jax.pipeline import trained_models, unlearning
 from rum_jax.pipeline.context import Data
 from rum_jax.pipeline.progress import Progress
+from rum_jax.recipes.settings import parse_setting
 from rum_jax.storage import artefacts
 
 METHOD = flags.DEFINE_string(
@@ -40,18 +40,13 @@ ROWS = flags.DEFINE_string(
     'published training part; by default those whose labels were made wrong.')
 
 
-def parse_setting(recipe: recipes.Recipe, method: str, text: str
-                  ) -> dict[str, Any]:
+def setting_of(recipe: recipes.Recipe, method: str, text: str
+               ) -> dict[str, Any]:
   """The hyper-parameters of `--setting`, or the tuned ones."""
   if not text:
     found = tuned(recipe, method)
     return dict(found.methods[method]['vanilla']) if found else {}
-  pairs = [part.partition('=') for part in text.split(',')]
-  try:
-    return {name: json.loads(value) for name, _, value in pairs}
-  except ValueError as error:
-    raise ValueError(f'Expected setting={text} to read name=value,'
-                     f'name=value, each value a number: {error}.') from error
+  return parse_setting(text)
 
 
 def tuned(recipe: recipes.Recipe, method: str) -> recipes.TunedSettings | None:
@@ -78,7 +73,7 @@ def say_setting(recipe: recipes.Recipe, settings: recipes.TunedSettings,
 
 def stages(recipe: recipes.Recipe, data: Data) -> list[outlook.Stage]:
   """What there is to do."""
-  setting = parse_setting(recipe, METHOD.value, SETTING.value)
+  setting = setting_of(recipe, METHOD.value, SETTING.value)
   return [outlook.originals(recipe, data), outlook.oracles(recipe, data),
           outlook.unlearned(
               recipe, data, [(METHOD.value, 'vanilla', [setting])])]
@@ -95,9 +90,9 @@ def main() -> None:
   context = recipe, data, runtime = app.start_run(
       'unlearn', f'unlearn_{METHOD.value.replace(":", "_")}_', forgets=False,
       rows=ROWS.value, varying=(METHOD, SETTING, ROWS),
-      check=lambda x: parse_setting(x, METHOD.value, SETTING.value),
+      check=lambda x: setting_of(x, METHOD.value, SETTING.value),
       stages=stages)
-  setting = parse_setting(recipe, METHOD.value, SETTING.value)
+  setting = setting_of(recipe, METHOD.value, SETTING.value)
   if ROWS.value:
     groups, retain = forget_set.named(recipe, data, ROWS.value)
   else:

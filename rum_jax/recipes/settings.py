@@ -1,9 +1,10 @@
-"""Files of tuned settings: the hyper-parameters of each method, by variant."""
+"""Hyper-parameters of methods: given as text, or in files of tuned settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import json
 import math
 import pathlib
 from typing import Any, ClassVar
@@ -12,6 +13,23 @@ from rum_jax import records
 
 _record = dataclasses.dataclass(frozen=True, kw_only=True)
 Setting = Mapping[str, Any]  # Name of a hyper-parameter to its value.
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+  """Hyper-parameters as `name=value,name=value`.
+
+  Args:
+    text: the pairs, each value in JSON; may be empty.
+
+  Raises:
+    ValueError: naming the text.
+  """
+  pairs = [part.partition('=') for part in text.split(',') if part]
+  try:
+    return {name.strip(): json.loads(value) for name, _, value in pairs}
+  except ValueError as error:
+    raise ValueError(f'Expected setting={text} to read name=value,name=value, '
+                     f'each value a number: {error}.') from error
 
 
 @_record

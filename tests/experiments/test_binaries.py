@@ -123,7 +123,7 @@ def test_bad_methods_and_settings_are_named(linear, method, setting, message):
   recipe = recipes.Recipe()
   with pytest.raises(ValueError) as error:
     builders.build(recipe, linear[0], method,
-                   unlearn.parse_setting(recipe, method, setting))
+                   unlearn.setting_of(recipe, method, setting))
   assert message in str(error.value)
 
 
