@@ -6,7 +6,7 @@ import shlex
 import sys
 from typing import Any
 
-from rum_jax.commands import _pages, _unlearn
+from rum_jax.commands import _pages, _request
 from rum_jax.commands._flags import Command, Flags
 from rum_jax.pipeline import audit_weights
 
@@ -16,22 +16,17 @@ def define(flags: Flags) -> None:
   flags.group('The networks')
   flags.string('weights', None, 'The weights to judge: a .safetensors file.')
   flags.string('original', None, 'The weights before they were made to forget.')
-  _unlearn.define_network(flags)
-  _unlearn.define_data(flags)
+  _request.define_network(flags)
+  _request.define_data(flags)
   flags.group('What was forgotten')
-  flags.string('rows', None, 'Rows of the training part: a text, JSON, CSV or '
-               'npy file of numbers or of names of images, or class=NAME.')
+  _request.define_rows(flags)
   flags.group('What comes out')
-  flags.string('workdir', None, 'Where the evidence and its page go; by '
-               'default runs/audit_<weights>-<hash>.')
-  flags.boolean('show_images', 'Show the forgotten images on the page.')
+  _request.define_page(flags, 'audit')
   flags.group('How')
-  flags.integer('batch_size', 64, 'Examples in a step of the checks.', 1)
-  flags.boolean('checks', 'Also see whether training on what is retained, or '
-                'new moments of batch-norm, bring the rows back.', True)
-  _unlearn.define_retraining(flags)
-  flags.group('Caution')
-  flags.boolean('force', 'Go on with a network that is no better than chance.')
+  _request.define_batch_size(flags, ' of the checks')
+  _request.define_checks(flags)
+  _request.define_retraining(flags)
+  _request.define_caution(flags)
 
 
 def run(values: Any) -> None:
@@ -39,7 +34,7 @@ def run(values: Any) -> None:
   if not values.original:
     raise ValueError('Expected original to be given, the weights before they '
                      'were made to forget, found nothing.')
-  request = _unlearn.request_of(values, weights=values.original)
+  request = _request.request_of(values, weights=values.original)
   done = audit_weights.audit(
       request, values.weights or '', workdir=values.workdir,
       force=values.force, say=lambda text: print(text, flush=True),

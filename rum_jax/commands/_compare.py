@@ -7,9 +7,10 @@ import sys
 from typing import Any
 
 from rum_jax import reporting
-from rum_jax.commands import _pages, _unlearn
+from rum_jax.commands import _pages, _request
 from rum_jax.commands._flags import Command, Flags
 from rum_jax.pipeline import compare_methods
+from rum_jax.recipes.settings import parse_setting
 from rum_jax.storage import files
 
 _METHODS = 'finetune,neggrad_plus,salun,scrub'
@@ -17,15 +18,7 @@ _METHODS = 'finetune,neggrad_plus,salun,scrub'
 
 def define(flags: Flags) -> None:
   """Defines the flags."""
-  flags.group('Your network')
-  flags.string('weights', None, 'The trained weights: a .safetensors file with '
-               "PyTorch's names.")
-  _unlearn.define_network(flags)
-  _unlearn.define_data(flags)
-  flags.group('What to forget')
-  flags.string('rows', None, 'Rows of the training part: a text, JSON, CSV or '
-               'npy file of numbers or of names of images, or class=NAME.')
-  flags.boolean('with_copies', 'Forget exact copies of these images, too.')
+  _request.define_request(flags)
   flags.group('Methods')
   flags.string('methods', _METHODS, 'Names of algorithms by commas, or '
                'package.module:factory.')
@@ -34,17 +27,14 @@ def define(flags: Flags) -> None:
                'marked.')
   flags.number('budget', None, 'The most epochs that a copy may be trained '
                'for; by default as many as in the papers.')
-  flags.integer('seeds', 3, 'How many copies each method makes forget.', 1)
-  flags.integer('first_seed', 0, 'Number of the first.', 0)
-  flags.integer('batch_size', 64, 'Examples in a step.', 1)
-  flags.boolean('checks', 'Also see whether training on what is retained, or '
-                'new moments of batch-norm, bring the rows back.', True)
-  _unlearn.define_retraining(flags)
+  _request.define_seeds(flags, 'How many copies each method makes forget.')
+  _request.define_batch_size(flags)
+  _request.define_checks(flags)
+  _request.define_retraining(flags)
   flags.group('What comes out')
   flags.string('workdir', None, 'Where the table, the page and the evidence of '
                'each method go; by default runs/compare_<weights>-<hash>.')
-  flags.group('Caution')
-  flags.boolean('force', 'Go on with a network that is no better than chance.')
+  _request.define_caution(flags)
 
 
 def settings(text: str) -> dict[str, dict[str, Any]]:
@@ -60,7 +50,7 @@ def settings(text: str) -> dict[str, dict[str, Any]]:
     if not colon:
       raise ValueError(f'Expected settings={text} to read method:name=value,'
                        f'name=value;method:…, found {part}.')
-    found[method] = _unlearn.setting(f'{name}={values}')
+    found[method] = parse_setting(f'{name}={values}')
   return found
 
 
@@ -68,7 +58,7 @@ def run(values: Any) -> None:
   """Compares the methods."""
   methods = [x.strip() for x in values.methods.split(',') if x.strip()]
   done = compare_methods.compare(
-      _unlearn.request_of(values), methods, settings(values.settings),
+      _request.request_of(values), methods, settings(values.settings),
       workdir=values.workdir, force=values.force,
       say=lambda text: print(text, flush=True),
       command=f'rum-jax {shlex.join(sys.argv[1:])}')

@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 from rum_jax import reporting
+from rum_jax.commands import _request
 from rum_jax.commands._flags import Command, Flags
 from rum_jax.pipeline import memorize_data
 from rum_jax.recipes import NETWORKS
@@ -14,12 +15,7 @@ from rum_jax.storage import files
 
 def define(flags: Flags) -> None:
   """Defines the flags."""
-  flags.group('Your data')
-  flags.string('data', None, 'An npz file, a folder with a folder of images '
-               'for each class, an archive of CIFAR, or the name of a data '
-               'set.')
-  flags.string('data_dir', 'data', 'Where data sets lie that are given by a '
-               'name.')
+  _request.define_data_set(flags)
   flags.group('Models that estimate memorization')
   flags.string('network', 'cnn', f'What is trained: {", ".join(NETWORKS)}.')
   flags.integer('models', 128, 'How many, each on a random part of the '
@@ -28,7 +24,7 @@ def define(flags: Flags) -> None:
   flags.integer('epochs', None, 'Epochs of each; by default by a rule for the '
                 'size of the data, which is printed.', 1)
   flags.number('learning_rate', None, 'Learning rate, likewise.')
-  flags.integer('batch_size', 64, 'Examples in a step.', 1)
+  _request.define_batch_size(flags)
   flags.group('What comes out')
   flags.string('workdir', None, 'Where scores and page go; by default '
                'runs/memorize_<data>-<hash>.')
