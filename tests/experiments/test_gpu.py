@@ -27,24 +27,18 @@ if not flags.FLAGS.is_parsed():
 from experiments import gpu, gpu_wheels  # Their flags come after those.
 
 N, HELD_OUT = 120, 20
-MODELS = '''--dataset=own
+TRAINING = '''--dataset=own
 --network=mlp
 --widths=8
 --corrupt=0
 --epochs=2
 --batch_size=32
---learning_rate=0.1
+--forget=6
+'''
+MODELS = TRAINING + '''--learning_rate=0.1
 --models=24
---forget=6
 '''
-TABLE = '''--dataset=own
---network=mlp
---widths=8
---corrupt=0
---validation=0.1
---epochs=2
---batch_size=32
---forget=6
+TABLE = TRAINING + '''--validation=0.1
 --methods=finetune
 --settings={}/settings.json
 '''
