@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rum_jax.edits import wrong_labels
-from rum_jax.labels import random_labels
+from rum_jax.edits import random_labels, wrong_labels
 from rum_jax.types import Batch, Images
 
 COUNT = 6000
