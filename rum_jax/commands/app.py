@@ -20,7 +20,7 @@ from rum_jax.commands import _console
 from rum_jax.pipeline import context, forget_set, inputs, outlook, own_data
 from rum_jax.pipeline import runs
 from rum_jax.pipeline.programs import Programs
-from rum_jax.storage import artefacts, hosts
+from rum_jax.storage import hosts
 
 FLAGS = flags.FLAGS
 Stages = Callable[[recipes.Recipe, context.Data], Sequence[outlook.Stage]]
@@ -309,9 +309,9 @@ def start_run(command: str | None, prefix: str | None = None,
   if prefix is None:
     prefix = f'{command}_' if command else ''
   changed = {x.name: x.value for x in options if x.value != x.default}
-  root = pathlib.Path(FLAGS.workdir or artefacts.path_of(
-      pathlib.Path('runs'), f'{prefix}{chosen.dataset}_{chosen.network}',
-      {**dataclasses.asdict(chosen), **changed}))
+  root = runs.root_of(
+      FLAGS.workdir, f'{prefix}{chosen.dataset}_{chosen.network}',
+      {**dataclasses.asdict(chosen), **changed})
   runtime = context.start(chosen, data, root, programs,
                           () if FLAGS.workdir else _beside(root))
   if FLAGS.dry_run:

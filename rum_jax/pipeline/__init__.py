@@ -7,8 +7,8 @@ from rum_jax import _lazy
 __all__ = [
     'audit_weights', 'builders', 'cards', 'choosing', 'compare_methods',
     'context', 'findings', 'fitting', 'forget_set', 'forgetting',
-    'given_networks', 'inputs', 'leftovers', 'memorize_data',
-    'own_data', 'packaging', 'programs', 'progress', 'proxies', 'requests',
+    'given_networks', 'inputs', 'leftovers', 'memorize_data', 'own_data',
+    'packaging', 'programs', 'progress', 'proxies', 'request_runs', 'requests',
     'results', 'retraining', 'runs', 'segments', 'shards', 'subset_models',
     'trained_models', 'unlearn_request', 'unlearning', 'waiting',
 ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import dataclasses
-import datetime
 import pathlib
 from typing import Any, NamedTuple
 
@@ -14,10 +12,10 @@ import numpy as np
 
 from rum_jax import audits
 from rum_jax.pipeline import findings, forgetting, given_networks, requests
-from rum_jax.pipeline import results, retraining, runs, unlearn_request
+from rum_jax.pipeline import results, retraining
 from rum_jax.pipeline.programs import Programs
+from rum_jax.pipeline.request_runs import RequestRun, Say
 from rum_jax.pipeline.requests import Prepared, Request
-from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import Variables
 
@@ -55,7 +53,7 @@ def audit(
     force: bool = False,
     programs: Programs | None = None,
     command: str = '',
-    say: Callable[[str], Any] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> Audited:
   """Judges weights that were made to forget elsewhere.
 
@@ -88,15 +86,10 @@ def audit(
   except ValueError as error:
     raise ValueError(f'weights={unlearned}: {error}') from error
   programs = programs or Programs()
-  before = forgetting.look(prepared, programs)
-  unlearn_request.say_accuracy(prepared, before, programs, force, say)
-  root = pathlib.Path(workdir or artefacts.path_of(
-      pathlib.Path('runs'), f'audit_{weights.path.stem}',
-      {**forgetting.identity_of(prepared), 'unlearned': weights.digest,
-       'request': dataclasses.asdict(asked)}))
-  lock = runs.claim(root)
-  try:
-    runs.enter(root, 'audit', asked)
+  run = RequestRun('audit', workdir, force, programs, command, say)
+  before = run.look(prepared)
+  with run.entered(prepared, asked, weights.path.stem,
+                   {'unlearned': weights.digest}) as root:
     tree = jax.tree.map(lambda x: np.asarray(x)[None], variables._asdict())
     found, _ = forgetting.seen(
         prepared.network.model, programs,
@@ -104,18 +97,13 @@ def audit(
     copy = Artefact(found._asdict(), tree, {}, weights.digest)
     oracles = retraining.retrained(prepared, root, programs)
     record = findings.request_of(
-        prepared, seeds=(0,), command=command,
-        seconds={} if oracles is None else {
-            'retraining': float(oracles.notes['seconds'])},
-        date=datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+        prepared, copy, oracles, seeds=(0,), command=command,
         out=audits.File(name=unlearned, sha256=weights.digest))
     record = dataclasses.replace(
         record, method='done elsewhere', setting={}, notes=prepared.notes)
     evidence = findings.evidence(
         prepared, root, programs, before, copy, oracles, record)
     results.write(root / 'evidence.json', evidence)
-  finally:
-    lock.release()
-  for line in unlearn_request.figure_sentences(evidence):
+  for line in findings.figure_sentences(evidence):
     say(line)
   return Audited(root, evidence, prepared)

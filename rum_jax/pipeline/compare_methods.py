@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
-import datetime
 import pathlib
 from typing import Any, NamedTuple
 
 from rum_jax import audits
 from rum_jax.pipeline import findings, forgetting, requests, results
-from rum_jax.pipeline import retraining, runs, unlearn_request
+from rum_jax.pipeline import retraining
 from rum_jax.pipeline.programs import Programs
+from rum_jax.pipeline.request_runs import RequestRun, Say
 from rum_jax.pipeline.requests import Request
 from rum_jax.pipeline.waiting import duration, part, share_of_training
-from rum_jax.storage import artefacts, files
+from rum_jax.storage import files
 
 NAME = 'methods.json'
 
@@ -57,7 +57,7 @@ def compare(
     force: bool = False,
     programs: Programs | None = None,
     command: str = '',
-    say: Callable[[str], Any] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> Compared:
   """Carries a request out with each method, and judges all alike.
 
@@ -95,15 +95,9 @@ def compare(
                               setting=dict(settings.get(name, {})))
     every[name] = requests.with_method(first, one)
   programs = programs or Programs()
-  before = forgetting.look(first, programs)
-  unlearn_request.say_accuracy(first, before, programs, force, say)
-  root = pathlib.Path(workdir or artefacts.path_of(
-      pathlib.Path('runs'), f'compare_{first.weights.path.stem}',
-      {**forgetting.identity_of(first),
-       'request': dataclasses.asdict(asked)}))
-  lock, found, failed = runs.claim(root), {}, {}
-  try:
-    runs.enter(root, 'compare', asked)
+  run = RequestRun('compare', workdir, force, programs, command, say)
+  before, found, failed = run.look(first), {}, {}
+  with run.entered(first, asked) as root:
     oracles = retraining.retrained(first, root, programs)
     training = retraining.recipe_of(first).recipe
     for i, (name, prepared) in enumerate(every.items()):
@@ -119,16 +113,10 @@ def compare(
         failed[name] = str(error)
         say(f'{name}: {error}')
         continue
-      seconds = {'unlearning': float(copies.notes['seconds']),
-                 'compilation': float(copies.notes['compile_seconds'])}
-      if oracles is not None:
-        seconds['retraining'] = float(oracles.notes['seconds'])
       record = findings.request_of(
-          prepared, seconds=seconds, command=command, out=None,
+          prepared, copies, oracles, command=command, out=None,
           seeds=tuple(range(request.first_seed,
-                            request.first_seed + request.seeds)),
-          date=datetime.datetime.now(datetime.UTC).isoformat(
-              timespec='seconds'))
+                            request.first_seed + request.seeds)))
       with part(place):
         found[name] = findings.evidence(
             prepared, root, programs, before, copies, oracles, record)
@@ -137,8 +125,6 @@ def compare(
       results.write(folder / 'evidence.json', found[name])
     files.write_json(root / NAME, {
         'methods': list(found), 'tuned': list(settings), 'failed': failed})
-  finally:
-    lock.release()
   if not found:
     raise ValueError(f'Expected one of methods={",".join(methods)} to come to '
                      f'an end, found none: {"; ".join(failed.values())}')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import datetime
 import pathlib
 from typing import Any
 
@@ -192,15 +193,30 @@ def _unflat(arrays: Mapping[str, np.ndarray]) -> Observed:
 
 def request_of(
     prepared: Prepared,
+    copies: Artefact,
+    oracles: Artefact | None,
     *,
     seeds: tuple[int, ...],
-    seconds: Mapping[str, float],
-    date: str,
     command: str,
     out: audits.File | None,
+    tuning: float | None = None,
 ) -> audits.Request:
-  """What the record says of the request."""
+  """What the record says of the request; its date is now.
+
+  Args:
+    prepared: the request.
+    copies: of `forgetting.unlearned`, or without seconds in its notes.
+    oracles: of `retraining.retrained`.
+    seeds: the numbers of the keys of all copies.
+    command: the command line; empty from Python.
+    out: the weights that are written, or that are judged.
+    tuning: the seconds of a search; `None` where there was none.
+  """
   request, card = prepared.request, prepared.card
+  seconds = {'tuning': tuning, 'unlearning': copies.notes.get('seconds'),
+             'compilation': copies.notes.get('compile_seconds')}
+  if oracles is not None:
+    seconds['retraining'] = oracles.notes['seconds']
   source = prepared.source
   setting = {**paper_settings.spelled_out(request.method, prepared.setting),
              **builders.loop_of(request)._asdict()}
@@ -219,10 +235,44 @@ def request_of(
       rows_hash=artefacts.array_digest(prepared.rows), data=source.name,
       data_hash=prepared.data_hash, network=prepared.network.name,
       method=request.method, setting=setting, seeds=seeds, command=command,
-      date=date, seconds=dict(seconds), environment=results.environment(),
+      date=datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+      seconds={k: float(v) for k, v in seconds.items() if v is not None},
+      environment=results.environment(),
       weights_in=audits.File(name=str(prepared.weights.path),
                              sha256=prepared.weights.digest),
       weights_out=out,
       earlier=tuple(audits.Earlier(date=x.date, rows=x.rows, method=x.method)
                     for x in (card.requests if card else ())),
       notes=tuple(notes))
+
+
+def figure_sentences(evidence: audits.Evidence) -> list[str]:
+  """The main figures and the answer, for people."""
+  lines, written = [], evidence.written
+  if evidence.judged is not None:
+    lines.append(str(evidence.judged))
+  for part in evidence.parts:
+    own, models = [], part.unlearned.models
+    rows = {'forget': 'these rows', 'new': 'the rows of this request',
+            'all': 'the rows of all requests'}[part.name]
+    for where, name in (('the rows to forget', 'forget_accuracy'),
+                        ('what is retained', 'retain_accuracy'),
+                        ('held-out examples', 'held_out_accuracy')):
+      found = getattr(part.unlearned, name)
+      if found is not None:
+        other = part.retrained and getattr(part.retrained, name)
+        lines.append(
+            f'Accuracy on {where}: '
+            f'{getattr(part.original, name).mean:.1%} before, '
+            f'{found.mean:.1%} after'
+            + (f' (mean of {models} copies)' if models > 1 else '')
+            + (f', {other.mean:.1%} retrained.' if other else '.'))
+        if written is not None:
+          own.append(f'{found.values[written]:.1%} on {where}')
+    if own:
+      lines.append(f'The copy that is written, seed {evidence.request.seeds[0]}'
+                   f', has {", ".join(own)}.')
+    verdict = part.verdict
+    lines.append(f'Of {rows}: {verdict.question} {verdict.answer.capitalize()}.'
+                 f' {verdict.reason}')
+  return [*lines, evidence.verdict.caveat]

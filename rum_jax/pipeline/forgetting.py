@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import rum_jax
-from rum_jax import datasets, evaluation, training, trees
+from rum_jax import audits, datasets, evaluation, training, trees
 from rum_jax.pipeline import builders, cards, given_networks, unlearning
 from rum_jax.pipeline.programs import Programs
 from rum_jax.pipeline.requests import Prepared
@@ -455,9 +455,8 @@ def made(prepared: Prepared, artefact: Artefact) -> Made:
               tuple(request.first_seed + s for s in seeds))
 
 
-def hand_back(prepared: Prepared, copy: Made, out: pathlib.Path, *,
-              setting: dict[str, Any], seconds: dict[str, float], date: str,
-              command: str, measured: dict[str, Any]) -> cards.Card:
+def hand_back(prepared: Prepared, copy: Made, out: pathlib.Path,
+              record: audits.Request, measured: dict[str, Any]) -> cards.Card:
   """Writes the copy and its card.
 
   The weights are renamed to `out` last. If the process is killed between the
@@ -468,24 +467,21 @@ def hand_back(prepared: Prepared, copy: Made, out: pathlib.Path, *,
     prepared: the request.
     copy: from `made`.
     out: where the weights go.
-    setting: of the method and the loop.
-    seconds: name of a part of the work to its seconds.
-    date: ISO 8601.
-    command: the command line, or nothing.
+    record: the request, as the evidence has it.
     measured: for the card.
 
   Raises:
     OSError: if one cannot be written; then the old weights stay.
   """
   entry = cards.Forgotten(
-      date=date, rows=tuple(prepared.rows.tolist()),
+      date=record.date, rows=tuple(prepared.rows.tolist()),
       images=datasets.image_hashes(
           prepared.source.dataset.image[prepared.split.forget]),
       rows_hash=artefacts.array_digest(prepared.rows),
       data=prepared.source.name, data_hash=prepared.data_hash,
       weights_hash=prepared.weights.digest, method=prepared.request.method,
-      setting=setting, seeds=copy.seeds, seconds=seconds, versions=versions(),
-      command=command, measured=measured)
+      setting=record.setting, seeds=copy.seeds, seconds=record.seconds,
+      versions=versions(), command=record.command, measured=measured)
   card = cards.Card(
       weights=out.name, weights_hash=copy.digest,
       network=network_notes(prepared),

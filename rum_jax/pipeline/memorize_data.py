@@ -17,7 +17,7 @@ from rum_jax.memorization.reliability import Identity, MemorizationFile
 from rum_jax.pipeline import choosing, context, forget_set, own_data, results
 from rum_jax.pipeline import runs, subset_models
 from rum_jax.pipeline.programs import Programs
-from rum_jax.storage import artefacts, files
+from rum_jax.storage import files
 
 _SCORE, _RIGHT = 0.5, 0.1
 SUSPECT = (f'memorization above {_SCORE}, and at most {_RIGHT:.0%} of the '
@@ -97,12 +97,9 @@ def memorize(
   say(f'{source.name}: {source.num_train:,} training examples, '
       f'{len(source.classes)} classes. {models} models for {recipe.epochs} '
       f'epochs: {models * subset:,.0f} times the work of training once.')
-  root = pathlib.Path(workdir or artefacts.path_of(
-      pathlib.Path('runs'), f'memorize_{source.name}',
-      dataclasses.asdict(recipe)))
-  lock = runs.claim(root)
-  try:
-    runs.enter(root, 'memorize', recipe, growing=('models',))
+  root = runs.root_of(
+      workdir, f'memorize_{source.name}', dataclasses.asdict(recipe))
+  with runs.entered(root, 'memorize', recipe, growing=('models',)):
     runtime = context.start(recipe, loaded, root, programs)
     ensemble, _ = subset_models.ensemble(recipe, loaded, runtime)
     estimated = subset_models.estimated(ensemble, source.num_train)
@@ -121,8 +118,6 @@ def memorize(
     score = estimated.score
     suspects = suspicious(score, outside.mean)
     files.write_text(root / 'suspects.csv', _csv(source, score, suspects))
-  finally:
-    lock.release()
   return Memorized(root, source, record, score,
                    estimated.correctness.standard_error, suspects)
 

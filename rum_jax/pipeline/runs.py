@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -15,7 +16,7 @@ import jax
 
 import rum_jax
 from rum_jax import records
-from rum_jax.storage import files
+from rum_jax.storage import artefacts, files
 
 NAME = 'recipe.json'
 
@@ -41,6 +42,20 @@ class Run:
   versions: Mapping[str, str]
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   by_rule: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def root_of(workdir: str | pathlib.Path | None, name: str, identity: Any
+            ) -> pathlib.Path:
+  """The workdir that was given, or else a folder in `runs`.
+
+  Args:
+    workdir: the folder; `None` or empty where none was given.
+    name: the first part of the name of the folder in `runs`.
+    identity: a JSON value of all that determines the results, whose hash is the
+      other part.
+  """
+  return pathlib.Path(
+      workdir or artefacts.path_of(pathlib.Path('runs'), name, identity))
 
 
 def claim(root: pathlib.Path) -> filelock.BaseFileLock:
@@ -104,6 +119,29 @@ def enter(root: pathlib.Path, command: str, recipe: Any,
         dataclasses.replace(now, versions=before.versions)):
       return
   files.write_json(path, records.as_json(now))
+
+
+@contextlib.contextmanager
+def entered(root: pathlib.Path, command: str, recipe: Any,
+            growing: Collection[str] = ()) -> Generator[None]:
+  """Claims a workdir for a run, and releases it after a block.
+
+  Args:
+    root: the folder; it is made where there is none.
+    command: as for `enter`.
+    recipe: as for `enter`.
+    growing: as for `enter`.
+
+  Raises:
+    OSError: if it cannot be written, or another run is in it.
+    ValueError: if it belongs to another command or recipe.
+  """
+  lock = claim(root)
+  try:
+    enter(root, command, recipe, growing)
+    yield
+  finally:
+    lock.release()
 
 
 def _plain(recipe: Any) -> dict[str, Any]:

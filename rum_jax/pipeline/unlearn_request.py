@@ -14,26 +14,20 @@ which writes the new weights, a card beside them, and the evidence.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-import dataclasses
-import datetime
-import math
 import pathlib
 import time
 from typing import Any, NamedTuple
 
 from rum_jax import audits, datasets
 from rum_jax.pipeline import choosing, findings, forgetting, requests, results
-from rum_jax.pipeline import retraining, runs
+from rum_jax.pipeline import retraining
 from rum_jax.pipeline.cards import Card
 from rum_jax.pipeline.forgetting import Before, Plan
 from rum_jax.pipeline.programs import Programs
+from rum_jax.pipeline.request_runs import RequestRun, Say
 from rum_jax.pipeline.requests import Prepared, Request
 from rum_jax.pipeline.waiting import duration, share_of_training
-from rum_jax.storage import artefacts
 from rum_jax.types import Variables
-
-Say = Callable[[str], Any]
 
 
 class Done(NamedTuple):
@@ -95,10 +89,10 @@ def carry_out(
   prepared = choosing.able(requests.prepare(request))
   retraining.start_of(prepared)  # Refuses what does not fit, before the work.
   programs = programs or Programs()
+  run = RequestRun('unlearn', workdir, force, programs, command, say)
   for line in _read(prepared):
     say(line)
-  before = forgetting.look(prepared, programs)
-  say_accuracy(prepared, before, programs, force, say)
+  before = run.look(prepared)
   training = retraining.recipe_of(prepared)
   epochs, plan = training.recipe.epochs, None
   search = choosing.search_of(prepared, before, epochs)
@@ -115,57 +109,41 @@ def carry_out(
     return None
   size = sum(x.nbytes for x in prepared.weights.state.values())
   requests.check_place(place, overwrite, size)
-  root = pathlib.Path(workdir or artefacts.path_of(
-      pathlib.Path('runs'), f'unlearn_{prepared.weights.path.stem}',
-      {**forgetting.identity_of(prepared),
-       'request': dataclasses.asdict(request)}))
-  lock = runs.claim(root)
-  try:
-    runs.enter(root, 'unlearn', request)
-    tuning = {}
+  with run.entered(prepared, request) as root:
+    tuning = None
     if search is not None:
       begun = time.perf_counter()
       prepared, choice = choosing.chosen(prepared, search, root, programs)
-      tuning['tuning'] = time.perf_counter() - begun
+      tuning = time.perf_counter() - begun
       for line in choosing.said(choice):
         say(line)
     if plan is None:
       plan = forgetting.plan(prepared, before, programs, epochs)
       for line in _planned(prepared, plan, epochs):
         say(line)
-    return _carried_out(prepared, before, plan, place, root, programs, command,
-                        say, tuning)
-  finally:
-    lock.release()
+    return _carried_out(run, prepared, before, plan, place, root, tuning)
 
 
-def _carried_out(prepared: Prepared, before: Before, plan: Plan,
-                 out: pathlib.Path, root: pathlib.Path, programs: Programs,
-                 command: str, say: Say, tuning: dict[str, float]) -> Done:
+def _carried_out(run: RequestRun, prepared: Prepared, before: Before,
+                 plan: Plan, out: pathlib.Path, root: pathlib.Path,
+                 tuning: float | None) -> Done:
   """The work itself, after all has been read and claimed."""
-  request = prepared.request
+  request, programs = prepared.request, run.programs
   copies = forgetting.unlearned(prepared, root, programs, plan.seconds)
   oracles = retraining.retrained(prepared, root, programs)
-  seconds = {**tuning, 'unlearning': float(copies.notes['seconds']),
-             'compilation': float(copies.notes['compile_seconds'])}
-  if oracles is not None:
-    seconds['retraining'] = float(oracles.notes['seconds'])
-  date = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
   copy = forgetting.made(prepared, copies)
-  asked = findings.request_of(
-      prepared, seeds=copy.seeds, seconds=seconds, date=date,
-      command=command, out=audits.File(name=str(out), sha256=copy.digest))
+  record = findings.request_of(
+      prepared, copies, oracles, seeds=copy.seeds, command=run.command,
+      out=audits.File(name=str(out), sha256=copy.digest), tuning=tuning)
   evidence = findings.evidence(
-      prepared, root, programs, before, copies, oracles, asked)
+      prepared, root, programs, before, copies, oracles, record)
   results.write(root / 'evidence.json', evidence)
-  card = forgetting.hand_back(
-      prepared, copy, out, setting=dict(asked.setting), seconds=seconds,
-      date=date, command=command, measured=measured(evidence))
-  for line in figure_sentences(evidence):
-    say(line)
+  card = forgetting.hand_back(prepared, copy, out, record, measured(evidence))
+  for line in findings.figure_sentences(evidence):
+    run.say(line)
   which = (f'the first of {request.seeds} copies, seed {copy.seeds[0]}'
            if request.seeds > 1 else f'seed {copy.seeds[0]}')
-  say(f'Wrote {out} ({which}) and its card {out.name}.card.json.')
+  run.say(f'Wrote {out} ({which}) and its card {out.name}.card.json.')
   return Done(out, root, card, evidence, copy.variables, prepared)
 
 
@@ -228,36 +206,6 @@ def _read(prepared: Prepared) -> list[str]:
   return lines
 
 
-def say_accuracy(prepared: Prepared, before: Before, programs: Programs,
-                 force: bool, say: Say) -> None:
-  """Says what the given weights know, and what may be wrong with them.
-
-  Args:
-    prepared: the request.
-    before: what the weights do.
-    programs: runs the network.
-    force: whether a network that is no better than chance is used.
-    say: called with each line.
-
-  Raises:
-    ValueError: if it is no better than chance, without `force`.
-  """
-  say(_accuracy_sentence(before))
-  if not force:
-    forgetting.check_trained(prepared, before, programs)
-  advice = forgetting.feeding_advice(prepared, before, programs)
-  if advice:
-    say(advice)
-
-
-def _accuracy_sentence(before: Before) -> str:
-  """What the given weights know, for people."""
-  test = ('there are no held-out examples' if math.isnan(before.test) else
-          f'{before.test:.1%} on the held-out ones')
-  return (f'Accuracy of the given weights: {before.train:.1%} on the training '
-          f'examples, {test}.')
-
-
 def _planned(prepared: Prepared, plan: Plan, epochs: int) -> list[str]:
   request = prepared.request
   text = requests.setting_text(prepared)
@@ -295,35 +243,3 @@ def _retraining(prepared: Prepared, before: Before, rule: str, epochs: int
              + (f'; drawn anew: {", ".join(start.fresh)}.' if start.fresh
                 else '.'))
   return f'{text} {rule}'.strip()
-
-
-def figure_sentences(evidence: audits.Evidence) -> list[str]:
-  """The main figures and the answer, for people."""
-  lines, written = [], evidence.written
-  if evidence.judged is not None:
-    lines.append(str(evidence.judged))
-  for part in evidence.parts:
-    own, models = [], part.unlearned.models
-    rows = {'forget': 'these rows', 'new': 'the rows of this request',
-            'all': 'the rows of all requests'}[part.name]
-    for where, name in (('the rows to forget', 'forget_accuracy'),
-                        ('what is retained', 'retain_accuracy'),
-                        ('held-out examples', 'held_out_accuracy')):
-      found = getattr(part.unlearned, name)
-      if found is not None:
-        other = part.retrained and getattr(part.retrained, name)
-        lines.append(
-            f'Accuracy on {where}: '
-            f'{getattr(part.original, name).mean:.1%} before, '
-            f'{found.mean:.1%} after'
-            + (f' (mean of {models} copies)' if models > 1 else '')
-            + (f', {other.mean:.1%} retrained.' if other else '.'))
-        if written is not None:
-          own.append(f'{found.values[written]:.1%} on {where}')
-    if own:
-      lines.append(f'The copy that is written, seed {evidence.request.seeds[0]}'
-                   f', has {", ".join(own)}.')
-    verdict = part.verdict
-    lines.append(f'Of {rows}: {verdict.question} {verdict.answer.capitalize()}.'
-                 f' {verdict.reason}')
-  return [*lines, evidence.verdict.caveat]
