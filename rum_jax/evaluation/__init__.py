@@ -5,6 +5,7 @@ from __future__ import annotations
 from rum_jax.evaluation import difficulty, joining, measurements
 from rum_jax.evaluation import membership, metrics
 from rum_jax.evaluation import reference_checks, results, statistics
+from rum_jax.evaluation._signals import Predict
 from rum_jax.evaluation._signals import signals
 from rum_jax.evaluation.measurements import Behaviour
 from rum_jax.evaluation.measurements import behaviour
@@ -43,12 +44,12 @@ from rum_jax.evaluation.statistics import verdict
 
 __all__ = [
     'Behaviour', 'Difference', 'FIGURES', 'Figure', 'Group', 'Interval',
-    'Oracle', 'Results', 'Row', 'Subsets', 'Summary', 'accuracy', 'assemble',
-    'balanced', 'behaviour', 'best', 'compare', 'confidence_interval',
-    'difference', 'differences', 'difficulty', 'diverged', 'finite',
-    'grouped_tug_of_war', 'joining', 'measurements', 'membership', 'metrics',
-    'of_oracle', 'rank_correlation', 'reference_checks', 'references',
-    'results', 'row', 'signals', 'smallest', 'statistics', 'summary',
-    'svc_attack',
-    'threshold_attack', 'tug_of_war', 'verdict', 'winner',
+    'Oracle', 'Predict', 'Results', 'Row', 'Subsets', 'Summary', 'accuracy',
+    'assemble', 'balanced', 'behaviour', 'best', 'compare',
+    'confidence_interval', 'difference', 'differences', 'difficulty',
+    'diverged', 'finite', 'grouped_tug_of_war', 'joining', 'measurements',
+    'membership', 'metrics', 'of_oracle', 'rank_correlation',
+    'reference_checks', 'references', 'results', 'row', 'signals', 'smallest',
+    'statistics', 'summary', 'svc_attack', 'threshold_attack', 'tug_of_war',
+    'verdict', 'winner',
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
@@ -37,3 +39,21 @@ def signals(model: Model, variables: Variables, examples: Examples, *,
 
   examples = jax.tree.map(jnp.asarray, examples)
   return training.in_batches(of_batch, examples, batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class Predict:
+  """The function `(variables, examples) -> signals` of one model.
+
+  It is `signals` with a model; two equal ones share a compiled program.
+
+  Attributes:
+    model: the network; its task gives loss and score.
+    features: whether the signals hold features.
+  """
+
+  model: Model
+  features: bool = False
+
+  def __call__(self, variables: Variables, examples: Examples) -> Signals:
+    return signals(self.model, variables, examples, features=self.features)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import sys
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
 from rum_jax.types import (
-    AnyArray, Array, Examples, Model, Signals, Split, Variables)
+    AnyArray, Array, Signals, Split, Variables)
 
 _DATA = ('dataset', 'held_out', 'validation', 'examples', 'corrupt')
 TRAINING = (*_DATA, 'network', 'widths', 'precision', 'epochs', 'batch_size',
@@ -93,28 +92,11 @@ def as_artefact(data: Data, runtime: Runtime, variables: Variables,
                   {**notes, models.saved.NOTE: dict(runtime.description)})
 
 
-@dataclasses.dataclass(frozen=True)
-class Predict:
-  """The function `(variables, examples) -> signals` of one model.
-
-  Attributes:
-    model: the network.
-    features: whether the signals hold features.
-  """
-
-  model: Model
-  features: bool = False
-
-  def __call__(self, variables: Variables, examples: Examples) -> Signals:
-    return evaluation.signals(
-        self.model, variables, examples, features=self.features)
-
-
 def signals(data: Data, runtime: Runtime, variables: Variables,
             features: bool = False) -> Signals:
   """Signals of S models for all examples."""
   return runtime.programs.run(
-      Predict(runtime.model, features), (0, None), variables,
+      evaluation.Predict(runtime.model, features), (0, None), variables,
       data.examples)[0]
 
 

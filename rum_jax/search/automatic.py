@@ -198,16 +198,6 @@ class Relearned:
     return evaluation.signals(self.model, variables, examples)
 
 
-@dataclasses.dataclass(frozen=True)
-class Looked:
-  """The program of the signals of given weights."""
-
-  model: Model
-
-  def __call__(self, variables: Variables, examples: Examples) -> Signals:
-    return evaluation.signals(self.model, variables, examples)
-
-
 class Size(NamedTuple):
   """The size of a search.
 
@@ -308,7 +298,8 @@ def choose(
   run = run or once_compiled()
   variables = jax.tree.map(np.asarray, variables)  # Runs may use any device.
   examples = jax.tree.map(jnp.asarray, examples)
-  before = _first(run(Looked(model), (0, None), _one(variables), examples)[0])
+  before = _first(run(evaluation.Predict(model), (0, None), _one(variables),
+                      examples)[0])
   rank = before.loss if difficulty is None else np.asarray(difficulty)
   forget = np.asarray(split.forget)
   order = refinement.ranked(np.nan_to_num(rank[forget]), refinement.TIES)
