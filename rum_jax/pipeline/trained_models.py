@@ -17,8 +17,7 @@ from rum_jax.pipeline.context import Data, Runtime
 from rum_jax.recipes import Recipe
 from rum_jax.storage import artefacts
 from rum_jax.storage.artefacts import Artefact
-from rum_jax.types import (
-    AnyArray, Array, Signals, Split, Variables)
+from rum_jax.types import AnyArray, Array, Signals, Split, Variables
 
 _DATA = ('dataset', 'held_out', 'validation', 'examples', 'corrupt')
 TRAINING = (*_DATA, 'network', 'widths', 'precision', 'epochs', 'batch_size',
