@@ -79,11 +79,17 @@ def save(folder: pathlib.Path, identity: Any, artefact: Artefact) -> Artefact:
     if hosts.first():
       (partial / _MANIFEST).write_text(json.dumps({
           'identity': identity, 'notes': artefact.notes,
+          'notes_digest': _digest_of_notes(artefact.notes),
           'files': _hash_files(partial)}, indent=1))
       if folder.exists():
         _set_aside(folder)
   hosts.wait(f'{folder} is written')
   return _digested(artefact)
+
+
+def _digest_of_notes(notes: Any) -> str:
+  """The digest of notes as JSON gives them back; they may hold a NaN."""
+  return digest(json.dumps(json.loads(json.dumps(notes)), sort_keys=True))
 
 
 def _save_tree(path: pathlib.Path, tree: PyTree) -> None:
@@ -119,11 +125,15 @@ def load(folder: pathlib.Path, identity: Any = None) -> Artefact:
     manifest = json.loads((folder / _MANIFEST).read_text())
     recorded, found = dict(manifest['files']), _hash_files(folder)
     notes, owner = manifest['notes'], manifest['identity']
+    noted = manifest.get('notes_digest')  # Older artefacts have none.
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise DamagedError(f'{folder / _MANIFEST} cannot be read.') from error
   for name in sorted(recorded.keys() | found.keys()):
     if recorded.get(name) != found.get(name):
       raise DamagedError(f'{folder / name} is not what was written.')
+  if noted is not None and noted != _digest_of_notes(notes):
+    raise DamagedError(
+        f'The notes in {folder / _MANIFEST} are not what was written.')
   if identity is not None and digest(owner) != digest(identity):
     raise DamagedError(f'{folder} belongs to another recipe.')
   with np.load(folder / 'arrays.npz', allow_pickle=False) as file:

@@ -155,6 +155,17 @@ def test_a_file_that_was_added_is_named(folder, name):
     artefacts.load(folder, IDENTITY)
 
 
+def test_altered_notes_are_named(folder):
+  path = folder / 'manifest.json'
+  manifest = json.loads(path.read_text())
+  path.write_text(json.dumps(manifest | {'notes': {**NOTES, 'seconds': 1.0}}))
+  with pytest.raises(DamagedError, match='manifest.json are not what was'):
+    artefacts.load(folder, IDENTITY)
+  path.write_text(json.dumps(
+      {k: x for k, x in manifest.items() if k != 'notes_digest'}))
+  check(artefacts.load(folder, IDENTITY))  # As older versions wrote it.
+
+
 @pytest.mark.parametrize('text', [
     '', '{', '[]', '{}', '{"files": [1], "notes": {}, "identity": {}}'])
 def test_a_manifest_that_cannot_be_read_is_named(tmp_path, folder, text):
